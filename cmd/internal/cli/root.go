@@ -1,0 +1,119 @@
+// Package cli is the command line: one file per command. It is the only
+// package that knows cobra, and it holds no logic that another program could
+// want; that lies in its neighbours:
+//
+//   - show prints what interfaces answer
+//   - setting turns files and arguments into configuration for an interface
+//   - engine runs a tunnel
+//
+// A command that fails prints one line "error: ..." and, where something
+// helps, one line "hint: ...", and the program ends with 1.
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+)
+
+// programName is the name under which the whole command line is there.
+const programName = "vpn"
+
+// Main runs the program with the process's arguments and streams, and returns
+// its exit code.
+func Main() int {
+	root := newRoot()
+	root.SetArgs(os.Args[1:])
+	root.SetIn(os.Stdin)
+	root.SetOut(os.Stdout)
+	root.SetErr(os.Stderr)
+	return exitCode(root.Execute(), os.Stderr)
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   programName,
+		Short: "WireGuard in userspace",
+		Long: `WireGuard in userspace: the device, and the tool that configures it.
+
+Commands that wg has take the same arguments and print the same text.`,
+		Example: `  vpn device wg0
+  vpn set wg0 private-key /etc/wireguard/private.key listen-port 51820
+  vpn show`,
+		Args:              noSuchCommand,
+		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
+
+		SuggestionsMinimumDistance: 2,
+	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return hint(err, "see %q", cmd.CommandPath()+" --help")
+	})
+	root.AddCommand(newCompletion(), newVersion())
+	for _, cmd := range root.Commands() {
+		cmd.DisableFlagsInUseLine = true
+	}
+	return root
+}
+
+// noSuchCommand rejects arguments of the root, which are mistyped commands.
+func noSuchCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	err := fmt.Errorf("there is no command %q", args[0])
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		return hint(err, "did you mean %q?", programName+" "+near[0])
+	}
+	return hint(err, "see %q", programName+" --help")
+}
+
+// A hinted error carries a line of advice.
+type hinted struct {
+	error
+	hint string
+}
+
+func (h *hinted) Unwrap() error { return h.error }
+
+// hint adds a line of advice to err.
+func hint(err error, format string, args ...any) error {
+	return &hinted{err, fmt.Sprintf(format, args...)}
+}
+
+// exitCode prints err, with its hint, and returns what the process is to end
+// with.
+func exitCode(err error, stderr io.Writer) int {
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintf(stderr, "error: %v\n", err)
+	var h *hinted
+	if errors.As(err, &h) {
+		fmt.Fprintf(stderr, "hint: %s\n", h.hint)
+	}
+	return 1
+}
+
+// usage rejects arguments: it says what the command takes.
+func usage(cmd *cobra.Command, format string, args ...any) error {
+	return hint(fmt.Errorf(format, args...), "usage: %s", cmd.UseLine())
+}
+
+// exactly is cobra.ExactArgs with our words.
+func exactly(n int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		switch {
+		case len(args) > n:
+			return usage(cmd, "unexpected argument %q", args[n])
+		case len(args) < n:
+			return usage(cmd, "%s takes %d arguments, not %d", cmd.CommandPath(), n, len(args))
+		}
+		return nil
+	}
+}
