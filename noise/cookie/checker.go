@@ -1,0 +1,132 @@
+package cookie
+
+import (
+	"crypto/cipher"
+	"crypto/subtle"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/blake2s"
+	"golang.org/x/crypto/chacha20poly1305"
+
+	"vpn/noise/key"
+	"vpn/noise/wire"
+)
+
+// SecretLifetime is how long one secret makes cookies, and how long these are good: "R_m [...] is changed every two minutes".
+const SecretLifetime = 120 * time.Second
+
+// ErrMessage is returned for a message that is neither an initiation nor a response.
+var ErrMessage = errors.New("neither an initiation nor a response")
+
+// Checker checks the macs of handshake messages sent to one own identity, and makes cookie replies. It is safe for
+// concurrent use.
+type Checker struct {
+	mac1 macs
+	aead cipher.AEAD // seals cookies; its key is derived from the public key
+
+	mu     sync.Mutex
+	secret [blake2s.Size]byte // guarded by mu
+	born   time.Duration      // guarded by mu: when secret was made
+	made   bool               // guarded by mu: there is a secret
+}
+
+// NewChecker makes the checker for the identity with this public key.
+func NewChecker(p key.Public) *Checker {
+	c := new(Checker)
+	c.mac1.init(derive(labelMAC1, &p))
+	k := derive(labelCookie, &p)
+	aead, err := chacha20poly1305.NewX(k[:])
+	if err != nil {
+		panic(err) // the key's length is a constant
+	}
+	c.aead = aead
+	return c
+}
+
+// CheckMAC1 reports whether a message has a good mac1: its sender knows our public key. It is false for anything but an
+// initiation or a response.
+func (c *Checker) CheckMAC1(msg []byte) bool {
+	text, _, mac1, _, ok := split(msg)
+	return ok && c.mac1.matches(mac1, text)
+}
+
+// CheckMAC2 reports whether a message has a good mac2: its sender has had a cookie of ours at this address and port, made
+// with the present secret.
+func (c *Checker) CheckMAC2(msg []byte, from netip.AddrPort, now time.Duration) bool {
+	_, text, _, mac2, ok := split(msg)
+	if !ok {
+		return false
+	}
+	c.mu.Lock()
+	live := c.live(now)
+	secret := c.secret
+	c.mu.Unlock()
+	if !live {
+		return false
+	}
+	var cookie, want [macSize]byte
+	makeCookie(&cookie, &secret, from)
+	mac(&want, cookie[:], text)
+	return equal(&want, mac2)
+}
+
+// Reply writes the cookie reply to a message with a good mac1. The nonce, and a new secret when one is due, come from rand.
+// out is all zeros if it fails: with ErrMessage, or as rand does.
+func (c *Checker) Reply(msg []byte, from netip.AddrPort, now time.Duration, rand io.Reader, out *wire.CookieReply) error {
+	*out = wire.CookieReply{}
+	_, _, mac1, _, ok := split(msg)
+	if !ok {
+		return fmt.Errorf("make cookie reply: %w", ErrMessage)
+	}
+	secret, err := c.current(now, rand)
+	if err != nil {
+		return fmt.Errorf("make cookie reply: %w", err)
+	}
+	if _, err := io.ReadFull(rand, out.Nonce()[:]); err != nil {
+		*out = wire.CookieReply{}
+		return fmt.Errorf("make cookie reply: %w", err)
+	}
+	// The sender's index is the second word of an initiation and of a response.
+	out.SetHeader(binary.LittleEndian.Uint32(msg[4:]))
+	var cookie [macSize]byte
+	makeCookie(&cookie, &secret, from)
+	sealed := out.Cookie()
+	copy(sealed[:], cookie[:])
+	c.aead.Seal(sealed[:0], out.Nonce()[:], sealed[:macSize], mac1[:])
+	return nil
+}
+
+// live reports whether there is a secret that is not too old. The caller holds mu.
+func (c *Checker) live(now time.Duration) bool { return c.made && now-c.born < SecretLifetime }
+
+// current returns the secret, made anew when it is due.
+func (c *Checker) current(now time.Duration, rand io.Reader) ([blake2s.Size]byte, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.live(now) {
+		c.made = false
+		if _, err := io.ReadFull(rand, c.secret[:]); err != nil {
+			return [blake2s.Size]byte{}, err
+		}
+		c.made, c.born = true, now
+	}
+	return c.secret, nil
+}
+
+// makeCookie computes the cookie of one address and port. Only we read it again, so that the layout is our own: both
+// families as 16 bytes, because one socket may show an IPv4 address mapped and another not.
+func makeCookie(out *[macSize]byte, secret *[blake2s.Size]byte, from netip.AddrPort) {
+	var text [16 + 2]byte
+	address := from.Addr().As16()
+	copy(text[:], address[:])
+	binary.BigEndian.PutUint16(text[16:], from.Port())
+	mac(out, secret[:], text[:])
+}
+
+func equal(a, b *[macSize]byte) bool { return subtle.ConstantTimeCompare(a[:], b[:]) == 1 }
