@@ -1,0 +1,94 @@
+//go:build linux
+
+package testnet
+
+import (
+	"fmt"
+	"net"
+	"strconv"
+)
+
+// Side is one end of a tunnel: a host with a daemon on it.
+type Side struct {
+	*Host
+	Daemon         *Daemon
+	Outer          *Link  // its way to the other host
+	Outer4, Outer6 string // addresses of Outer
+	Inner4, Inner6 string // addresses of the device
+	Port           int    // where its daemon listens
+}
+
+// Endpoint returns where the daemon is reached, by IPv6 or IPv4.
+func (s *Side) Endpoint(six bool) string {
+	if six {
+		return net.JoinHostPort(s.Outer6, strconv.Itoa(s.Port))
+	}
+	return net.JoinHostPort(s.Outer4, strconv.Itoa(s.Port))
+}
+
+// PeerLines are the lines that make s a peer of another daemon, without an
+// endpoint if that is empty.
+func (s *Side) PeerLines(endpoint string) []string {
+	lines := []string{"public_key=" + s.Daemon.Key.Public}
+	if endpoint != "" {
+		lines = append(lines, "endpoint="+endpoint)
+	}
+	return append(lines, "replace_allowed_ips=true", "allowed_ip="+s.Inner4+"/32", "allowed_ip="+s.Inner6+"/128")
+}
+
+// StartDaemon starts the side's daemon and gives it its key, port and addresses.
+// The device is not up yet, and there is no peer.
+func (s *Side) StartDaemon(kind Kind) {
+	s.tb.Helper()
+	s.Daemon = s.Host.StartDaemon(kind)
+	s.Daemon.Set("private_key="+s.Daemon.Key.Private, fmt.Sprintf("listen_port=%d", s.Port))
+	s.Daemon.Address(s.Inner4+"/24", s.Inner6+"/64")
+}
+
+// Knows makes the other side a peer, at an endpoint or none if that is empty.
+func (s *Side) Knows(other *Side, endpoint string) {
+	s.tb.Helper()
+	s.Daemon.Set(other.PeerLines(endpoint)...)
+}
+
+// Pair is two hosts that a veth pair joins, each with a daemon.
+type Pair struct{ A, B *Side }
+
+// NewHosts makes the hosts of a pair, without daemons. An MTU of 0 is 1500.
+func NewHosts(tb TB, mtu int) *Pair {
+	tb.Helper()
+	p := &Pair{A: newSide(tb, 1), B: newSide(tb, 2)}
+	p.A.Outer, p.B.Outer = Connect(p.A.Host, p.B.Host, mtu)
+	for _, s := range []*Side{p.A, p.B} {
+		s.Outer.Address(s.Outer4+"/24", s.Outer6+"/64")
+	}
+	return p
+}
+
+func newSide(tb TB, n int) *Side {
+	return &Side{
+		Host:   NewHost(tb, string(rune('a'+n-1))),
+		Outer4: fmt.Sprintf("192.168.77.%d", n), Outer6: fmt.Sprintf("fd77::%d", n),
+		Inner4: fmt.Sprintf("10.9.0.%d", n), Inner6: fmt.Sprintf("fd09::%d", n),
+		Port: 51820 + n,
+	}
+}
+
+// NewPair makes two hosts with daemons that know each other and are up.
+func NewPair(tb TB, a, b Kind, mtu int, outerSix bool) *Pair {
+	tb.Helper()
+	p := NewHosts(tb, mtu)
+	p.A.StartDaemon(a)
+	p.B.StartDaemon(b)
+	p.Join(outerSix)
+	return p
+}
+
+// Join makes the sides peers of each other, with endpoints, and sets both up.
+func (p *Pair) Join(outerSix bool) {
+	p.A.tb.Helper()
+	p.A.Knows(p.B, p.B.Endpoint(outerSix))
+	p.B.Knows(p.A, p.A.Endpoint(outerSix))
+	p.A.Daemon.Up()
+	p.B.Daemon.Up()
+}

@@ -1,0 +1,6 @@
+//go:build linux && race
+
+package testnet
+
+// raceFlags builds the daemons with the race detector when the test has it.
+var raceFlags = []string{"-race"}
