@@ -1,9 +1,6 @@
 package noise
 
-import (
-	"vpn/noise/internal/erase"
-	"vpn/noise/key"
-)
+import "vpn/noise/key"
 
 // Local is the own static identity. It is made once, and may be used concurrently until Erase.
 type Local struct {
@@ -84,7 +81,7 @@ func (r *Remote) shared(l *Local) *[32]byte {
 	r.Forget()
 	s := &staticStatic{local: l}
 	ok := l.private.SharedSecret(r.Public, &s.secret)
-	erase.Stack()
+	eraseStack()
 	if !ok {
 		return nil
 	}

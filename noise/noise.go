@@ -19,7 +19,6 @@ package noise
 import (
 	"errors"
 
-	"vpn/noise/internal/erase"
 	"vpn/noise/key"
 )
 
@@ -80,5 +79,5 @@ func (s *symmetric) mixEphemeral(e *[32]byte) {
 // done erases the state of a step that ends, and the dead stack below it.
 func (s *symmetric) done() {
 	s.erase()
-	erase.Stack()
+	eraseStack()
 }

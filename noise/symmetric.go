@@ -5,8 +5,6 @@ import (
 
 	"golang.org/x/crypto/blake2s"
 	"golang.org/x/crypto/chacha20poly1305"
-
-	"vpn/noise/internal/erase"
 )
 
 const (
@@ -59,7 +57,7 @@ func (s *symmetric) mixKeyAndHash(input *[32]byte) {
 func (s *symmetric) encryptAndHash(out, plaintext []byte) {
 	c := s.cipher()
 	c.Seal(out[:0:len(plaintext)+tagSize], zeroNonce[:], plaintext, s.hash[:])
-	erase.Cipher(c)
+	eraseCipher(c)
 	s.mixHash(out)
 }
 
@@ -68,7 +66,7 @@ func (s *symmetric) encryptAndHash(out, plaintext []byte) {
 func (s *symmetric) decryptAndHash(out, ciphertext []byte) bool {
 	c := s.cipher()
 	_, err := c.Open(out[:0:len(ciphertext)-tagSize], zeroNonce[:], ciphertext, s.hash[:])
-	erase.Cipher(c)
+	eraseCipher(c)
 	if err != nil {
 		clear(out)
 		return false

@@ -1,10 +1,6 @@
 package key
 
-import (
-	"io"
-
-	"vpn/noise/internal/erase"
-)
+import "io"
 
 // Private is a Curve25519 secret: a handle, see the package comment. The zero value is the all-zero key, which stands for
 // "none". Its methods may be called concurrently with each other, but not with Erase or Clamp.
@@ -54,7 +50,7 @@ func (k *Private) Equal(o *Private) bool { return k.equal(&o.secret) }
 func (k *Private) Public() Public {
 	var p Public
 	x25519Base((*[Size]byte)(&p), k.bytes())
-	erase.Stack()
+	eraseStack()
 	return p
 }
 
@@ -62,6 +58,6 @@ func (k *Private) Public() Public {
 // (RFC 7748, section 6.1: the result is all zeros, whatever the private key); out is zero then.
 func (k *Private) SharedSecret(p Public, out *[Size]byte) bool {
 	ok := x25519(out, k.bytes(), (*[Size]byte)(&p))
-	erase.Stack()
+	eraseStack()
 	return ok
 }
