@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -23,14 +24,34 @@ const (
 	WireGuardGo Kind = "wireguard-go"
 )
 
-// program says how a kind is built and started.
-var program = map[Kind]struct {
-	pkg  string
-	args func(link string) []string
+// program says how a kind is built and started. Where the arguments say %i the
+// device's name is put.
+type program struct {
+	pkg  string // what to build, or empty
+	path string // of the program, where nothing is built
+	args []string
 	env  []string
-}{
-	VPN:         {pkg: "vpn/cmd/vpn", args: func(link string) []string { return []string{"device", link, "-f"} }},
-	WireGuardGo: {pkg: "golang.zx2c4.com/wireguard", args: func(link string) []string { return []string{"-f", link} }, env: []string{"LOG_LEVEL=error"}},
+}
+
+var programs = map[Kind]program{
+	VPN:         {pkg: "vpn/cmd/vpn", args: []string{"device", "%i", "-f"}},
+	WireGuardGo: {pkg: "golang.zx2c4.com/wireguard", args: []string{"-f", "%i"}, env: []string{"LOG_LEVEL=error"}},
+}
+
+// AddKind names another daemon: a command that makes the device named for %i,
+// stays in the foreground and listens on the same control socket as the others.
+func AddKind(name string, command []string) Kind {
+	programs[Kind(name)] = program{path: command[0], args: command[1:]}
+	return Kind(name)
+}
+
+// arguments returns a kind's arguments for a device.
+func (p program) arguments(link string) []string {
+	args := slices.Clone(p.args)
+	for i := range args {
+		args[i] = strings.ReplaceAll(args[i], "%i", link)
+	}
+	return args
 }
 
 var binaries struct {
@@ -46,6 +67,13 @@ func Binary(tb TB, kind Kind) string {
 	tb.Helper()
 	binaries.Lock()
 	defer binaries.Unlock()
+	p, ok := programs[kind]
+	if !ok {
+		tb.Fatalf("no daemon is called %s", kind)
+	}
+	if p.path != "" {
+		return p.path
+	}
 	if path, ok := binaries.path[kind]; ok {
 		return path
 	}
@@ -59,7 +87,7 @@ func Binary(tb TB, kind Kind) string {
 	}
 	path := filepath.Join(binaries.dir, string(kind))
 	args := append([]string{"build"}, raceFlags...)
-	build := exec.Command("go", append(args, "-o", path, program[kind].pkg)...)
+	build := exec.Command("go", append(args, "-o", path, p.pkg)...)
 	if text, err := build.CombinedOutput(); err != nil {
 		tb.Fatalf("%s: %v\n%s", strings.Join(build.Args, " "), err, text)
 	}
@@ -67,32 +95,38 @@ func Binary(tb TB, kind Kind) string {
 	return path
 }
 
-// Main runs a package's tests and removes the binaries that were built for
-// them. TestMain calls os.Exit with what it returns.
+// Main runs a package's tests and cleans up after all of them. TestMain calls
+// os.Exit with what it returns.
 func Main(m interface{ Run() int }) int {
-	defer RemoveBinaries()
+	defer Clean()
 	return m.Run()
 }
 
-// RemoveBinaries removes what Binary has built.
-func RemoveBinaries() {
+// Clean removes what belongs to the process and not to one test: the binaries,
+// and the control sockets of daemons that were killed.
+func Clean() {
 	binaries.Lock()
 	defer binaries.Unlock()
-	if binaries.dir == "" {
-		return
+	if binaries.dir != "" {
+		if err := os.RemoveAll(binaries.dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+		binaries.dir, binaries.path = "", nil
 	}
-	if err := os.RemoveAll(binaries.dir); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-	}
-	binaries.dir, binaries.path = "", nil
+	remove(func(pid int) bool { return pid == os.Getpid() })
 }
 
-// removeStale removes binaries and control sockets of runs that were killed.
+// removeStale removes the binaries and control sockets of runs that were killed.
 func removeStale() {
+	remove(func(pid int) bool { return unix.Kill(pid, 0) == unix.ESRCH })
+}
+
+// remove removes what processes have left, chosen by their process id.
+func remove(chosen func(pid int) bool) {
 	folders, _ := filepath.Glob(filepath.Join(os.TempDir(), binariesPrefix+"*"))
 	for _, folder := range folders {
 		pid, err := strconv.Atoi(strings.TrimPrefix(filepath.Base(folder), binariesPrefix))
-		if err == nil && dead(pid) {
+		if err == nil && chosen(pid) {
 			_ = os.RemoveAll(folder) // another run may be doing the same
 		}
 	}
@@ -100,10 +134,8 @@ func removeStale() {
 	for _, socket := range sockets {
 		id, _, ok := strings.Cut(strings.TrimPrefix(filepath.Base(socket), linkPrefix), "-")
 		pid, err := strconv.ParseInt(id, 36, 32)
-		if ok && err == nil && dead(int(pid)) {
+		if ok && err == nil && chosen(int(pid)) {
 			_ = os.Remove(socket)
 		}
 	}
 }
-
-func dead(pid int) bool { return unix.Kill(pid, 0) == unix.ESRCH }

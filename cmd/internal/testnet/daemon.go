@@ -70,7 +70,7 @@ func (h *Host) StartDaemonAs(kind Kind, link string) *Daemon {
 	h.tb.Helper()
 	path := Binary(h.tb, kind)
 	h.tb.Cleanup(func() { _ = os.Remove(socketPath(link)) }) // a daemon that obeyed SIGTERM has removed it
-	p := h.Start(program[kind].env, path, program[kind].args(link)...)
+	p := h.Start(programs[kind].env, path, programs[kind].arguments(link)...)
 	return &Daemon{Process: p, Link: h.Link(link), Kind: kind, Key: NewKey()}
 }
 
