@@ -1,0 +1,99 @@
+package udp
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// FromFiles makes Sockets of sockets that another process opened, one or two
+// in any order, with Files. It takes no ownership of the files; the Sockets
+// have duplicates. What needs privileges, the mark and the size of buffers,
+// stays as it was set by that process.
+func FromFiles(files ...*os.File) (*Sockets, error) {
+	s := &Sockets{}
+	for _, f := range files {
+		if err := s.add(f); err != nil {
+			s.Close()
+			return nil, fmt.Errorf("socket %s: %w", f.Name(), err)
+		}
+	}
+	if s.V4 == nil && s.V6 == nil {
+		return nil, errors.New("no socket given")
+	}
+	return s, nil
+}
+
+func (s *Sockets) add(f *os.File) error {
+	c, err := net.FilePacketConn(f)
+	if err != nil {
+		return err
+	}
+	conn, ok := c.(*net.UDPConn)
+	if !ok {
+		c.Close()
+		return errors.New("not a UDP socket")
+	}
+	o := systemOpener{}
+	one, err := o.wrap(conn)
+	if err != nil {
+		conn.Close()
+		return err
+	}
+	port := conn.LocalAddr().(*net.UDPAddr).AddrPort().Port()
+	err = control2(one.raw, func(fd int) error { return o.configure(fd, one.v6, 0) })
+	switch {
+	case err != nil:
+	case s.Port != 0 && s.Port != port:
+		err = fmt.Errorf("port %d, and the other has port %d", port, s.Port)
+	case one.v6 && s.V6 == nil:
+		s.V6 = one
+	case !one.v6 && s.V4 == nil:
+		s.V4 = one
+	default:
+		err = errors.New("a second one of this family")
+	}
+	if err != nil {
+		one.Close()
+		return err
+	}
+	s.Port = port
+	return nil
+}
+
+// Files are duplicates of the sockets' descriptors, for another process that
+// calls FromFiles. The caller closes them.
+func (s *Sockets) Files() ([]*os.File, error) {
+	var files []*os.File
+	for _, one := range []Socket{s.V4, s.V6} {
+		one, ok := one.(*socket)
+		if !ok {
+			continue
+		}
+		f, err := one.conn.File()
+		if err != nil {
+			for _, f := range files {
+				f.Close()
+			}
+			return nil, err
+		}
+		files = append(files, f)
+	}
+	return files, nil
+}
+
+// drops asks a socket how many datagrams did not fit into its receive buffer.
+func drops(fd int) (uint32, error) {
+	var info [unix.SK_MEMINFO_VARS]uint32
+	size := uint32(unsafe.Sizeof(info))
+	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_MEMINFO,
+		uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(&size)), 0)
+	if errno != 0 {
+		return 0, os.NewSyscallError("getsockopt", errno)
+	}
+	return info[unix.SK_MEMINFO_DROPS], nil
+}
