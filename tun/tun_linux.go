@@ -1,0 +1,347 @@
+package tun
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+)
+
+const clonePath = "/dev/net/tun"
+
+// Offloads that are asked for, best first; a kernel that refuses one set is asked
+// for the next. UDP came with Linux 6.2.
+const (
+	offloadTCP = unix.TUN_F_CSUM | unix.TUN_F_TSO4 | unix.TUN_F_TSO6
+	offloadECN = offloadTCP | unix.TUN_F_TSO_ECN
+	offloadUDP = offloadECN | unix.TUN_F_USO4 | unix.TUN_F_USO6
+)
+
+// Native is what a Device of Create or FromFile can do beyond Device, on Linux.
+type Native interface {
+	Device
+	// Files returns the descriptors of the queues, in order, to be handed to another
+	// process for its FromFile. They belong to the device.
+	Files() []*os.File
+	// SetPersistent decides whether the link outlives its last descriptor.
+	SetPersistent(on bool) error
+	// Tune bounds what waits in the device: packets or superpackets in each
+	// queue, and bytes in a superpacket. 0 leaves a bound as it is. It needs
+	// CAP_NET_ADMIN, and a link that is still in its first namespace.
+	Tune(queueLength, superpacketBytes int) error
+}
+
+// Create opens the TUN link called name, which it makes unless there is one, with so
+// many queues (at least 1). In an empty name or one with %d the kernel chooses, as
+// in "tun%d". An mtu of 0 means DefaultMTU for a new link, and no change for one
+// that was there. The link's kernel-made IPv6 link-local address is switched off.
+//
+// The link belongs to the network namespace of the calling thread. The device is
+// a Native. Errors are one line, and say what to do where that is known.
+func Create(name string, mtu, queues int) (Device, error) {
+	if len(name) >= unix.IFNAMSIZ {
+		return nil, fmt.Errorf("tun %q: name is longer than %d characters", name, unix.IFNAMSIZ-1)
+	}
+	ctl, err := openControl()
+	if err != nil {
+		return nil, fmt.Errorf("tun %q: %w", name, err)
+	}
+	_, err = ctl.linkByName(name)
+	existed := err == nil
+	if mtu == 0 && !existed {
+		mtu = DefaultMTU
+	}
+	files, err := openQueues(name, max(1, queues), existed)
+	if err != nil {
+		ctl.close()
+		return nil, err
+	}
+	return newNative(ctl, files, mtu)
+}
+
+// FromFile takes over a TUN descriptor that another process opened (WG_TUN_FD), and
+// those of further queues of the same link. Whether packets come with a virtio
+// header is asked of the kernel. An mtu of 0 changes nothing; setting one needs
+// CAP_NET_ADMIN. On success the files are closed, the device has duplicates.
+func FromFile(f *os.File, mtu int, more ...*os.File) (Device, error) {
+	var files []*os.File
+	for _, f := range append([]*os.File{f}, more...) {
+		own, err := duplicate(f)
+		if err != nil {
+			closeAll(files)
+			return nil, fmt.Errorf("tun: descriptor given: %w", err)
+		}
+		files = append(files, own)
+	}
+	ctl, err := openControl()
+	if err != nil {
+		closeAll(files)
+		return nil, fmt.Errorf("tun: %w", err)
+	}
+	d, err := newNative(ctl, files, mtu)
+	if err != nil {
+		return nil, err
+	}
+	f.Close()
+	closeAll(more)
+	return d, nil
+}
+
+// duplicate returns f's description under a new, non-blocking descriptor.
+// An *os.File made of a blocking descriptor is not in the poller and never will be.
+func duplicate(f *os.File) (*os.File, error) {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	fd := -1
+	cerr := raw.Control(func(old uintptr) {
+		if fd, err = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 3); err == nil {
+			err = unix.SetNonblock(fd, true)
+		}
+	})
+	if err = errors.Join(cerr, err); err != nil {
+		if fd >= 0 {
+			unix.Close(fd)
+		}
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), clonePath), nil
+}
+
+func closeAll(files []*os.File) {
+	for _, f := range files {
+		f.Close()
+	}
+}
+
+// openQueues opens all queues of a link, with virtio headers where the kernel has
+// them.
+func openQueues(name string, queues int, existed bool) ([]*os.File, error) {
+	flags := uint16(unix.IFF_TUN | unix.IFF_NO_PI | unix.IFF_VNET_HDR)
+	if queues > 1 {
+		flags |= unix.IFF_MULTI_QUEUE
+	}
+	var files []*os.File
+	for len(files) < queues {
+		f, got, err := openQueue(name, flags)
+		if errors.Is(err, unix.EINVAL) && len(files) == 0 && flags&unix.IFF_VNET_HDR != 0 {
+			flags &^= unix.IFF_VNET_HDR
+			continue
+		}
+		if err != nil {
+			closeAll(files)
+			return nil, explain(name, err, existed)
+		}
+		files, name = append(files, f), got
+	}
+	return files, nil
+}
+
+// openQueue opens one queue, and returns the name of its link.
+func openQueue(name string, flags uint16) (*os.File, string, error) {
+	fd, err := unix.Open(clonePath, unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, "", &os.PathError{Op: "open", Path: clonePath, Err: err}
+	}
+	req, err := unix.NewIfreq(name)
+	if err == nil {
+		req.SetUint16(flags)
+		err = unix.IoctlIfreq(fd, unix.TUNSETIFF, req)
+	}
+	if err != nil {
+		unix.Close(fd)
+		return nil, "", err
+	}
+	return os.NewFile(uintptr(fd), clonePath), req.Name(), nil
+}
+
+// explain makes one line of an error of openQueue.
+func explain(name string, err error, existed bool) error {
+	var path *os.PathError
+	opened := !errors.As(err, &path)
+	hint := ""
+	switch {
+	case !opened && (errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ENXIO)):
+		hint = "load the kernel's module (modprobe tun), or give the container the device"
+	case errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES):
+		hint = "run as root, or with CAP_NET_ADMIN"
+	case errors.Is(err, unix.EBUSY):
+		hint = "the name is taken by a running program: stop that one, or choose another name"
+	case existed && errors.Is(err, unix.EINVAL):
+		hint = "a link of that name is there and is no TUN link with as many queues: delete it, or choose another name"
+	default:
+		return fmt.Errorf("tun %q: %w", name, err)
+	}
+	return fmt.Errorf("tun %q: %w (%s)", name, err, hint)
+}
+
+// native is a TUN link.
+type native struct {
+	files  []*os.File
+	queues []Queue
+	ctl    *control // for Tune and the watcher, in the link's first namespace
+	watch  *watcher
+	name   atomic.Pointer[string]
+	mtu    atomic.Int32
+	index  int32 // of the link in that namespace
+	last   Event // Up or Down, whichever was reported last; newNative's, then follow's
+	events chan Event
+	done   chan struct{} // closed by Close
+	once   sync.Once
+}
+
+// newNative makes a device of the open queues of one link. It takes over ctl and
+// files, and closes them when it fails.
+func newNative(ctl *control, files []*os.File, mtu int) (*native, error) {
+	d := &native{files: files, ctl: ctl, events: make(chan Event, 8), done: make(chan struct{})}
+	err := d.init(mtu)
+	if err != nil {
+		closeAll(files)
+		ctl.close()
+		if d.watch != nil {
+			d.watch.close()
+		}
+		return nil, err
+	}
+	go d.follow()
+	return d, nil
+}
+
+func (d *native) init(mtu int) error {
+	name, flags, err := linkOf(d.files[0])
+	if err != nil {
+		return fmt.Errorf("tun: not a TUN descriptor: %w", err)
+	}
+	d.name.Store(&name)
+	vnet := flags&unix.IFF_VNET_HDR != 0
+	var udp bool
+	if vnet {
+		if udp, err = setOffloads(d.files[0]); err != nil {
+			return fmt.Errorf("tun %q: %w", name, err)
+		}
+	}
+	for i, f := range d.files {
+		if got, _, err := linkOf(f); err != nil || got != name {
+			return fmt.Errorf("tun %q: queue %d is of another link (%q): %w", name, i, got, err)
+		}
+		q, err := newQueue(f, vnet, udp)
+		if err != nil {
+			return fmt.Errorf("tun %q: queue %d: %w", name, i, err)
+		}
+		q.gone = d
+		d.queues = append(d.queues, q)
+	}
+	// Watched first and read then: no change falls between.
+	if d.watch, err = openWatcher(); err != nil {
+		return fmt.Errorf("tun %q: watch the link: %w", name, err)
+	}
+	l, err := d.ctl.linkByName(name)
+	if errors.Is(err, unix.ENODEV) {
+		// It was moved away before it was handed to us.
+		d.mtu.Store(DefaultMTU)
+		d.watch.lost = true
+		d.report(d.probe())
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("tun %q: read the link: %w", name, err)
+	}
+	d.index, d.watch.index = l.index, l.index
+	if err := d.ctl.noLinkLocal(l.index); err != nil && !errors.Is(err, unix.EPERM) {
+		return fmt.Errorf("tun %q: switch off the link-local address: %w", name, err)
+	}
+	if mtu != 0 && mtu != l.mtu {
+		if err := d.ctl.setMTU(l.index, mtu); err != nil {
+			return fmt.Errorf("tun %q: set the MTU to %d: %w", name, mtu, err)
+		}
+		l.mtu = mtu
+	}
+	d.mtu.Store(int32(l.mtu))
+	d.report(l.up)
+	return nil
+}
+
+// linkOf returns the name and the TUN flags of the link that f is a queue of. It
+// fails when that is gone, and works wherever the link was moved.
+func linkOf(f *os.File) (name string, flags uint16, err error) {
+	req, err := unix.NewIfreq("")
+	if err != nil {
+		return "", 0, err
+	}
+	err = onFile(f, func(fd int) error { return unix.IoctlIfreq(fd, unix.TUNGETIFF, req) })
+	return req.Name(), req.Uint16(), err
+}
+
+// setOffloads says that superpackets are welcome, and whether those of UDP are too.
+// A kernel that takes none still gives and wants the virtio header.
+func setOffloads(f *os.File) (udp bool, err error) {
+	err = onFile(f, func(fd int) error {
+		// Whoever opened a descriptor that was given may have asked for another form of header.
+		if err := unix.IoctlSetPointerInt(fd, unix.TUNSETVNETHDRSZ, virtioSize); err != nil {
+			return fmt.Errorf("set the virtio header's size: %w", err)
+		}
+		for _, set := range []int{offloadUDP, offloadECN, offloadTCP, 0} {
+			if unix.IoctlSetInt(fd, unix.TUNSETOFFLOAD, set) == nil {
+				udp = set == offloadUDP
+				break
+			}
+		}
+		return nil
+	})
+	return udp, err
+}
+
+// onFile calls f with file's descriptor, which stays open meanwhile.
+func onFile(file *os.File, f func(fd int) error) error {
+	raw, err := file.SyscallConn()
+	if err != nil {
+		return err
+	}
+	cerr := raw.Control(func(fd uintptr) { err = f(int(fd)) })
+	if cerr != nil {
+		return os.ErrClosed
+	}
+	return err
+}
+
+func (d *native) Name() string         { return *d.name.Load() }
+func (d *native) MTU() int             { return int(d.mtu.Load()) }
+func (d *native) Events() <-chan Event { return d.events }
+func (d *native) Queues() []Queue      { return d.queues }
+func (d *native) Files() []*os.File    { return d.files }
+
+func (d *native) SetPersistent(on bool) error {
+	v := 0
+	if on {
+		v = 1
+	}
+	err := onFile(d.files[0], func(fd int) error { return unix.IoctlSetInt(fd, unix.TUNSETPERSIST, v) })
+	if err != nil {
+		return fmt.Errorf("tun %q: set persistent to %v: %w", d.Name(), on, err)
+	}
+	return nil
+}
+
+func (d *native) Tune(queueLength, superpacketBytes int) error {
+	if err := d.ctl.tune(d.index, queueLength, superpacketBytes); err != nil {
+		return fmt.Errorf("tun %q: set queue length %d, superpackets to %d bytes: %w", d.Name(), queueLength, superpacketBytes, err)
+	}
+	return nil
+}
+
+func (d *native) Close() error {
+	var err error
+	d.once.Do(func() {
+		close(d.done)
+		for _, f := range d.files {
+			err = errors.Join(err, f.Close())
+		}
+		d.watch.close()
+		d.ctl.close()
+	})
+	return err
+}
