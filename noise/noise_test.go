@@ -60,12 +60,10 @@ func newPair(t testing.TB) *pair {
 }
 
 var (
-	stamp         = Stamp(time.Unix(1700000000, 987654321))
-	ephemerals    = [2][32]byte{filled(11), filled(51)}
-	lowOrderPoint = key.Public{0: 1}
+	stamp      = Stamp(time.Unix(1700000000, 987654321))
+	ephemerals = [2][32]byte{filled(11), filled(51)}
 )
 
-// steps runs a handshake as far as the responder's Authenticate.
 func (p *pair) initiate(t testing.TB) (*Initiator, *wire.Initiation) {
 	t.Helper()
 	msg := new(wire.Initiation)

@@ -212,7 +212,8 @@ func (p *pair) failEverywhere(ephemeralI, ephemeralR []byte) error {
 		}
 		return nil
 	}
-	bad, stranger := NewRemote(lowOrderPoint), NewRemote(key.Public{9})
+	lowOrder := key.Public{0: 1}
+	bad, stranger := NewRemote(lowOrder), NewRemote(key.Public{9})
 	initiation, response := new(wire.Initiation), new(wire.Response)
 	_, err1 := Initiate(p.initiator, bad, 1, stamp, &unmasking{ephemeralI}, initiation)
 	_, err2 := Initiate(p.initiator, p.toResponder, 1, stamp, &unmasking{ephemeralI[:20]}, initiation)
@@ -225,7 +226,7 @@ func (p *pair) failEverywhere(ephemeralI, ephemeralR []byte) error {
 	forged.Static()[0] ^= 1
 	_, err1 = Accept(p.responder, &forged)
 	forged = *initiation
-	*forged.Ephemeral() = lowOrderPoint
+	*forged.Ephemeral() = lowOrder
 	_, err2 = Accept(p.responder, &forged)
 	if err := errors.Join(expect("Accept", err1, ErrAuthentication), expect("Accept", err2, ErrLowOrder)); err != nil {
 		return err
@@ -269,7 +270,7 @@ func (p *pair) failEverywhere(ephemeralI, ephemeralR []byte) error {
 	other := *response
 	other.Empty()[0] ^= 1
 	_, err1 = i.Finish(p.initiator, p.toResponder, &other)
-	*other.Ephemeral() = lowOrderPoint
+	*other.Ephemeral() = lowOrder
 	_, err2 = i.Finish(p.initiator, p.toResponder, &other)
 	s, err3 := i.Finish(p.initiator, p.toResponder, response)
 	s.Erase()
@@ -341,4 +342,3 @@ func matches(text, part []byte) bool {
 	}
 	return true
 }
-
