@@ -27,3 +27,18 @@ the interfaces that are up.`,
 		},
 	}
 }
+
+// completeAt makes a completion out of one for each position: words, or files
+// where it is nil.
+func completeAt(positions ...func() []string) cobra.CompletionFunc {
+	return func(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		if len(args) >= len(positions) {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		words := positions[len(args)]
+		if words == nil {
+			return nil, cobra.ShellCompDirectiveDefault
+		}
+		return words(), cobra.ShellCompDirectiveNoFileComp
+	}
+}

@@ -17,6 +17,8 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+
+	"vpn/conf"
 )
 
 // programName is the name under which the whole command line is there.
@@ -54,7 +56,10 @@ Commands that wg has take the same arguments and print the same text.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return hint(err, "see %q", cmd.CommandPath()+" --help")
 	})
-	root.AddCommand(newCompletion(), newVersion())
+	root.AddCommand(
+		newAddconf(), newCompletion(), newGenkey(), newGenpsk(), newPubkey(), newSet(),
+		newSetconf(), newShow(), newShowconf(), newSyncconf(), newVersion(),
+	)
 	for _, cmd := range root.Commands() {
 		cmd.DisableFlagsInUseLine = true
 	}
@@ -86,18 +91,33 @@ func hint(err error, format string, args ...any) error {
 	return &hinted{err, fmt.Sprintf(format, args...)}
 }
 
-// exitCode prints err, with its hint, and returns what the process is to end
-// with.
+// exitCode prints err and returns what the process is to end with.
 func exitCode(err error, stderr io.Writer) int {
 	if err == nil {
 		return 0
 	}
+	printError(err, stderr)
+	return 1
+}
+
+// printError prints errors that were joined one after another, each with its
+// hint.
+func printError(err error, stderr io.Writer) {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, e := range joined.Unwrap() {
+			printError(e, stderr)
+		}
+		return
+	}
 	fmt.Fprintf(stderr, "error: %v\n", err)
 	var h *hinted
-	if errors.As(err, &h) {
+	var c *conf.Error
+	switch {
+	case errors.As(err, &h):
 		fmt.Fprintf(stderr, "hint: %s\n", h.hint)
+	case errors.As(err, &c) && c.Hint != "":
+		fmt.Fprintf(stderr, "hint: %s\n", c.Hint)
 	}
-	return 1
 }
 
 // usage rejects arguments: it says what the command takes.

@@ -154,3 +154,9 @@ func (l *Link) DisableTxChecksum() {
 		}
 	})
 }
+
+// Sent returns the bytes that the host has sent out by the link.
+func (l *Link) Sent() uint64 {
+	l.Host.tb.Helper()
+	return l.get().Attrs().Statistics.TxBytes
+}

@@ -57,7 +57,7 @@ type Pair struct{ A, B *Side }
 // NewHosts makes the hosts of a pair, without daemons. An MTU of 0 is 1500.
 func NewHosts(tb TB, mtu int) *Pair {
 	tb.Helper()
-	p := &Pair{A: newSide(tb, 1), B: newSide(tb, 2)}
+	p := &Pair{A: newSide(tb, 77, 1), B: newSide(tb, 77, 2)}
 	p.A.Outer, p.B.Outer = Connect(p.A.Host, p.B.Host, mtu)
 	for _, s := range []*Side{p.A, p.B} {
 		s.Outer.Address(s.Outer4+"/24", s.Outer6+"/64")
@@ -65,10 +65,30 @@ func NewHosts(tb TB, mtu int) *Pair {
 	return p
 }
 
-func newSide(tb TB, n int) *Side {
+// NewRoutedHosts makes the hosts of a pair with a router between them, and
+// returns the router's links to A and B. Their addresses end in 254.
+func NewRoutedHosts(tb TB) (p *Pair, toA, toB *Link) {
+	tb.Helper()
+	p = &Pair{A: newSide(tb, 77, 1), B: newSide(tb, 78, 2)}
+	router := NewHost(tb, "router")
+	router.Forward()
+	toA, p.A.Outer = Connect(router, p.A.Host, 0)
+	toB, p.B.Outer = Connect(router, p.B.Host, 0)
+	toA.Address("192.168.77.254/24", "fd77::254/64")
+	toB.Address("192.168.78.254/24", "fd78::254/64")
+	p.A.Outer.Address(p.A.Outer4+"/24", p.A.Outer6+"/64")
+	p.B.Outer.Address(p.B.Outer4+"/24", p.B.Outer6+"/64")
+	p.A.Outer.Route("0.0.0.0/0", "192.168.77.254", 0)
+	p.A.Outer.Route("::/0", "fd77::254", 0)
+	p.B.Outer.Route("0.0.0.0/0", "192.168.78.254", 0)
+	p.B.Outer.Route("::/0", "fd78::254", 0)
+	return p, toA, toB
+}
+
+func newSide(tb TB, net, n int) *Side {
 	return &Side{
 		Host:   NewHost(tb, string(rune('a'+n-1))),
-		Outer4: fmt.Sprintf("192.168.77.%d", n), Outer6: fmt.Sprintf("fd77::%d", n),
+		Outer4: fmt.Sprintf("192.168.%d.%d", net, n), Outer6: fmt.Sprintf("fd%d::%d", net, n),
 		Inner4: fmt.Sprintf("10.9.0.%d", n), Inner6: fmt.Sprintf("fd09::%d", n),
 		Port: 51820 + n,
 	}
@@ -78,10 +98,16 @@ func newSide(tb TB, n int) *Side {
 func NewPair(tb TB, a, b Kind, mtu int, outerSix bool) *Pair {
 	tb.Helper()
 	p := NewHosts(tb, mtu)
-	p.A.StartDaemon(a)
-	p.B.StartDaemon(b)
+	p.StartDaemons(a, b)
 	p.Join(outerSix)
 	return p
+}
+
+// StartDaemons starts a daemon on each side; neither knows the other.
+func (p *Pair) StartDaemons(a, b Kind) {
+	p.A.tb.Helper()
+	p.A.StartDaemon(a)
+	p.B.StartDaemon(b)
 }
 
 // Join makes the sides peers of each other, with endpoints, and sets both up.

@@ -129,3 +129,13 @@ func (h *Host) MustPing(to string) {
 	}
 	h.tb.Fatalf("%s: no reply from %s", h.Name, to)
 }
+
+// SetTrafficClass sets the DSCP and ECN bits of the requests.
+func (p *Pinger) SetTrafficClass(class int) {
+	p.host.tb.Helper()
+	if p.to.Is6() {
+		p.host.check(p.conn.IPv6PacketConn().SetTrafficClass(class), "traffic class")
+		return
+	}
+	p.host.check(p.conn.IPv4PacketConn().SetTOS(class), "traffic class")
+}

@@ -73,6 +73,22 @@ func (s *Stream) Transfer(n int64, limit time.Duration) time.Duration {
 	return took
 }
 
+// Start begins a transfer and returns what waits for its end: the same as
+// Transfer, for a test that does something meanwhile.
+func (s *Stream) Start(n int64, limit time.Duration) (wait func()) {
+	done := make(chan error, 1)
+	go func() {
+		_, err := s.transfer(n, limit)
+		done <- err
+	}()
+	return func() {
+		s.tb.Helper()
+		if err := <-done; err != nil {
+			s.tb.Fatalf("transfer from %v to %v: %v", s.From.LocalAddr(), s.From.RemoteAddr(), err)
+		}
+	}
+}
+
 // Both sends n bytes each way at the same time.
 func (s *Stream) Both(n int64, limit time.Duration) {
 	s.tb.Helper()
