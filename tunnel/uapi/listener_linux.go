@@ -113,6 +113,10 @@ func (l *Listener) wait() {
 // reach the interface any more, and whoever did it wants it to end.
 func (l *Listener) Deleted() <-chan struct{} { return l.deleted }
 
+// Addr is the socket's path. The kernel knows it by another, which it had before
+// it answered.
+func (l *Listener) Addr() net.Addr { return &net.UnixAddr{Name: l.path, Net: "unix"} }
+
 // SetUnlinkOnClose says whether Close deletes the socket's file. It is so for
 // what Listen made, and not for ListenerFromFile.
 func (l *Listener) SetUnlinkOnClose(unlink bool) { l.unlink = unlink }
