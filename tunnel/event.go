@@ -1,0 +1,69 @@
+package tunnel
+
+import (
+	"time"
+
+	"vpn/noise/key"
+	"vpn/rekey"
+)
+
+// EventKind says what happened to a peer's handshakes and sessions.
+type EventKind uint8
+
+const (
+	// InitiationSent: this side asked for a new session.
+	InitiationSent EventKind = iota + 1
+	// ResponseSent: this side answered an initiation; the session waits for the initiator's first data.
+	ResponseSent
+	// SessionStarted: packets are now sealed with a new session's key.
+	SessionStarted
+	// SessionEnded: a session's keys can be used no more and are erased as soon as the last packet in work lets go of them.
+	SessionEnded
+	// AttemptGivenUp: no answer within RekeyAttemptTime; packets that waited are dropped.
+	AttemptGivenUp
+)
+
+// String gives the kind in words.
+func (k EventKind) String() string {
+	switch k {
+	case InitiationSent:
+		return "initiation sent"
+	case ResponseSent:
+		return "response sent"
+	case SessionStarted:
+		return "session started"
+	case SessionEnded:
+		return "session ended"
+	case AttemptGivenUp:
+		return "attempt given up"
+	}
+	return "unknown"
+}
+
+// An Event is something that happened to one peer's handshakes or sessions. The session's name is random and tells nothing about its
+// keys.
+type Event struct {
+	Kind    EventKind
+	Time    time.Time
+	Peer    key.Public
+	Session string     // SessionStarted, SessionEnded
+	Role    rekey.Role // of this side, SessionStarted and SessionEnded
+	Why     rekey.End  // SessionEnded
+
+	Sent, Received uint64 // messages of the session so far
+}
+
+// observe tells the observer. It is called with the peer locked, so the observer must neither block nor call back.
+func (p *Peer) observe(kind EventKind, k *rekey.Keypair) {
+	t := p.tunnel
+	if t.observer == nil {
+		return
+	}
+	e := Event{Kind: kind, Time: t.clock.Wall(), Peer: p.public}
+	if k != nil {
+		e.Session, e.Role = k.Name(), k.Role()
+		e.Sent, e.Received = k.SentPackets(), k.ReceivedPackets()
+		e.Why, _ = k.Ended()
+	}
+	t.observer(e)
+}

@@ -1,0 +1,261 @@
+package tunnel
+
+import (
+	"sync"
+	"time"
+
+	"vpn/noise"
+	"vpn/noise/cookie"
+	"vpn/noise/key"
+	"vpn/noise/wire"
+	"vpn/rekey"
+	"vpn/tunnel/udp"
+)
+
+// initiationInterval is how often one peer's initiations are answered, at most.
+const initiationInterval = 20 * time.Millisecond
+
+// identity is who this interface is: replaced as a whole when its private key changes.
+type identity struct {
+	cookies *cookie.Checker
+
+	mu    sync.RWMutex // held for reading while local is in use, so that it is not erased meanwhile
+	local *noise.Local
+}
+
+func newIdentity(k *key.Private) *identity {
+	local := noise.NewLocal(k)
+	return &identity{local: local, cookies: cookie.NewChecker(local.Public())}
+}
+
+// erase ends the identity when the last handshake lets go of it. One that still comes finds an empty key, which no handshake works with.
+func (id *identity) erase() {
+	id.mu.Lock()
+	defer id.mu.Unlock()
+	id.local.Erase()
+}
+
+// initiate sends an initiation with a fresh ephemeral.
+func (p *Peer) initiate() {
+	t := p.tunnel
+	now := t.clock.Now()
+	id := t.identity.Load()
+	if id == nil {
+		return
+	}
+	id.mu.RLock()
+	defer id.mu.RUnlock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	x := p.path.Load()
+	if p.removed || !t.up.Load() || t.identity.Load() != id || !p.machine.Wanted() {
+		return
+	}
+	defer func() { p.apply(p.machine.InitiationSent(now, t.jitter()), now) }()
+	if x == nil {
+		return
+	}
+	p.eraseHandshake()
+	index, err := t.index.reserve(p)
+	if err != nil {
+		t.complain("initiate", err)
+		return
+	}
+	var m wire.Initiation
+	p.handshake, err = noise.Initiate(id.local, &p.remote, index, noise.Stamp(t.clock.Wall()), t.rand, &m)
+	if err != nil {
+		// A public key of low order: it may be configured, but nothing is ever sent to it.
+		t.index.release(index)
+		t.drop(p, BadHandshake, 1)
+		return
+	}
+	p.sendHandshake(m[:], x, now)
+	p.observe(InitiationSent, nil)
+}
+
+// sendHandshake adds the MACs to an initiation or response, and sends it. The caller holds p.mu.
+func (p *Peer) sendHandshake(m []byte, x *path, now time.Duration) {
+	if p.cookies == nil {
+		p.cookies = cookie.NewGenerator(p.public)
+	}
+	p.cookies.AddMACs(m, now)
+	if p.tunnel.sendTo(p, x.Endpoint, m) {
+		p.tx.Add(uint64(len(m)))
+	}
+}
+
+// sendTo sends one handshake message; p may be nil.
+func (t *Tunnel) sendTo(p *Peer, to udp.Endpoint, m []byte) bool {
+	out := []udp.Outgoing{{Data: m, To: &to, TOS: dscpAF41}}
+	socket, _ := socketFor(t.sockets.Load(), out)
+	if socket == nil {
+		t.drop(p, LinkDown, 1)
+		return false
+	}
+	if _, err := socket.Send(out); err != nil {
+		t.drop(p, SendFailed, 1)
+		t.complain("send", err)
+		return false
+	}
+	return true
+}
+
+// demandCookie answers a handshake message with a cookie, which is smaller than either.
+func (t *Tunnel) demandCookie(id *identity, m []byte, from udp.Endpoint, now time.Duration) {
+	var reply wire.CookieReply
+	if err := id.cookies.Reply(m, from.Addr, now, t.rand, &reply); err != nil {
+		t.complain("cookie", err)
+		return
+	}
+	t.sendTo(nil, from, reply[:])
+}
+
+// consumeInitiation answers an initiation whose mac1 was good.
+func (t *Tunnel) consumeInitiation(m *wire.Initiation, from udp.Endpoint) {
+	now := t.clock.Now()
+	id := t.identity.Load()
+	if id == nil {
+		t.drop(nil, NoPrivateKey, 1)
+		return
+	}
+	id.mu.RLock()
+	defer id.mu.RUnlock()
+	accepted, err := noise.Accept(id.local, m)
+	if err != nil {
+		t.drop(nil, BadHandshake, 1)
+		return
+	}
+	defer accepted.Erase()
+	p := t.peers.get(accepted.Static())
+	if p == nil {
+		t.drop(nil, UnknownPeer, 1)
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.removed || t.identity.Load() != id || !t.up.Load() {
+		return
+	}
+	r, err := accepted.Authenticate(&p.remote, m)
+	if err != nil {
+		t.drop(p, BadHandshake, 1)
+		return
+	}
+	defer r.Erase()
+	// "the responder ... keeps track of the greatest timestamp received per peer and discards packets containing timestamps less
+	// than or equal to it" (section 5.1)
+	switch {
+	case !r.Timestamp().After(p.lastTimestamp):
+		t.drop(p, ReplayedInitiation, 1)
+		return
+	case p.lastInitiation != 0 && now-p.lastInitiation < initiationInterval:
+		t.drop(p, InitiationFlood, 1)
+		return
+	}
+	p.lastTimestamp, p.lastInitiation = r.Timestamp(), now
+	p.move(from)
+	p.rx.Add(uint64(len(m)))
+	p.machine.InitiationReceived(now)
+	p.respond(r, now)
+}
+
+// respond sends the response and keeps the session for the initiator's first data. The caller holds p.mu.
+func (p *Peer) respond(r *noise.Responder, now time.Duration) {
+	t := p.tunnel
+	index, err := t.index.reserve(p)
+	if err != nil {
+		t.complain("respond", err)
+		return
+	}
+	var m wire.Response
+	s, err := r.Respond(&p.remote, index, t.rand, &m)
+	if err != nil {
+		t.index.release(index)
+		t.drop(p, BadHandshake, 1)
+		return
+	}
+	defer s.Erase()
+	k, ok := p.newKeypair(s, rekey.Responder, now)
+	if !ok {
+		t.index.release(index)
+		return
+	}
+	p.sendHandshake(m[:], p.path.Load(), now)
+	p.observe(ResponseSent, nil)
+	p.apply(p.machine.Responded(k, now), now)
+}
+
+// consumeResponse ends the handshake that this side began.
+func (t *Tunnel) consumeResponse(m *wire.Response, from udp.Endpoint) {
+	now := t.clock.Now()
+	id := t.identity.Load()
+	e, ok := t.index.lookup(m.Receiver())
+	if !ok || e.keypair != nil || id == nil {
+		t.drop(nil, UnknownIndex, 1)
+		return
+	}
+	p := e.peer
+	id.mu.RLock()
+	defer id.mu.RUnlock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.handshake == nil || p.handshake.SenderIndex() != m.Receiver() || t.identity.Load() != id {
+		t.drop(p, UnknownIndex, 1)
+		return
+	}
+	s, err := p.handshake.Finish(id.local, &p.remote, m)
+	if err != nil {
+		t.drop(p, BadHandshake, 1)
+		return
+	}
+	defer s.Erase()
+	p.handshake = nil // its index is the session's now
+	k, ok := p.newKeypair(s, rekey.Initiator, now)
+	if !ok {
+		t.index.release(s.LocalIndex)
+		return
+	}
+	p.move(from)
+	p.rx.Add(uint64(len(m)))
+	p.machine.InitiationReceived(now)
+	p.apply(p.machine.Initiated(k, now), now)
+}
+
+// newKeypair moves a session's secrets into the arena. The caller holds p.mu and erases s.
+func (p *Peer) newKeypair(s *noise.Session, role rekey.Role, now time.Duration) (*rekey.Keypair, bool) {
+	t := p.tunnel
+	send, err := t.arena.NewKey(&s.Send)
+	if err == nil {
+		receive, err2 := t.arena.NewKey(&s.Receive)
+		if err2 == nil {
+			k := rekey.NewKeypair(rekey.Params{
+				Role: role, Send: send, Receive: receive,
+				LocalIndex: s.LocalIndex, RemoteIndex: s.RemoteIndex,
+				Born: now, ID: t.random64(),
+			})
+			t.index.bind(s.LocalIndex, p, k)
+			return k, true
+		}
+		send.Erase()
+		err = err2
+	}
+	t.drop(p, OutOfMemory, 1)
+	t.complain("keep a session's keys", err)
+	return nil, false
+}
+
+// consumeCookieReply keeps a cookie for the next handshake message. It never moves the endpoint: the reply says nothing about who is
+// there.
+func (t *Tunnel) consumeCookieReply(m *wire.CookieReply) {
+	e, ok := t.index.lookup(m.Receiver())
+	if !ok {
+		t.drop(nil, UnknownIndex, 1)
+		return
+	}
+	p := e.peer
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cookies == nil || !p.cookies.Consume(m, t.clock.Now()) {
+		t.drop(p, BadCookieReply, 1)
+	}
+}

@@ -1,0 +1,181 @@
+package tunnel
+
+import (
+	"sync"
+	"time"
+
+	"vpn/noise/wire"
+	"vpn/tunnel/udp"
+)
+
+const (
+	// handshakeQueueLen is how many handshake messages may wait. The queue is their own: data can't take their place.
+	handshakeQueueLen = 4096
+	// underLoadLen is the length from which cookies are demanded, underLoadTime how long after the last one they still are.
+	underLoadLen  = handshakeQueueLen / 8
+	underLoadTime = time.Second
+)
+
+// handshakes is where Diffie-Hellman is done: messages that arrived and initiations that are wanted wait here for a few workers, so
+// that neither the packet paths nor the timers ever wait for a handshake.
+type handshakes struct {
+	tunnel *Tunnel
+
+	mu       sync.Mutex
+	work     sync.Cond
+	closed   bool
+	arrived  []handshakeMessage // a ring: count messages from first
+	first    int
+	count    int
+	wanted   []*Peer // whose initiation is to be sent, in order
+	loadedAt time.Duration
+}
+
+// handshakeMessage is an initiation, a response or a cookie reply that arrived.
+type handshakeMessage struct {
+	kind  wire.Type
+	from  udp.Endpoint
+	bytes [wire.SizeInitiation]byte
+}
+
+func newHandshakes(t *Tunnel) *handshakes {
+	h := &handshakes{tunnel: t}
+	h.work.L = &h.mu
+	return h
+}
+
+// receive takes a handshake message off the packet path: mac1, under load also mac2 and the limiter, then the queue. m is copied.
+func (h *handshakes) receive(kind wire.Type, m []byte, from udp.Endpoint, now time.Duration) {
+	t := h.tunnel
+	id := t.identity.Load()
+	if id == nil {
+		t.drop(nil, NoPrivateKey, 1)
+		return
+	}
+	if kind != wire.TypeCookieReply {
+		if !id.cookies.CheckMAC1(m) {
+			t.drop(nil, BadMAC1, 1)
+			return
+		}
+		if h.underLoad(now) {
+			// "a cookie reply message ... is sent ... only if the message has a valid msg.mac1" (section 5.3)
+			if !id.cookies.CheckMAC2(m, from.Addr, now) {
+				t.drop(nil, CookieDemanded, 1)
+				t.demandCookie(id, m, from, now)
+				return
+			}
+			if !t.limiter.Allow(from.Addr.Addr(), now) {
+				t.drop(nil, RateLimited, 1)
+				return
+			}
+		}
+	}
+	if !h.push(kind, m, from) {
+		t.drop(nil, HandshakeQueueFull, 1)
+	}
+}
+
+// underLoad reports whether cookies are to be demanded, and remembers it for underLoadTime.
+func (h *handshakes) underLoad(now time.Duration) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.count >= underLoadLen {
+		h.loadedAt = now
+		return true
+	}
+	return h.loadedAt != 0 && now-h.loadedAt < underLoadTime
+}
+
+// push copies m into the queue; it reports false if that is full.
+func (h *handshakes) push(kind wire.Type, m []byte, from udp.Endpoint) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.count == len(h.arrived) {
+		if h.count == handshakeQueueLen {
+			return false
+		}
+		h.grow()
+	}
+	x := &h.arrived[(h.first+h.count)%len(h.arrived)]
+	x.kind, x.from = kind, from
+	copy(x.bytes[:], m)
+	h.count++
+	h.work.Signal()
+	return true
+}
+
+// grow doubles the ring. The caller holds h.mu.
+func (h *handshakes) grow() {
+	ring := make([]handshakeMessage, max(16, 2*len(h.arrived)))
+	for i := range h.count {
+		ring[i] = h.arrived[(h.first+i)%len(h.arrived)]
+	}
+	h.arrived, h.first = ring, 0
+}
+
+// want asks for an initiation to the peer. It may be called with the peer locked; asking twice changes nothing.
+func (h *handshakes) want(p *Peer) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if p.wantsInitiation {
+		return
+	}
+	p.wantsInitiation = true
+	h.wanted = append(h.wanted, p)
+	h.work.Signal()
+}
+
+// next waits for work: a message, copied to m (peer is nil), or a peer that wants an initiation. Both take turns. ok is false at
+// the end.
+func (h *handshakes) next(m *handshakeMessage, messagesFirst bool) (peer *Peer, ok bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for !h.closed && h.count == 0 && len(h.wanted) == 0 {
+		h.work.Wait()
+	}
+	switch {
+	case h.closed:
+		return nil, false
+	case len(h.wanted) > 0 && !(messagesFirst && h.count > 0):
+		peer = h.wanted[0]
+		h.wanted[0] = nil
+		if h.wanted = h.wanted[1:]; len(h.wanted) == 0 {
+			h.wanted = nil
+		}
+		peer.wantsInitiation = false
+		return peer, true
+	}
+	*m = h.arrived[h.first]
+	h.first = (h.first + 1) % len(h.arrived)
+	if h.count--; h.count == 0 && len(h.arrived) > underLoadLen {
+		h.arrived, h.first = nil, 0 // a flood is over: give its memory back
+	}
+	return nil, true
+}
+
+// run is one worker; it returns after close.
+func (h *handshakes) run() {
+	var m handshakeMessage
+	for messagesFirst := true; ; messagesFirst = !messagesFirst {
+		p, ok := h.next(&m, messagesFirst)
+		switch {
+		case !ok:
+			return
+		case p != nil:
+			p.initiate()
+		case m.kind == wire.TypeInitiation:
+			h.tunnel.consumeInitiation(wire.AsInitiation(m.bytes[:wire.SizeInitiation]), m.from)
+		case m.kind == wire.TypeResponse:
+			h.tunnel.consumeResponse(wire.AsResponse(m.bytes[:wire.SizeResponse]), m.from)
+		case m.kind == wire.TypeCookieReply:
+			h.tunnel.consumeCookieReply(wire.AsCookieReply(m.bytes[:wire.SizeCookieReply]))
+		}
+	}
+}
+
+func (h *handshakes) close() {
+	h.mu.Lock()
+	h.closed = true
+	h.mu.Unlock()
+	h.work.Broadcast()
+}

@@ -1,0 +1,144 @@
+package tunnel
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"vpn/noise"
+	"vpn/noise/cookie"
+	"vpn/noise/key"
+	"vpn/rekey"
+	"vpn/tunnel/udp"
+)
+
+// gsoRetryTime is how long segmented sends rest on a path that refused one.
+const gsoRetryTime = 60 * time.Second
+
+// applyRounds bounds what one event can set off: staged packets, then a keepalive, then the deadline that follows from both.
+const applyRounds = 4
+
+// A Peer is one other end: where it is, its sessions, and the packets that wait for one. A configured peer that never talks is no more
+// than this struct; keypairs, staged packets and drop counters are made when they are needed.
+//
+// What is atomic may be used from anywhere. The rest is guarded as noted.
+type Peer struct {
+	tunnel *Tunnel
+	public key.Public
+
+	path    atomic.Pointer[path] // nil while nobody knows where the peer is
+	machine rekey.Machine        // Sending, Sent and Received are lock-free, all else is guarded by mu
+	tx, rx  atomic.Uint64        // bytes of messages
+	drops   atomic.Pointer[dropCounters]
+	waiting atomic.Bool // packets are staged, and go first; see begin
+
+	deadline  time.Duration // guarded by schedule.mu
+	heapIndex int32         // guarded by schedule.mu
+
+	wantsInitiation bool // is in handshakes.wanted; guarded by handshakes.mu
+	position        int  // in peerTable.order; guarded by peerTable.mu
+
+	mu             sync.Mutex
+	removed        bool
+	keepalive      uint16 // seconds
+	remote         noise.Remote
+	cookies        *cookie.Generator // made at the first handshake
+	handshake      *noise.Initiator  // the initiation that waits for its response
+	current        *rekey.Keypair    // the session that SessionStarted was last told of
+	lastTimestamp  noise.TAI64N      // the newest initiation's
+	lastInitiation time.Duration     // when it was answered
+	lastHandshake  time.Time         // when the current session began
+	staged         stagedQueue
+}
+
+// A path is where a peer's messages go. It is immutable but for what is atomic; a peer that moves gets a new one.
+type path struct {
+	udp.Endpoint
+	plainUntil atomic.Int64 // no segmented sends before this time
+}
+
+func (x *path) plain(now time.Duration) bool { return now < time.Duration(x.plainUntil.Load()) }
+
+// move makes authenticated messages' source the peer's endpoint.
+func (p *Peer) move(from udp.Endpoint) {
+	if x := p.path.Load(); x == nil || x.Endpoint != from {
+		p.path.Store(&path{Endpoint: from})
+	}
+}
+
+// clearSource forgets which local address the peer's messages came to: after silence it may be the wrong one.
+func (p *Peer) clearSource() {
+	if x := p.path.Load(); x != nil && x.Source.IsValid() {
+		p.path.CompareAndSwap(x, &path{Endpoint: udp.Endpoint{Addr: x.Addr}})
+	}
+}
+
+// poll does what is due for the peer.
+func (p *Peer) poll(now time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.apply(p.machine.Poll(now, p.tunnel.jitter()), now)
+}
+
+// apply carries out what the machine decided. The caller holds p.mu.
+func (p *Peer) apply(r rekey.Result, now time.Duration) {
+	t := p.tunnel
+	for range applyRounds {
+		for _, k := range r.Retired {
+			t.index.release(k.LocalIndex())
+			p.observe(SessionEnded, k)
+		}
+		// A session that the other side began starts when its first data arrives, one of ours when the response does.
+		if k := p.machine.Current(); k != p.current {
+			if p.current = k; k != nil {
+				p.lastHandshake = t.clock.Wall()
+				p.observe(SessionStarted, k)
+			}
+		}
+		if r.Actions&rekey.EraseHandshake != 0 {
+			p.eraseHandshake()
+		}
+		if r.Actions&rekey.DropStaged != 0 {
+			if !p.removed && t.up.Load() {
+				p.observe(AttemptGivenUp, nil)
+				t.drop(p, NoAnswer, p.staged.clear(p))
+			} else {
+				t.drop(p, NoSession, p.staged.clear(p))
+			}
+		}
+		if r.Actions&rekey.ClearSource != 0 {
+			p.clearSource()
+		}
+		if r.Actions&rekey.SendInitiation != 0 {
+			t.handshakes.want(p)
+		}
+		t.timers.arm(p, r.Deadline)
+
+		sent := r.Actions&rekey.SendStaged != 0 && p.sendStaged(now)
+		if !sent && r.Actions&rekey.SendKeepalive != 0 {
+			sent = p.sendKeepalive(now)
+		}
+		if !sent {
+			return
+		}
+		r = p.machine.Poll(now, t.jitter())
+	}
+}
+
+// eraseHandshake ends the initiation that waits for a response, if any. The caller holds p.mu.
+func (p *Peer) eraseHandshake() {
+	if p.handshake == nil {
+		return
+	}
+	p.tunnel.index.release(p.handshake.SenderIndex())
+	p.handshake.Erase()
+	p.handshake = nil
+}
+
+// forget ends all sessions and what leads to one. The caller holds p.mu.
+func (p *Peer) forget(why rekey.End, now time.Duration) {
+	p.apply(p.machine.Forget(why, now), now)
+	p.eraseHandshake()
+	p.tunnel.drop(p, NoSession, p.staged.clear(p))
+	p.remote.Forget()
+}

@@ -1,0 +1,270 @@
+package tunnel
+
+import (
+	"encoding/binary"
+	"errors"
+	"io"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"vpn/noise/aead"
+	"vpn/noise/cookie"
+	"vpn/rekey"
+	"vpn/tun"
+	"vpn/tunnel/allowedips"
+	"vpn/tunnel/udp"
+)
+
+// Config is what a Tunnel is made of. All of it was opened elsewhere; the Tunnel owns the device from now on, and closes it.
+type Config struct {
+	Device  tun.Device
+	Sockets udp.Opener
+	Clock   Clock
+	Arena   *aead.Arena // where session keys live
+	Rand    io.Reader   // for keys, indices and jitter; safe for concurrent use, as crypto/rand.Reader is
+	Log     *slog.Logger
+
+	// Observe is told of handshakes and sessions, if it is not nil. It is called with a peer locked, from many goroutines: it must
+	// neither block nor call the Tunnel.
+	Observe func(Event)
+
+	// Processors bounds how many lanes work at once.
+	Processors int
+}
+
+// A Tunnel moves packets between its device and its peers. It may be used concurrently.
+type Tunnel struct {
+	device   tun.Device
+	queues   []tun.Queue
+	opener   udp.Opener
+	clock    Clock
+	arena    *aead.Arena
+	rand     io.Reader
+	log      *slog.Logger
+	observer func(Event)
+
+	lanes       lanes
+	timers      *schedule
+	handshakes  *handshakes
+	limiter     *cookie.Limiter
+	index       indexTable
+	peers       peerTable
+	allowed     allowedips.Table[*Peer]
+	senders     sync.Pool // of *sender, for what is sent outside of a lane
+	stagedBytes atomic.Int64
+	drops       dropCounters
+	icmp        tokenBucket
+	complaints  tokenBucket
+
+	identity atomic.Pointer[identity] // nil without a private key
+	sockets  atomic.Pointer[udp.Sockets]
+	up       atomic.Bool // the link is up and there is an identity: peers may talk
+
+	config settings
+
+	stop    chan struct{} // closed when the end begins
+	done    chan struct{} // closed when all goroutines have ended
+	running sync.WaitGroup
+}
+
+// New makes a Tunnel and starts it. It stays silent until the device says that it is up and there is a private key.
+func New(c Config) (*Tunnel, error) {
+	queues := c.Device.Queues()
+	if len(queues) == 0 {
+		return nil, errors.New("tunnel: the device has no queue")
+	}
+	t := &Tunnel{
+		device: c.Device, queues: queues, opener: c.Sockets, clock: c.Clock, arena: c.Arena, rand: c.Rand, log: c.Log, observer: c.Observe,
+		lanes:   lanes{processors: int32(max(c.Processors, 1))},
+		timers:  newSchedule(c.Clock),
+		limiter: cookie.NewLimiter(),
+		index:   indexTable{rand: c.Rand, entries: make(map[uint32]indexEntry)},
+		senders: sync.Pool{New: func() any { return new(sender) }},
+		stop:    make(chan struct{}),
+		done:    make(chan struct{}),
+	}
+	t.handshakes = newHandshakes(t)
+
+	for range t.lanes.processors {
+		t.running.Go(t.handshakes.run)
+	}
+	t.running.Go(func() { t.timers.run(t.stop) })
+	for _, q := range queues {
+		t.running.Go(newLine(&t.lanes, func() batch { return newOutbound(t, q) }).run)
+	}
+	t.running.Go(t.watch)
+	go func() {
+		t.running.Wait()
+		t.eraseIdentities()
+		close(t.done)
+	}()
+	return t, nil
+}
+
+// Done is closed when the Tunnel has ended: after Close, or because its device is gone. All keys are erased then.
+func (t *Tunnel) Done() <-chan struct{} { return t.done }
+
+// Close ends all sessions, erases all keys, and closes the sockets and the device. It returns when everything has ended, and may be called
+// more than once.
+func (t *Tunnel) Close() error {
+	t.end()
+	<-t.done
+	return nil
+}
+
+// end begins the end.
+func (t *Tunnel) end() {
+	t.config.mu.Lock()
+	defer t.config.mu.Unlock()
+	if t.config.closed {
+		return
+	}
+	t.config.closed = true
+	t.config.linkUp = false
+	t.rest()
+	t.closeSockets()
+	close(t.stop)
+	t.handshakes.close()
+	if err := t.device.Close(); err != nil {
+		t.log.Debug("close device", "error", err)
+	}
+}
+
+// watch follows the device until it is gone.
+func (t *Tunnel) watch() {
+	for e := range t.device.Events() {
+		switch e {
+		case tun.Up:
+			t.linkUp()
+		case tun.Down:
+			t.linkDown()
+		case tun.MTUChanged:
+			t.log.Debug("link has a new MTU", "mtu", t.device.MTU())
+		}
+	}
+	t.end()
+}
+
+func (t *Tunnel) linkUp() {
+	t.config.mu.Lock()
+	defer t.config.mu.Unlock()
+	if t.config.closed || t.config.linkUp {
+		return
+	}
+	t.config.linkUp = true
+	if err := t.openSockets(t.config.port, t.config.mark); err != nil {
+		t.log.Error("link is up, but nothing can be received", "error", err)
+	}
+	t.wake()
+}
+
+func (t *Tunnel) linkDown() {
+	t.config.mu.Lock()
+	defer t.config.mu.Unlock()
+	if !t.config.linkUp {
+		return
+	}
+	t.config.linkUp = false
+	t.rest()
+	t.closeSockets()
+}
+
+// wake lets peers talk, if the link is up and there is an identity. The caller holds config.mu.
+func (t *Tunnel) wake() {
+	if !t.config.linkUp || t.identity.Load() == nil || t.up.Swap(true) {
+		return
+	}
+	now := t.clock.Now()
+	for _, p := range t.peers.all() {
+		p.mu.Lock()
+		p.apply(p.machine.Up(now), now)
+		p.mu.Unlock()
+	}
+}
+
+// rest ends all sessions and makes the peers silent. The caller holds config.mu.
+func (t *Tunnel) rest() {
+	if !t.up.Swap(false) {
+		return
+	}
+	now := t.clock.Now()
+	for _, p := range t.peers.all() {
+		p.mu.Lock()
+		p.apply(p.machine.Down(now), now)
+		p.eraseHandshake()
+		t.drop(p, NoSession, p.staged.clear(p))
+		p.mu.Unlock()
+	}
+}
+
+// openSockets replaces the sockets; those before them stay if it fails. The caller holds config.mu.
+func (t *Tunnel) openSockets(port uint16, mark uint32) error {
+	s, err := t.opener.Open(port, mark)
+	if err != nil {
+		return err
+	}
+	if old := t.sockets.Swap(s); old != nil {
+		old.Close()
+	}
+	t.config.port, t.config.mark = s.Port, mark
+	for i, socket := range []udp.Socket{s.V4, s.V6} {
+		if socket != nil {
+			q := t.queues[i%len(t.queues)]
+			t.running.Go(newLine(&t.lanes, func() batch { return newInbound(t, socket, q) }).run)
+		}
+	}
+	return nil
+}
+
+// closeSockets also ends the lines that read from them. The caller holds config.mu.
+func (t *Tunnel) closeSockets() {
+	if old := t.sockets.Swap(nil); old != nil {
+		old.Close()
+	}
+}
+
+// eraseIdentities erases every long-term secret. All goroutines have ended.
+func (t *Tunnel) eraseIdentities() {
+	for _, p := range t.peers.all() {
+		p.mu.Lock()
+		p.remote.Erase()
+		p.mu.Unlock()
+	}
+	if id := t.identity.Swap(nil); id != nil {
+		id.erase()
+	}
+	t.config.mu.Lock()
+	t.config.privateKey.Erase()
+	t.config.mu.Unlock()
+}
+
+func (t *Tunnel) mtu() int { return t.device.MTU() }
+
+// random64 is never zero.
+func (t *Tunnel) random64() uint64 {
+	var b [8]byte
+	if _, err := io.ReadFull(t.rand, b[:]); err != nil {
+		panic("tunnel: no randomness: " + err.Error())
+	}
+	return max(binary.LittleEndian.Uint64(b[:]), 1)
+}
+
+// jitter keeps peers that lost each other from retrying in step.
+func (t *Tunnel) jitter() time.Duration {
+	return time.Duration(t.random64() % uint64(rekey.RekeyTimeoutJitterMax))
+}
+
+// complaintLimit bounds log lines about what the kernel refuses, per second.
+const complaintLimit = 1
+
+// complain logs an error that may come with every message, at a limited rate.
+func (t *Tunnel) complain(what string, err error) {
+	if t.complaints.allow(t.clock.Now(), complaintLimit) {
+		t.log.Warn(what, "error", err)
+	}
+}
+
+// Drops returns what was dropped so far.
+func (t *Tunnel) Drops() Drops { return t.drops.read() }
