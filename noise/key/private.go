@@ -36,8 +36,9 @@ func (k *Private) Clamp() {
 	if k.IsZero() {
 		return
 	}
-	k.b[0] &= 248
-	k.b[31] = k.b[31]&127 | 64
+	b := k.own()
+	b[0] &= 248
+	b[31] = b[31]&127 | 64
 }
 
 // Clone returns a key with bytes of its own, to be erased on its own.

@@ -5,40 +5,50 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"unsafe"
 )
 
 // hidden is all that a secret shows of itself.
 const hidden = "(hidden)"
 
 // secret is what Private and Preshared have in common. The bytes are behind a pointer because fmt walks into unexported
-// fields, and prints %p and %w, without asking methods: an array would be printed there, a pointer in a struct is not
-// followed. A nil pointer is the all-zero key.
+// fields, and prints %p and %w, without asking methods: an array would be printed there. And the pointer has no type
+// because fmt follows one that has, once, where the verb is wrong for it: %Z of a struct around it would do.
 type secret struct {
-	_ [0]func() // not comparable: == would compare handles, and not in constant time
-	b *[Size]byte
+	_ [0]func()      // not comparable: == would compare handles, and not in constant time
+	p unsafe.Pointer // a *[Size]byte; nil is the all-zero key
 }
 
-func newSecret(rand io.Reader) (secret, error) {
+// make32 returns a secret to be filled, and its bytes.
+func make32() (secret, *[Size]byte) {
 	b := new([Size]byte)
+	return secret{p: unsafe.Pointer(b)}, b
+}
+
+// own returns the secret's own bytes, nil for the zero value.
+func (s *secret) own() *[Size]byte { return (*[Size]byte)(s.p) }
+
+func newSecret(rand io.Reader) (secret, error) {
+	s, b := make32()
 	if _, err := io.ReadFull(rand, b[:]); err != nil {
 		clear(b[:])
 		return secret{}, fmt.Errorf("make a key: %w", err)
 	}
-	return secret{b: b}, nil
+	return s, nil
 }
 
-func secretFromBytes(b []byte) (secret, error) {
-	if len(b) != Size {
+func secretFromBytes(from []byte) (secret, error) {
+	if len(from) != Size {
 		return secret{}, ErrSize
 	}
-	s := secret{b: new([Size]byte)}
-	copy(s.b[:], b)
+	s, b := make32()
+	copy(b[:], from)
 	return s, nil
 }
 
 func parseSecret(text string) (secret, error) {
-	s := secret{b: new([Size]byte)}
-	if err := decode(s.b, text); err != nil {
+	s, b := make32()
+	if err := decode(b, text); err != nil {
 		return secret{}, err
 	}
 	return s, nil
@@ -46,18 +56,18 @@ func parseSecret(text string) (secret, error) {
 
 // bytes returns the secret's own bytes, or a new array of zeros for the zero key.
 func (s *secret) bytes() *[Size]byte {
-	if s.b == nil {
-		return new([Size]byte)
+	if b := s.own(); b != nil {
+		return b
 	}
-	return s.b
+	return new([Size]byte)
 }
 
 func (s *secret) clone() secret {
-	if s.b == nil {
+	if s.p == nil {
 		return secret{}
 	}
-	b := *s.b
-	c := secret{b: &b}
+	c, b := make32()
+	copy(b[:], s.own()[:])
 	return c
 }
 
@@ -67,11 +77,11 @@ func (s *secret) equal(o *secret) bool {
 
 // IsZero reports, in constant time, whether the key is all zeros, which stands for "none".
 func (s *secret) IsZero() bool {
-	if s.b == nil {
+	if s.p == nil {
 		return true
 	}
 	var acc byte
-	for _, b := range s.b {
+	for _, b := range s.own() {
 		acc |= b
 	}
 	return subtle.ConstantTimeByteEq(acc, 0) == 1
@@ -79,8 +89,8 @@ func (s *secret) IsZero() bool {
 
 // Erase zeroes the key, and with it every copy of this value but those made with Clone. It may be called again.
 func (s *secret) Erase() {
-	if s.b != nil {
-		clear(s.b[:])
+	if b := s.own(); b != nil {
+		clear(b[:])
 	}
 }
 
