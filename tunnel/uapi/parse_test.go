@@ -6,10 +6,11 @@ import (
 	"errors"
 	"io"
 	"net/netip"
-	"reflect"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"vpn/noise/key"
 )
@@ -114,8 +115,8 @@ func TestParseSet(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := set(t, c.lines...); !reflect.DeepEqual(*got, c.want) {
-				t.Errorf("got  %+v\nwant %+v", *got, c.want)
+			if d := diff(*set(t, c.lines...), c.want); d != "" {
+				t.Error(d)
 			}
 		})
 	}
@@ -265,4 +266,17 @@ func TestParseSetManyPrefixes(t *testing.T) {
 			}
 		}
 	}
+}
+
+// diff is what two values differ in. Keys are compared as such, and not by how
+// they are kept.
+func diff(got, want any) string {
+	return cmp.Diff(want, got,
+		cmp.Comparer(func(a, b key.Private) bool { return a.Equal(&b) }),
+		cmp.Comparer(func(a, b key.Preshared) bool { return a.Equal(&b) }),
+		cmp.Comparer(func(a, b *key.Private) bool { return a == b || a != nil && b != nil && a.Equal(b) }),
+		cmp.Comparer(func(a, b *key.Preshared) bool { return a == b || a != nil && b != nil && a.Equal(b) }),
+		cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
+		cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b }),
+	)
 }

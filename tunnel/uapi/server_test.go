@@ -18,19 +18,19 @@ import (
 	"vpn/noise/key"
 )
 
-// pipes is a listener whose connections are made by dial, in memory.
-type pipes struct {
-	conns  chan net.Conn
+// conns is a listener whose connections are made by dial, in memory.
+type conns struct {
+	made   chan net.Conn
 	closed chan struct{}
 	once   sync.Once
 	errs   chan error
 }
 
-func newPipes() *pipes {
-	return &pipes{conns: make(chan net.Conn), closed: make(chan struct{}), errs: make(chan error, 8)}
+func newConns() *conns {
+	return &conns{made: make(chan net.Conn), closed: make(chan struct{}), errs: make(chan error, 8)}
 }
 
-func (p *pipes) Accept() (net.Conn, error) {
+func (p *conns) Accept() (net.Conn, error) {
 	select {
 	case err := <-p.errs:
 		return nil, err
@@ -39,23 +39,23 @@ func (p *pipes) Accept() (net.Conn, error) {
 	select {
 	case err := <-p.errs:
 		return nil, err
-	case c := <-p.conns:
+	case c := <-p.made:
 		return c, nil
 	case <-p.closed:
 		return nil, net.ErrClosed
 	}
 }
 
-func (p *pipes) Close() error {
+func (p *conns) Close() error {
 	p.once.Do(func() { close(p.closed) })
 	return nil
 }
 
-func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "memory", Net: "unix"} }
+func (p *conns) Addr() net.Addr { return &net.UnixAddr{Name: "memory", Net: "unix"} }
 
-func (p *pipes) dial() net.Conn {
+func (p *conns) dial() net.Conn {
 	a, b := net.Pipe()
-	p.conns <- b
+	p.made <- b
 	return a
 }
 
@@ -96,7 +96,7 @@ func (l *logged) String() string {
 
 type served struct {
 	*Server
-	pipes *pipes
+	pipes *conns
 	log   *logged
 	done  chan error // Serve's result
 }
@@ -107,7 +107,7 @@ func serve(t *testing.T, b Backend, change func(*Server)) *served {
 	log := newLogged()
 	s := &served{
 		Server: NewServer(b, slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))),
-		pipes:  newPipes(), log: log, done: make(chan error, 1),
+		pipes:  newConns(), log: log, done: make(chan error, 1),
 	}
 	if change != nil {
 		change(s.Server)
@@ -329,7 +329,7 @@ func TestServerSurvivesAShortage(t *testing.T) {
 }
 
 func TestServeReturnsTheListenersError(t *testing.T) {
-	p := newPipes()
+	p := newConns()
 	p.errs <- errors.New("gone")
 	s := NewServer(new(memory), slog.New(slog.DiscardHandler))
 	if err := s.Serve(p); err == nil || err.Error() != "accept a configuration client: gone" {
@@ -341,7 +341,7 @@ func TestServeReturnsTheListenersError(t *testing.T) {
 		t.Error("the listener is still open")
 	}
 	s.Close()
-	q := newPipes()
+	q := newConns()
 	if err := s.Serve(q); err != nil {
 		t.Errorf("after Close: got %v", err)
 	}

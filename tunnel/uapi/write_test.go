@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"reflect"
 	"slices"
 	"strings"
 	"syscall"
@@ -64,8 +63,8 @@ func TestWriteSetGolden(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !reflect.DeepEqual(*back, c) {
-		t.Errorf("read back: %+v", *back)
+	if d := diff(*back, c); d != "" {
+		t.Errorf("read back it differs: %s", d)
 	}
 }
 
@@ -91,8 +90,8 @@ func TestReadGetReadsWhatIsWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	want.Peers, want.PublicKey = peers, want.PrivateKey.Public()
-	if !reflect.DeepEqual(*got, want) {
-		t.Errorf("got  %+v\nwant %+v", *got, want)
+	if d := diff(*got, want); d != "" {
+		t.Error(d)
 	}
 	got.Erase()
 	if !got.PrivateKey.IsZero() || !got.Peers[1].Preshared.IsZero() {
@@ -199,8 +198,8 @@ func FuzzParseSet(f *testing.F) {
 		if err != nil {
 			t.Fatalf("what was written can't be read: %v\n%s", err, written)
 		}
-		if !reflect.DeepEqual(c, back) {
-			t.Fatalf("written and read again it is another:\n%+v\n%+v", c, back)
+		if d := diff(back, c); d != "" {
+			t.Fatalf("written and read again it is another: %s", d)
 		}
 	})
 }
@@ -226,8 +225,8 @@ func FuzzReadGet(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !reflect.DeepEqual(d, back) {
-			t.Fatalf("written and read again it is another:\n%+v\n%+v", d, back)
+		if d := diff(back, d); d != "" {
+			t.Fatalf("written and read again it is another: %s", d)
 		}
 	})
 }
