@@ -27,19 +27,17 @@ var ErrMessage = errors.New("neither an initiation nor a response")
 // Checker checks the macs of handshake messages sent to one own identity, and makes cookie replies. It is safe for
 // concurrent use.
 type Checker struct {
-	mac1 macs
+	mac1 *macs
 	aead cipher.AEAD // seals cookies; its key is derived from the public key
 
 	mu     sync.Mutex
-	secret [blake2s.Size]byte // guarded by mu
-	born   time.Duration      // guarded by mu: when secret was made
-	made   bool               // guarded by mu: there is a secret
+	secret *macs         // guarded by mu: makes cookies; nil before the first
+	born   time.Duration // guarded by mu: when secret was made
 }
 
 // NewChecker makes the checker for the identity with this public key.
 func NewChecker(p key.Public) *Checker {
-	c := new(Checker)
-	c.mac1.init(derive(labelMAC1, &p))
+	c := &Checker{mac1: newMACs(derive(labelMAC1, &p))}
 	k := derive(labelCookie, &p)
 	aead, err := chacha20poly1305.NewX(k[:])
 	if err != nil {
@@ -64,16 +62,15 @@ func (c *Checker) CheckMAC2(msg []byte, from netip.AddrPort, now time.Duration) 
 		return false
 	}
 	c.mu.Lock()
-	live := c.live(now)
-	secret := c.secret
+	secret, live := c.secret, c.live(now)
 	c.mu.Unlock()
 	if !live {
 		return false
 	}
-	var cookie, want [macSize]byte
-	makeCookie(&cookie, &secret, from)
-	mac(&want, cookie[:], text)
-	return equal(&want, mac2)
+	h := secret.cookie(from)
+	defer secret.put(h)
+	mac(&h.sum, h.sum[:], text)
+	return equal(&h.sum, mac2)
 }
 
 // Reply writes the cookie reply to a message with a good mac1. The nonce, and a new secret when one is due, come from rand.
@@ -94,39 +91,45 @@ func (c *Checker) Reply(msg []byte, from netip.AddrPort, now time.Duration, rand
 	}
 	// The sender's index is the second word of an initiation and of a response.
 	out.SetHeader(binary.LittleEndian.Uint32(msg[4:]))
-	var cookie [macSize]byte
-	makeCookie(&cookie, &secret, from)
+	h := secret.cookie(from)
 	sealed := out.Cookie()
-	copy(sealed[:], cookie[:])
+	copy(sealed[:], h.sum[:])
+	secret.put(h)
 	c.aead.Seal(sealed[:0], out.Nonce()[:], sealed[:macSize], mac1[:])
 	return nil
 }
 
 // live reports whether there is a secret that is not too old. The caller holds mu.
-func (c *Checker) live(now time.Duration) bool { return c.made && now-c.born < SecretLifetime }
+func (c *Checker) live(now time.Duration) bool { return c.secret != nil && now-c.born < SecretLifetime }
 
 // current returns the secret, made anew when it is due.
-func (c *Checker) current(now time.Duration, rand io.Reader) ([blake2s.Size]byte, error) {
+func (c *Checker) current(now time.Duration, rand io.Reader) (*macs, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.live(now) {
-		c.made = false
-		if _, err := io.ReadFull(rand, c.secret[:]); err != nil {
-			return [blake2s.Size]byte{}, err
-		}
-		c.made, c.born = true, now
+	if c.live(now) {
+		return c.secret, nil
 	}
+	var k [blake2s.Size]byte
+	if _, err := io.ReadFull(rand, k[:]); err != nil {
+		return nil, err
+	}
+	c.secret, c.born = newMACs(k), now
 	return c.secret, nil
 }
 
-// makeCookie computes the cookie of one address and port. Only we read it again, so that the layout is our own: both
-// families as 16 bytes, because one socket may show an IPv4 address mapped and another not.
-func makeCookie(out *[macSize]byte, secret *[blake2s.Size]byte, from netip.AddrPort) {
-	var text [16 + 2]byte
+// sourceSize is the length of an address and a port.
+const sourceSize = 16 + 2
+
+// cookie computes the cookie of one address and port, in the sum of what it returns, which the caller puts back. Only we
+// read it again, so that the layout is our own: both families as 16 bytes, because one socket may show an IPv4 address
+// mapped and another not.
+func (m *macs) cookie(from netip.AddrPort) *pooled {
+	h := m.get()
 	address := from.Addr().As16()
-	copy(text[:], address[:])
-	binary.BigEndian.PutUint16(text[16:], from.Port())
-	mac(out, secret[:], text[:])
+	copy(h.source[:], address[:])
+	binary.BigEndian.PutUint16(h.source[16:], from.Port())
+	h.mac(h.source[:])
+	return h
 }
 
 func equal(a, b *[macSize]byte) bool { return subtle.ConstantTimeCompare(a[:], b[:]) == 1 }

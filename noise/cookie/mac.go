@@ -44,30 +44,43 @@ func mac(out *[macSize]byte, k, text []byte) {
 // on the stack. It is safe for concurrent use.
 type macs struct{ pool sync.Pool }
 
-func (m *macs) init(k [blake2s.Size]byte) {
-	m.pool.New = func() any {
+// pooled is a keyed hash, with room for a source and a result: what is passed through an interface escapes.
+type pooled struct {
+	hash.Hash
+	source [sourceSize]byte
+	sum    [macSize]byte
+}
+
+func newMACs(k [blake2s.Size]byte) *macs {
+	return &macs{sync.Pool{New: func() any {
 		h, err := blake2s.New128(k[:])
 		if err != nil {
 			panic(err) // the key's length is a constant
 		}
 		return &pooled{Hash: h}
-	}
+	}}}
 }
 
-// pooled is a keyed hash with room for its result, which escapes.
-type pooled struct {
-	hash.Hash
-	sum [macSize]byte
+func (m *macs) get() *pooled {
+	h := m.pool.Get().(*pooled)
+	h.Reset()
+	return h
+}
+
+func (m *macs) put(h *pooled) { m.pool.Put(h) }
+
+// mac computes the mac of text, which lies in h.
+func (h *pooled) mac(text []byte) *[macSize]byte {
+	h.Write(text)
+	h.Sum(h.sum[:0])
+	return &h.sum
 }
 
 // matches reports, in constant time, whether want is the mac of text.
 func (m *macs) matches(want *[macSize]byte, text []byte) bool {
-	h := m.pool.Get().(*pooled)
-	h.Reset()
-	h.Write(text)
-	h.Sum(h.sum[:0])
-	ok := equal(&h.sum, want)
-	m.pool.Put(h)
+	h := m.get()
+	ok := equal(h.mac(text), want)
+	m.put(h)
 	return ok
 }
 
