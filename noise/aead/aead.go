@@ -10,6 +10,9 @@
 // A key exists once, in a slot of its arena: the cipher works on the slot itself and keeps no copy (see cipher.go). Erase
 // zeroes the slot, and an erased key panics when it is used, so that nothing is ever sealed with zeroes or with the key that
 // has the slot next.
+//
+// This holds where x/crypto has assembly for the whole AEAD: amd64 with AVX2. Its portable code puts a cipher state, with the
+// key in it, on the heap for each message; "nothing is allocated" below is about this package.
 package aead
 
 import (
