@@ -15,24 +15,38 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"vpn/conf"
 )
 
-// programName is the name under which the whole command line is there.
+// programName is the name under which the whole command line is there. Called
+// by any other, the program is "vpn device", so that a link to it stands in for
+// wireguard-go.
 const programName = "vpn"
 
 // Main runs the program with the process's arguments and streams, and returns
 // its exit code.
 func Main() int {
+	args := os.Args
+	if len(args) > 0 && calledAs(args[0]) != programName {
+		return deviceMain(args, os.Stdout, os.Stderr)
+	}
 	root := newRoot()
-	root.SetArgs(os.Args[1:])
+	root.SetArgs(args[1:])
 	root.SetIn(os.Stdin)
 	root.SetOut(os.Stdout)
 	root.SetErr(os.Stderr)
 	return exitCode(root.Execute(), os.Stderr)
+}
+
+// calledAs is the base name of a path to the program, without the ".exe" of
+// Windows.
+func calledAs(path string) string {
+	return strings.TrimSuffix(filepath.Base(path), ".exe")
 }
 
 func newRoot() *cobra.Command {
@@ -57,7 +71,7 @@ Commands that wg has take the same arguments and print the same text.`,
 		return hint(err, "see %q", cmd.CommandPath()+" --help")
 	})
 	root.AddCommand(
-		newAddconf(), newCompletion(), newGenkey(), newGenpsk(), newPubkey(), newSet(),
+		newAddconf(), newCompletion(), newDevice(), newGenkey(), newGenpsk(), newPubkey(), newSet(),
 		newSetconf(), newShow(), newShowconf(), newSyncconf(), newVersion(),
 	)
 	for _, cmd := range root.Commands() {
@@ -93,10 +107,12 @@ func hint(err error, format string, args ...any) error {
 
 // exitCode prints err and returns what the process is to end with.
 func exitCode(err error, stderr io.Writer) int {
-	if err == nil {
+	switch {
+	case err == nil:
 		return 0
+	case !errors.Is(err, errTold):
+		printError(err, stderr)
 	}
-	printError(err, stderr)
 	return 1
 }
 

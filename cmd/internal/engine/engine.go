@@ -1,0 +1,87 @@
+// Package engine is the process that runs one tunnel: it joins a device, the
+// sockets, the control socket, the clock and the memory for keys, all of which
+// were opened elsewhere, and ends when one of them does.
+package engine
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"net"
+	"runtime"
+
+	"vpn/noise/aead"
+	"vpn/tun"
+	"vpn/tunnel"
+	"vpn/tunnel/uapi"
+	"vpn/tunnel/udp"
+)
+
+// Config is what a tunnel runs on. Run closes Device and Listener.
+type Config struct {
+	Device   tun.Device
+	Listener Listener
+	Sockets  udp.Opener
+	Clock    tunnel.Clock
+	Arena    *aead.Arena // see NewArena
+	Log      *slog.Logger
+
+	// Observe is told of handshakes and sessions, if it is not nil; see
+	// tunnel.Config.
+	Observe func(tunnel.Event)
+
+	// Ready is called, if it is not nil, once requests are answered.
+	Ready func()
+}
+
+// A Listener is the control socket. Deleted is closed when nobody can reach it
+// any more; it may be nil where Accept fails instead.
+type Listener interface {
+	net.Listener
+	Deleted() <-chan struct{}
+}
+
+// Run runs a tunnel until ctx ends, its device is gone, or its control socket
+// is. All of these are a good end: all that was open is closed, all keys are
+// erased, and the control socket's file is deleted.
+func Run(ctx context.Context, c Config) error {
+	t, err := tunnel.New(tunnel.Config{
+		Device:     c.Device,
+		Sockets:    c.Sockets,
+		Clock:      c.Clock,
+		Arena:      c.Arena,
+		Rand:       rand.Reader,
+		Log:        c.Log,
+		Observe:    c.Observe,
+		Processors: runtime.GOMAXPROCS(0),
+	})
+	if err != nil {
+		c.Listener.Close()
+		c.Device.Close()
+		return fmt.Errorf("start the tunnel: %w", err)
+	}
+	server := uapi.NewServer(t, c.Log)
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(c.Listener) }()
+	if c.Ready != nil {
+		c.Ready()
+	}
+	c.Log.Info("tunnel started")
+
+	why := "asked to end"
+	select {
+	case <-ctx.Done():
+	case <-t.Done():
+		why = "the device is gone"
+	case <-c.Listener.Deleted():
+		why = "the control socket was deleted"
+	case err := <-served:
+		why = fmt.Sprintf("the control socket failed: %v", err)
+		served <- nil
+	}
+	c.Log.Info("tunnel ends", "why", why)
+	server.Close()
+	<-served
+	return t.Close()
+}
