@@ -231,14 +231,10 @@ func (c *Coalescer) Group(i int) *Group {
 
 // describe returns the virtio header of a group of several packets.
 func (g *group) describe() GSO {
-	offset := uint16(tcpCheck)
-	if g.seg.kind == UDP {
-		offset = udpCheck
-	}
 	return GSO{
 		Type: g.seg.kind, NeedsChecksum: true,
 		HeaderLen: uint16(g.seg.header), Size: uint16(g.size),
-		ChecksumStart: uint16(g.seg.transport), ChecksumOffset: offset,
+		ChecksumStart: uint16(g.seg.transport), ChecksumOffset: uint16(checkOffset(g.seg.kind)),
 	}
 }
 
@@ -255,9 +251,9 @@ func (g *group) fixHead(head []byte) {
 	} else {
 		binary.BigEndian.PutUint16(head[ipv6Length:], uint16(length))
 	}
-	protocol, check := uint8(protocolTCP), transport[tcpCheck:]
+	protocol, check := uint8(protocolTCP), transport[checkOffset(g.seg.kind):]
 	if g.seg.kind == UDP {
-		protocol, check = protocolUDP, transport[udpCheck:]
+		protocol = protocolUDP
 		binary.BigEndian.PutUint16(transport[udpLength:], uint16(length))
 	}
 	binary.BigEndian.PutUint16(check, Fold(PseudoHeader(head[from:g.seg.transport], protocol, length)))

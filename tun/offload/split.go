@@ -82,12 +82,10 @@ func (s *Superpacket) Init(pkt []byte, g GSO) error {
 		return ErrHeaders
 	}
 	rest := pkt[s.transport:]
-	checksum := tcpCheck
 	if g.Type == UDP {
 		if len(rest) < udpSize {
 			return ErrTruncated
 		}
-		checksum = udpCheck
 		s.header = s.transport + udpSize
 	} else {
 		if len(rest) < tcpSize {
@@ -114,6 +112,7 @@ func (s *Superpacket) Init(pkt []byte, g GSO) error {
 		s.pseudo = PseudoHeader(addresses, protocol, 0)
 		return nil
 	}
+	checksum := checkOffset(g.Type)
 	if int(g.ChecksumStart) != s.transport || int(g.ChecksumOffset) != checksum {
 		return ErrHeaders
 	}
@@ -198,9 +197,8 @@ func (s *Superpacket) Segment(i int, dst []byte) int {
 	copy(dst, s.pkt[:s.header])
 	s.fixIP(i, dst)
 	transport := dst[s.transport:]
-	check := transport[tcpCheck:]
+	check := transport[checkOffset(s.gso.Type):]
 	if s.gso.Type == UDP {
-		check = transport[udpCheck:]
 		binary.BigEndian.PutUint16(transport[udpLength:], uint16(len(transport)))
 	} else {
 		s.fixTCP(i, transport)
@@ -251,6 +249,14 @@ func complete(pkt []byte, start, offset int) {
 		c = 0xffff // the same number to TCP, and to UDP it must not be 0
 	}
 	binary.BigEndian.PutUint16(pkt[start+offset:], c)
+}
+
+// checkOffset is where the checksum lies in the transport header of a superpacket.
+func checkOffset(t Type) int {
+	if t == UDP {
+		return udpCheck
+	}
+	return tcpCheck
 }
 
 func putIPv4Checksum(header []byte) {
