@@ -76,11 +76,14 @@ func sendable(a netip.Addr) netip.Addr {
 // information, traffic class, hop limit, segment size.
 const controlRoom = 128
 
-// controlWriter lays out control messages. The memory is zero beyond what was
-// written before, but for old messages of the same kinds, so padding needs no
-// clearing.
+// controlWords is that room, aligned as struct cmsghdr must be.
+type controlWords [controlRoom / wordSize]uintptr
+
+func bytesOf(w *controlWords) *[controlRoom]byte { return (*[controlRoom]byte)(unsafe.Pointer(w)) }
+
+// controlWriter lays out control messages, one behind the other.
 type controlWriter struct {
-	buf *[controlRoom]byte // aligned to a word
+	buf *[controlRoom]byte // of controlWords
 	n   int
 }
 

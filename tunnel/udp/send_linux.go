@@ -45,7 +45,7 @@ type sender struct {
 	headers  [maxHeaders]header
 	iovs     [maxHeaders]unix.Iovec
 	names    [maxHeaders]unix.RawSockaddrInet6
-	controls [maxHeaders][controlRoom / wordSize]uintptr
+	controls [maxHeaders]controlWords
 	ends     [maxHeaders]end
 
 	try   func(fd uintptr)      // for RawConn.Control
@@ -222,7 +222,7 @@ func (w *sender) lay(m *Outgoing, data []byte, segmented bool) error {
 	if w.socket.v6 {
 		level, tos, ttl = unix.IPPROTO_IPV6, unix.IPV6_TCLASS, unix.IPV6_HOPLIMIT
 	}
-	c := controlWriter{buf: (*[controlRoom]byte)(unsafe.Pointer(&w.controls[w.n]))}
+	c := controlWriter{buf: bytesOf(&w.controls[w.n])}
 	c.int(level, tos, int(m.TOS))
 	if m.TTL != 0 {
 		c.int(level, ttl, int(m.TTL))
