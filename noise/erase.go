@@ -10,8 +10,8 @@ import (
 const stackSize = 4096
 
 // eraseStack overwrites the dead stack below its caller's frame, where returned functions have left their locals and their
-// results. Call it last, from the function that called whatever handled the secret. What the caller keeps in its own
-// frame it zeroes itself.
+// results. Call it last, from the function that called whatever handled the secret; what that one keeps in its own frame
+// it zeroes itself. And call it first: a stack that grew in between would leave its old copy behind.
 //
 //go:noinline
 func eraseStack() {

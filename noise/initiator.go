@@ -22,6 +22,7 @@ type Initiator struct {
 //
 // It fails with ErrLowOrder if r's public key is no good, with ErrNoPrivateKey, or as rand does. msg is all zeros then.
 func Initiate(l *Local, r *Remote, senderIndex uint32, timestamp TAI64N, rand io.Reader, msg *wire.Initiation) (*Initiator, error) {
+	eraseStack()
 	*msg = wire.Initiation{}
 	if l.private.IsZero() {
 		return nil, ErrNoPrivateKey
@@ -66,6 +67,7 @@ func (i *Initiator) SenderIndex() uint32 { return i.senderIndex }
 // On failure (ErrAuthentication, ErrLowOrder) i stays as it was, because anybody may send a forged response, which must
 // not end the handshake. After success or Erase it fails with ErrSpent.
 func (i *Initiator) Finish(l *Local, r *Remote, msg *wire.Response) (*Session, error) {
+	eraseStack()
 	if i.spent {
 		return nil, fmt.Errorf("finish handshake: %w", ErrSpent)
 	}

@@ -204,6 +204,17 @@ func useAll(masked [][]byte) error {
 	return nil
 }
 
+// apart runs one step on a new goroutine: its stack is small, and moves when it grows.
+func apart[T any](step func() (T, error)) (result T, err error) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		result, err = step()
+	}()
+	<-done
+	return result, err
+}
+
 // failEverywhere runs each step to each of its ends.
 func (p *pair) failEverywhere(ephemeralI, ephemeralR []byte) error {
 	expect := func(step string, err, want error) error {
@@ -215,19 +226,25 @@ func (p *pair) failEverywhere(ephemeralI, ephemeralR []byte) error {
 	lowOrder := key.Public{0: 1}
 	bad, stranger := NewRemote(lowOrder), NewRemote(key.Public{9})
 	initiation, response := new(wire.Initiation), new(wire.Response)
-	_, err1 := Initiate(p.initiator, bad, 1, stamp, &unmasking{ephemeralI}, initiation)
-	_, err2 := Initiate(p.initiator, p.toResponder, 1, stamp, &unmasking{ephemeralI[:20]}, initiation)
-	i, err3 := Initiate(p.initiator, p.toResponder, 1, stamp, &unmasking{ephemeralI}, initiation)
+	_, err1 := apart(func() (*Initiator, error) {
+		return Initiate(p.initiator, bad, 1, stamp, &unmasking{ephemeralI}, initiation)
+	})
+	_, err2 := apart(func() (*Initiator, error) {
+		return Initiate(p.initiator, p.toResponder, 1, stamp, &unmasking{ephemeralI[:20]}, initiation)
+	})
+	i, err3 := apart(func() (*Initiator, error) {
+		return Initiate(p.initiator, p.toResponder, 1, stamp, &unmasking{ephemeralI}, initiation)
+	})
 	if err := errors.Join(expect("Initiate", err1, ErrLowOrder), expect("Initiate", err2, io.ErrUnexpectedEOF), err3); err != nil {
 		return err
 	}
 
 	forged := *initiation
 	forged.Static()[0] ^= 1
-	_, err1 = Accept(p.responder, &forged)
+	_, err1 = apart(func() (*Accepted, error) { return Accept(p.responder, &forged) })
 	forged = *initiation
 	*forged.Ephemeral() = lowOrder
-	_, err2 = Accept(p.responder, &forged)
+	_, err2 = apart(func() (*Accepted, error) { return Accept(p.responder, &forged) })
 	if err := errors.Join(expect("Accept", err1, ErrAuthentication), expect("Accept", err2, ErrLowOrder)); err != nil {
 		return err
 	}
@@ -238,11 +255,11 @@ func (p *pair) failEverywhere(ephemeralI, ephemeralR []byte) error {
 		msg  *wire.Initiation
 		want error
 	}{{p.toInitial, &forged, ErrAuthentication}, {stranger, initiation, ErrAuthentication}} {
-		a, err := Accept(p.responder, initiation)
+		a, err := apart(func() (*Accepted, error) { return Accept(p.responder, initiation) })
 		if err != nil {
 			return err
 		}
-		_, err = a.Authenticate(c.r, c.msg)
+		_, err = apart(func() (*Responder, error) { return a.Authenticate(c.r, c.msg) })
 		if err := expect("Authenticate", err, c.want); err != nil {
 			return err
 		}
@@ -252,15 +269,15 @@ func (p *pair) failEverywhere(ephemeralI, ephemeralR []byte) error {
 		rand io.Reader
 		want error
 	}{{stranger, &unmasking{ephemeralR}, ErrAuthentication}, {p.toInitial, &unmasking{ephemeralR[:20]}, io.ErrUnexpectedEOF}, {p.toInitial, &unmasking{ephemeralR}, nil}} {
-		a, err := Accept(p.responder, initiation)
+		a, err := apart(func() (*Accepted, error) { return Accept(p.responder, initiation) })
 		if err != nil {
 			return err
 		}
-		h, err := a.Authenticate(p.toInitial, initiation)
+		h, err := apart(func() (*Responder, error) { return a.Authenticate(p.toInitial, initiation) })
 		if err != nil {
 			return err
 		}
-		s, err := h.Respond(c.r, 2, c.rand, response)
+		s, err := apart(func() (*Session, error) { return h.Respond(c.r, 2, c.rand, response) })
 		s.Erase()
 		if err := expect("Respond", err, c.want); err != nil {
 			return err
@@ -269,10 +286,10 @@ func (p *pair) failEverywhere(ephemeralI, ephemeralR []byte) error {
 
 	other := *response
 	other.Empty()[0] ^= 1
-	_, err1 = i.Finish(p.initiator, p.toResponder, &other)
+	_, err1 = apart(func() (*Session, error) { return i.Finish(p.initiator, p.toResponder, &other) })
 	*other.Ephemeral() = lowOrder
-	_, err2 = i.Finish(p.initiator, p.toResponder, &other)
-	s, err3 := i.Finish(p.initiator, p.toResponder, response)
+	_, err2 = apart(func() (*Session, error) { return i.Finish(p.initiator, p.toResponder, &other) })
+	s, err3 := apart(func() (*Session, error) { return i.Finish(p.initiator, p.toResponder, response) })
 	s.Erase()
 	return errors.Join(expect("Finish", err1, ErrAuthentication), expect("Finish", err2, ErrLowOrder), err3)
 }

@@ -23,6 +23,7 @@ type Accepted struct {
 // Accept reads the sender's static public key from an initiation. l must stay in force until Authenticate. It fails with
 // ErrAuthentication, ErrLowOrder or ErrNoPrivateKey.
 func Accept(l *Local, msg *wire.Initiation) (*Accepted, error) {
+	eraseStack()
 	if l.private.IsZero() {
 		return nil, ErrNoPrivateKey
 	}
@@ -57,6 +58,7 @@ func (a *Accepted) Static() key.Public { return a.static }
 // It fails with ErrAuthentication, also if r is not the peer that a names; with ErrLowOrder if r's public key is no good;
 // with ErrSpent if a was used or erased.
 func (a *Accepted) Authenticate(r *Remote, msg *wire.Initiation) (*Responder, error) {
+	eraseStack()
 	if a.spent {
 		return nil, fmt.Errorf("authenticate initiation: %w", ErrSpent)
 	}
@@ -114,6 +116,7 @@ func (h *Responder) SenderIndex() uint32 { return h.senderIndex }
 //
 // It fails as rand does, with ErrAuthentication if r is another peer, or with ErrSpent. msg is all zeros then.
 func (h *Responder) Respond(r *Remote, senderIndex uint32, rand io.Reader, msg *wire.Response) (*Session, error) {
+	eraseStack()
 	*msg = wire.Response{}
 	if h.spent {
 		return nil, fmt.Errorf("respond to initiation: %w", ErrSpent)

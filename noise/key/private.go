@@ -49,6 +49,7 @@ func (k *Private) Equal(o *Private) bool { return k.equal(&o.secret) }
 
 // Public computes the public key: one scalar multiplication, some 30 microseconds.
 func (k *Private) Public() Public {
+	eraseStack()
 	var p Public
 	x25519Base((*[Size]byte)(&p), k.bytes())
 	eraseStack()
@@ -58,6 +59,7 @@ func (k *Private) Public() Public {
 // SharedSecret writes the X25519 of this key and p to out, and reports whether it is good. It is not when p has low order
 // (RFC 7748, section 6.1: the result is all zeros, whatever the private key); out is zero then.
 func (k *Private) SharedSecret(p Public, out *[Size]byte) bool {
+	eraseStack()
 	ok := x25519(out, k.bytes(), (*[Size]byte)(&p))
 	eraseStack()
 	return ok
