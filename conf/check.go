@@ -99,46 +99,74 @@ func lineOf[T any](list []Setting[T]) int {
 // warnOfPeers plays through what `wg` does with the peers in their order, and
 // says where a later one silently undoes an earlier one.
 func (p *parser) warnOfPeers() {
-	peers := p.config.Peers
-	latest := make(map[key.Public]int, len(peers)) // section by key
-	before := make(map[int]int)                    // a section's key's section before it
-	type claim struct{ peer, line int }            // the section and line that gave a prefix
-	owners := make(map[netip.Prefix]claim, len(peers))
+	t := outcome{
+		parser: p,
+		peers:  p.config.Peers,
+		latest: make(map[key.Public]int, len(p.config.Peers)),
+		before: make(map[int]int),
+		owners: make(map[netip.Prefix]claim, len(p.config.Peers)),
+	}
 	var own key.Public
 	if k := &p.iface().PrivateKey; k.Given && !k.Value.IsZero() {
 		own = k.Value.Public()
 	}
-	for n := range peers {
-		peer := &peers[n]
-		id := peer.PublicKey.Value
-		if id == own && !id.IsZero() {
-			p.warn(peer.PublicKey.Line, "PublicKey", "", "is the interface's own: the peer is ignored")
+	for n := range t.peers {
+		id := t.peers[n].PublicKey
+		if id.Value == own && !own.IsZero() {
+			p.warn(id.Line, "PublicKey", "", "is the interface's own: the peer is ignored")
 			continue
 		}
-		if earlier, ok := latest[id]; ok {
-			p.warn(peer.PublicKey.Line, "PublicKey", "", fmt.Sprintf("the same peer as in line %d: of what both give, the later one wins", peers[earlier].PublicKey.Line))
-			before[n] = earlier
-			for ; ok && !peer.Incremental; earlier, ok = before[earlier] {
-				for _, a := range peers[earlier].AllowedIPs {
-					if owners[a.Prefix].line != 0 && peers[owners[a.Prefix].peer].PublicKey.Value == id {
-						delete(owners, a.Prefix)
-					}
-				}
-			}
+		t.add(n)
+	}
+}
+
+// outcome is what an interface would have after some of a file's peers.
+type outcome struct {
+	*parser
+	peers  []Peer
+	latest map[key.Public]int // the last section of a key
+	before map[int]int        // the section that an incremental one adds to
+	owners map[netip.Prefix]claim
+}
+
+// claim is the section that gave a prefix, and the line.
+type claim struct{ peer, line int }
+
+// add adds the section of that number.
+func (t *outcome) add(n int) {
+	peer := &t.peers[n]
+	id := peer.PublicKey.Value
+	if earlier, ok := t.latest[id]; ok {
+		t.warn(peer.PublicKey.Line, "PublicKey", "", fmt.Sprintf("the same peer as in line %d: of what both give, the later one wins", t.peers[earlier].PublicKey.Line))
+		if peer.Incremental {
+			t.before[n] = earlier
+		} else {
+			t.replace(id, earlier)
 		}
-		latest[id] = n
-		for _, a := range peer.AllowedIPs {
-			had := owners[a.Prefix]
-			others := had.line != 0 && peers[had.peer].PublicKey.Value != id
-			switch {
-			case a.Remove && !others:
-				delete(owners, a.Prefix)
-			case a.Remove:
-			case others:
-				p.warn(a.Line, "AllowedIPs", a.Prefix.String(), fmt.Sprintf("given in line %d to the peer of line %d too: the later one wins", had.line, peers[had.peer].Line))
-				fallthrough
-			default:
-				owners[a.Prefix] = claim{n, a.Line}
+	}
+	t.latest[id] = n
+	for _, a := range peer.AllowedIPs {
+		had, taken := t.owners[a.Prefix]
+		others := taken && t.peers[had.peer].PublicKey.Value != id
+		if a.Remove {
+			if !others {
+				delete(t.owners, a.Prefix)
+			}
+			continue
+		}
+		if others {
+			t.warn(a.Line, "AllowedIPs", a.Prefix.String(), fmt.Sprintf("given in line %d to the peer of line %d too: the later one wins", had.line, t.peers[had.peer].Line))
+		}
+		t.owners[a.Prefix] = claim{n, a.Line}
+	}
+}
+
+// replace takes away what a peer has from a section and those that it added to.
+func (t *outcome) replace(id key.Public, section int) {
+	for more := true; more; section, more = t.before[section] {
+		for _, a := range t.peers[section].AllowedIPs {
+			if had, taken := t.owners[a.Prefix]; taken && t.peers[had.peer].PublicKey.Value == id {
+				delete(t.owners, a.Prefix)
 			}
 		}
 	}

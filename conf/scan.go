@@ -113,6 +113,9 @@ func isHook(name []byte) bool {
 // makes a directive a comment, as a first one does a setting.
 func classifyComment(body []byte) (k kind, name, value []byte) {
 	text := bytes.Trim(body[1:], space)
+	if bytes.HasPrefix(text, []byte{'#'}) {
+		return comment, nil, nil
+	}
 	if rest, ok := cutWord(text, "vpn"); ok && len(rest) > 0 && rest[0] == ':' {
 		name, value, _ = bytes.Cut(rest[1:], []byte{'='})
 		if name = bytes.Trim(name, space); !takesAll(name) {

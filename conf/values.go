@@ -208,7 +208,7 @@ func readLinkAddress(s string) (netip.Prefix, problem) {
 
 func readServer(s string) (netip.Addr, problem) {
 	a, err := netip.ParseAddr(s)
-	if err == nil {
+	if err == nil && !strings.ContainsFunc(a.Zone(), func(r rune) bool { return !isNameRune(r) }) {
 		return a, problem{}
 	}
 	p := bad("not an IP address")
@@ -265,12 +265,17 @@ func readEndpoint(s string) (Endpoint, problem) {
 // isHost leaves what a name may look like to the resolver, but keeps out what
 // neither a name nor an address can have in it.
 func isHost(s string) bool {
-	if strings.Contains(s, ":") {
+	if address, zone, _ := strings.Cut(s, "%"); strings.Contains(address, ":") {
 		_, err := netip.ParseAddr(s)
-		return err == nil
+		return err == nil && !strings.ContainsFunc(zone, func(r rune) bool { return !isNameRune(r) })
 	}
 	return utf8.ValidString(s) && !strings.ContainsAny(s, "/\\[]@,;\"'`$(){}<>|&*?!=") &&
 		!strings.ContainsFunc(s, unicode.IsControl)
+}
+
+// isNameRune is what an interface's name is made of.
+func isNameRune(r rune) bool {
+	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("_=+.-", r)
 }
 
 func readName(s string) (string, problem) {
