@@ -188,6 +188,7 @@ type native struct {
 	name   atomic.Pointer[string]
 	mtu    atomic.Int32
 	index  int32 // of the link in that namespace
+	vnet   bool  // a virtio header stands before each packet
 	last   Event // Up or Down, whichever was reported last; newNative's, then follow's
 	events chan Event
 	done   chan struct{} // closed by Close
@@ -217,9 +218,9 @@ func (d *native) init(mtu int) error {
 		return fmt.Errorf("tun: not a TUN descriptor: %w", err)
 	}
 	d.name.Store(&name)
-	vnet := flags&unix.IFF_VNET_HDR != 0
+	d.vnet = flags&unix.IFF_VNET_HDR != 0
 	var udp bool
-	if vnet {
+	if d.vnet {
 		if udp, err = setOffloads(d.files[0]); err != nil {
 			return fmt.Errorf("tun %q: %w", name, err)
 		}
@@ -228,7 +229,7 @@ func (d *native) init(mtu int) error {
 		if got, _, err := linkOf(f); err != nil || got != name {
 			return fmt.Errorf("tun %q: queue %d is of another link (%q): %w", name, i, got, err)
 		}
-		q, err := newQueue(f, vnet, udp)
+		q, err := newQueue(f, d.vnet, udp)
 		if err != nil {
 			return fmt.Errorf("tun %q: queue %d: %w", name, i, err)
 		}

@@ -164,11 +164,17 @@ func (d *native) look() bool {
 	return true
 }
 
-// probe finds out whether the link is up, wherever it is: an empty write fails with
-// EIO if not, and otherwise with EINVAL.
+// probe finds out whether the link is up, wherever it is: a write to one that is down
+// fails with EIO. With virtio headers an empty write does, which goes nowhere when the
+// link is up. Without them the kernel wants to see an IP version first, and drops
+// the one byte afterwards.
 func (d *native) probe() (up bool) {
+	var scrap []byte
+	if !d.vnet {
+		scrap = []byte{0x40}
+	}
 	err := onFile(d.files[0], func(fd int) error {
-		_, err := unix.Write(fd, nil)
+		_, err := unix.Write(fd, scrap)
 		return err
 	})
 	return !errors.Is(err, unix.EIO)
