@@ -54,29 +54,6 @@ func TestNoLinkLocalAddress(t *testing.T) {
 	}
 }
 
-// readUntilClosed reads in the background and delivers the error that ends it.
-func readUntilClosed(q Queue) <-chan error {
-	ended := make(chan error, 1)
-	started := make(chan struct{})
-	go func() {
-		b := NewBatch()
-		close(started)
-		for {
-			if err := q.Read(b); err != nil {
-				ended <- err
-				return
-			}
-		}
-	}()
-	<-started
-	return ended
-}
-
-func drain(d Device) {
-	for range d.Events() {
-	}
-}
-
 func TestDeletedLink(t *testing.T) {
 	n := newNamespace(t)
 	d := n.create("deleted", 0, 2)

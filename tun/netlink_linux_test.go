@@ -1,0 +1,40 @@
+package tun
+
+import (
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// FuzzMessages reads any bytes as link messages.
+func FuzzMessages(f *testing.F) {
+	r := newRequest(unix.RTM_DELLINK, 0, 7).number(unix.IFLA_MTU, 1420).number(unix.IFLA_NEW_NETNSID, 3).number(unix.IFLA_NEW_IFINDEX, 9)
+	r.attribute(unix.IFLA_IFNAME, []byte("wg0\x00"), nil)
+	r.b[0] = byte(len(r.b))
+	f.Add(r.b)
+	f.Add(append(r.b, r.b...))
+	f.Add(r.b[:20])
+	f.Add([]byte{16, 0, 0, 0, 16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var total int
+		for m := range messages(b) {
+			total += unix.NLMSG_HDRLEN + len(m.body)
+			if l, ok := parseLink(m.body); ok != (len(m.body) >= unix.SizeofIfInfomsg) || len(l.name) > len(m.body) {
+				t.Fatalf("%+v, %v of %d bytes", l, ok, len(m.body))
+			}
+		}
+		if total > len(b) {
+			t.Fatalf("%d bytes of messages in %d", total, len(b))
+		}
+		namespaceOf(b)
+	})
+}
+
+func TestParseLink(t *testing.T) {
+	r := newRequest(unix.RTM_DELLINK, 0, 7).number(unix.IFLA_MTU, 1420).number(unix.IFLA_NEW_NETNSID, 3).number(unix.IFLA_NEW_IFINDEX, 9)
+	r.attribute(unix.IFLA_IFNAME, []byte("wg0\x00"), nil)
+	l, ok := parseLink(r.b[unix.NLMSG_HDRLEN:])
+	if want := (link{index: 7, name: "wg0", mtu: 1420, newNS: 3, newIndex: 9}); !ok || l != want {
+		t.Errorf("%+v, want %+v", l, want)
+	}
+}
