@@ -93,7 +93,7 @@ func TestReceiveAfterError(t *testing.T) {
 		if family == "IPv6" {
 			level, name = unix.IPPROTO_IPV6, unix.IPV6_RECVERR
 		}
-		must(t, control2(raw(t, one).raw, func(fd int) error { return unix.SetsockoptInt(fd, level, name, 1) }))
+		must(t, onDescriptor(raw(t, one).raw, func(fd int) error { return unix.SetsockoptInt(fd, level, name, 1) }))
 
 		closed := open(t, System())
 		_, nobody := loopback(t, closed, family)

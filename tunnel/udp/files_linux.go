@@ -45,7 +45,7 @@ func (s *Sockets) add(f *os.File) error {
 		return err
 	}
 	port := conn.LocalAddr().(*net.UDPAddr).AddrPort().Port()
-	err = control2(one.raw, func(fd int) error { return o.configure(fd, one.v6, 0) })
+	err = onDescriptor(one.raw, func(fd int) error { return o.configure(fd, one.v6, 0) })
 	switch {
 	case err != nil:
 	case s.Port != 0 && s.Port != port:

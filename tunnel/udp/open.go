@@ -19,10 +19,16 @@ const (
 	portAttempts = 100
 )
 
-// Open implements Opener.
-func (o systemOpener) Open(port uint16, mark uint32) (*Sockets, error) {
+// listener opens a socket of one family, "udp4" or "udp6", and says on which
+// port.
+type listener interface {
+	listen(network string, port uint16, mark uint32) (Socket, uint16, error)
+}
+
+// openBoth is Open for any kind of listener.
+func openBoth(l listener, port uint16, mark uint32) (*Sockets, error) {
 	for attempt := 1; ; attempt++ {
-		s, err := o.openOnce(port, mark)
+		s, err := openOnce(l, port, mark)
 		if err == nil {
 			return s, nil
 		}
@@ -37,11 +43,11 @@ func (o systemOpener) Open(port uint16, mark uint32) (*Sockets, error) {
 	}
 }
 
-func (o systemOpener) openOnce(port uint16, mark uint32) (*Sockets, error) {
+func openOnce(l listener, port uint16, mark uint32) (*Sockets, error) {
 	s := &Sockets{Port: port}
 	var missing []error
 	for _, network := range []string{"udp4", "udp6"} {
-		one, bound, err := o.listen(network, s.Port, mark)
+		one, bound, err := l.listen(network, s.Port, mark)
 		switch {
 		case err != nil && familyMissing(err):
 			missing = append(missing, err)

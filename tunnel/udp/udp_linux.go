@@ -23,9 +23,13 @@ type systemOpener struct {
 	noSegment bool // make no segmented sends
 }
 
+func (o systemOpener) Open(port uint16, mark uint32) (*Sockets, error) {
+	return openBoth(o, port, mark)
+}
+
 func (o systemOpener) listen(network string, port uint16, mark uint32) (Socket, uint16, error) {
 	config := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
-		return control2(raw, func(fd int) error { return o.configure(fd, network == "udp6", mark) })
+		return onDescriptor(raw, func(fd int) error { return o.configure(fd, network == "udp6", mark) })
 	}}
 	c, err := config.ListenPacket(context.Background(), network, ":"+strconv.Itoa(int(port)))
 	if err != nil {
@@ -83,8 +87,8 @@ func enlarge(fd, option, force, size int) {
 	}
 }
 
-// control2 runs f on a descriptor and returns what either fails with.
-func control2(raw syscall.RawConn, f func(fd int) error) error {
+// onDescriptor runs f on a descriptor and returns what either fails with.
+func onDescriptor(raw syscall.RawConn, f func(fd int) error) error {
 	var err error
 	if closed := raw.Control(func(fd uintptr) { err = f(int(fd)) }); closed != nil {
 		return closed
@@ -100,7 +104,7 @@ func (o systemOpener) wrap(conn *net.UDPConn) (*socket, error) {
 	}
 	s := &socket{conn: conn, raw: raw, closed: make(chan struct{})}
 	s.v6 = conn.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Is6()
-	err = control2(raw, func(fd int) error {
+	err = onDescriptor(raw, func(fd int) error {
 		// Since Linux 4.18. Older kernels ignore the request and would
 		// send one long datagram.
 		_, err := unix.GetsockoptInt(fd, unix.SOL_UDP, unix.UDP_SEGMENT)
@@ -131,7 +135,7 @@ type socket struct {
 }
 
 func (s *socket) SetMark(mark uint32) error {
-	err := control2(s.raw, func(fd int) error {
+	err := onDescriptor(s.raw, func(fd int) error {
 		return os.NewSyscallError("setsockopt", unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_MARK, int(mark)))
 	})
 	if errors.Is(err, net.ErrClosed) {
@@ -154,7 +158,7 @@ func (s *socket) Close() error {
 
 func (s *socket) counters() Counters {
 	c := Counters{Errors: s.errors.Load(), Malformed: s.malformed.Load()}
-	_ = control2(s.raw, func(fd int) error {
+	_ = onDescriptor(s.raw, func(fd int) error {
 		overflows, err := drops(fd)
 		c.Overflows = uint64(overflows)
 		return err

@@ -27,7 +27,7 @@ func raw(t testing.TB, s Socket) *socket {
 // option reads an option of a socket.
 func option(t *testing.T, s Socket, level, name int) (v int) {
 	t.Helper()
-	must(t, control2(raw(t, s).raw, func(fd int) (err error) {
+	must(t, onDescriptor(raw(t, s).raw, func(fd int) (err error) {
 		v, err = unix.GetsockoptInt(fd, level, name)
 		return err
 	}))
@@ -182,7 +182,7 @@ func TestTrafficClassAndTTL(t *testing.T) {
 			if family == "IPv6" {
 				level, ask, kind = unix.IPPROTO_IPV6, unix.IPV6_RECVHOPLIMIT, unix.IPV6_HOPLIMIT
 			}
-			must(t, control2(raw(t, one).raw, func(fd int) error { return unix.SetsockoptInt(fd, level, ask, 1) }))
+			must(t, onDescriptor(raw(t, one).raw, func(fd int) error { return unix.SetsockoptInt(fd, level, ask, 1) }))
 			mustSend(t, one, ms...)
 			for i, got := range collectTTL(t, raw(t, one), 512, level, kind) {
 				if want := i / 2; want != 0 && got != want || want == 0 && got < 32 {

@@ -39,6 +39,16 @@ func loopback(t testing.TB, s *Sockets, family string) (Socket, *Endpoint) {
 
 var families = []string{"IPv4", "IPv6"}
 
+// openers are the machine's own, and the one that does for any machine.
+var openers = map[string]Opener{"system": System(), "portable": portableOpener{}}
+
+// eachOpener runs a test with every opener.
+func eachOpener(t *testing.T, test func(t *testing.T, o Opener)) {
+	for name, o := range openers {
+		t.Run(name, func(t *testing.T) { test(t, o) })
+	}
+}
+
 // mustSend sends all of ms.
 func mustSend(t testing.TB, s Socket, ms ...Outgoing) {
 	t.Helper()
@@ -111,10 +121,12 @@ func checkCut(t *testing.T, got []datagram, data []byte, segment int) {
 	}
 }
 
-func TestSendReceive(t *testing.T) {
+func TestSendReceive(t *testing.T) { eachOpener(t, testSendReceive) }
+
+func testSendReceive(t *testing.T, o Opener) {
 	for _, family := range families {
 		t.Run(family, func(t *testing.T) {
-			a, b := open(t, System()), open(t, System())
+			a, b := open(t, o), open(t, o)
 			from, back := loopback(t, a, family)
 			to, there := loopback(t, b, family)
 
@@ -151,30 +163,32 @@ func TestSendReceive(t *testing.T) {
 }
 
 // Two sockets never share a port, in either family, and the error says so.
-func TestOpenTakenPort(t *testing.T) {
-	s := open(t, System())
-	if other, err := System().Open(s.Port, 0); !errors.Is(err, syscall.EADDRINUSE) {
+func TestOpenTakenPort(t *testing.T) { eachOpener(t, testOpenTakenPort) }
+
+func testOpenTakenPort(t *testing.T, o Opener) {
+	s := open(t, o)
+	if other, err := o.Open(s.Port, 0); !errors.Is(err, syscall.EADDRINUSE) {
 		if err == nil {
 			other.Close()
 		}
 		t.Errorf("second Open of port %d: %v, want EADDRINUSE", s.Port, err)
 	}
 	for _, family := range families {
-		s := open(t, System())
+		s := open(t, o)
 		one, _ := loopback(t, s, family)
 		kept := s.V4
 		if one == s.V4 {
 			kept = s.V6
 		}
 		one.Close()
-		if other, err := System().Open(s.Port, 0); !errors.Is(err, syscall.EADDRINUSE) {
+		if other, err := o.Open(s.Port, 0); !errors.Is(err, syscall.EADDRINUSE) {
 			if err == nil {
 				other.Close()
 			}
 			t.Errorf("Open of a port taken in the family that is not %s: %v, want EADDRINUSE", family, err)
 		}
 		kept.Close()
-		again, err := System().Open(s.Port, 0)
+		again, err := o.Open(s.Port, 0)
 		if err != nil {
 			t.Errorf("Open of a port that was freed: %v", err)
 			continue
@@ -186,9 +200,11 @@ func TestOpenTakenPort(t *testing.T) {
 	}
 }
 
-func TestOpenRandomPort(t *testing.T) {
+func TestOpenRandomPort(t *testing.T) { eachOpener(t, testOpenRandomPort) }
+
+func testOpenRandomPort(t *testing.T, o Opener) {
 	for range 20 {
-		s := open(t, System())
+		s := open(t, o)
 		if s.Port == 0 || s.V4 == nil || s.V6 == nil {
 			t.Fatalf("port %d, IPv4 %v, IPv6 %v", s.Port, s.V4 != nil, s.V6 != nil)
 		}
@@ -214,9 +230,11 @@ func TestFor(t *testing.T) {
 	}
 }
 
-func TestClose(t *testing.T) {
+func TestClose(t *testing.T) { eachOpener(t, testClose) }
+
+func testClose(t *testing.T, o Opener) {
 	for _, family := range families {
-		s := open(t, System())
+		s := open(t, o)
 		one, there := loopback(t, s, family)
 		done := make(chan error)
 		for range 3 {
@@ -250,8 +268,10 @@ func TestClose(t *testing.T) {
 
 // A datagram that cannot be sent stops at itself: what came before is out, and
 // what comes after can go.
-func TestSendErrorNamesMessage(t *testing.T) {
-	s := open(t, System())
+func TestSendErrorNamesMessage(t *testing.T) { eachOpener(t, testSendErrorNamesMessage) }
+
+func testSendErrorNamesMessage(t *testing.T, o Opener) {
+	s := open(t, o)
 	one, there := loopback(t, s, "IPv4")
 	bad := &Endpoint{Addr: netip.MustParseAddrPort("[2001:db8::1]:9")}
 	ms := []Outgoing{
@@ -297,8 +317,10 @@ func TestSegmentRefused(t *testing.T) {
 }
 
 // Many goroutines send on one socket; each one's datagrams arrive in order.
-func TestSendConcurrently(t *testing.T) {
-	a, b := open(t, System()), open(t, System())
+func TestSendConcurrently(t *testing.T) { eachOpener(t, testSendConcurrently) }
+
+func testSendConcurrently(t *testing.T, o Opener) {
+	a, b := open(t, o), open(t, o)
 	from, _ := loopback(t, a, "IPv4")
 	to, there := loopback(t, b, "IPv4")
 	const senders, each = 4, 20 // few enough for the receive buffer
