@@ -47,9 +47,14 @@ func (m *Machine) Poll(now, jitter time.Duration) Result {
 		a |= m.keepAlive(now)
 	}
 	// "[...] in which case a handshake initiation message is sent to the unresponsive peer, once every Rekey-Timeout seconds". 6.5
-	if due(m.unheard.Load(), KeepaliveTimeout+RekeyTimeout, now) {
+	if sent := m.unheard.Load(); due(sent, KeepaliveTimeout+RekeyTimeout, now) {
 		m.unheard.Store(0)
-		m.wanted = now
+		if m.wanted == 0 {
+			m.wanted = now
+		} else {
+			// An attempt that is under way lasts as long as if the packet had been queued for it.
+			m.wanted = max(m.wanted, time.Duration(sent))
+		}
 		a |= ClearSource
 	}
 	return m.result(a|m.handshake(now, jitter), r)

@@ -11,8 +11,8 @@
 // zeroes the slot, and an erased key panics when it is used, so that nothing is ever sealed with zeroes or with the key that
 // has the slot next.
 //
-// This holds where x/crypto has assembly for the whole AEAD: amd64 with AVX2. Its portable code puts a cipher state, with the
-// key in it, on the heap for each message; "nothing is allocated" below is about this package.
+// Where x/crypto has no assembly for the whole AEAD (it has on amd64 with AVX2) its portable code puts each message's one-time
+// Poly1305 key on the heap, which tells nothing about the session key; "nothing is allocated" below is about this package.
 package aead
 
 import (
