@@ -71,7 +71,7 @@ Commands that wg has take the same arguments and print the same text.`,
 		return hint(err, "see %q", cmd.CommandPath()+" --help")
 	})
 	root.AddCommand(
-		newAddconf(), newCompletion(), newDevice(), newGenkey(), newGenpsk(), newPubkey(), newSet(),
+		newAddconf(), newCompletion(), newDemo(), newDevice(), newGenkey(), newGenpsk(), newPubkey(), newSet(),
 		newSetconf(), newShow(), newShowconf(), newSyncconf(), newVersion(),
 	)
 	for _, cmd := range root.Commands() {

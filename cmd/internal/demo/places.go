@@ -1,0 +1,87 @@
+package demo
+
+import (
+	"context"
+	"net"
+	"net/netip"
+
+	"vpn/tun"
+	"vpn/tun/netstack"
+	"vpn/tunnel/udp"
+)
+
+// A place is where one end lives: its device, its sockets, and an IP stack that
+// programs use the tunnel with.
+type place interface {
+	// outer is where the other end finds this one's UDP socket.
+	outer() netip.Addr
+	// sockets opens the UDP sockets that WireGuard messages go through.
+	sockets() udp.Opener
+	// device makes the device and gives it its addresses. It is up, or will
+	// be in a moment.
+	device(addrs []netip.Prefix) (tun.Device, error)
+
+	// The rest is for programs behind the device.
+	listen(at netip.AddrPort) (net.Listener, error)
+	listenPacket(at netip.AddrPort) (net.PacketConn, error)
+	dial(ctx context.Context, network string, to netip.AddrPort) (net.Conn, error)
+}
+
+// places are both ends', and what joins them.
+type places struct {
+	server, client place
+	what           []string // lines that say what this is
+	undo           func() error
+}
+
+func (p *places) close() error {
+	if p.undo == nil {
+		return nil
+	}
+	return p.undo()
+}
+
+func newPlaces(namespaces bool) (*places, error) {
+	if namespaces {
+		return newNamespaces()
+	}
+	return &places{server: new(stack), client: new(stack), what: []string{
+		"Two complete WireGuard tunnels in this one process, without root: each has an",
+		"IP stack of its own instead of a TUN device, and they talk over 127.0.0.1.",
+	}}, nil
+}
+
+// stack is a place inside this process.
+type stack struct {
+	tcpListen func(netip.AddrPort) (net.Listener, error)
+	udpListen func(netip.AddrPort) (net.PacketConn, error)
+	dialAny   func(ctx context.Context, network string, to netip.AddrPort) (net.Conn, error)
+}
+
+func (s *stack) outer() netip.Addr   { return netip.AddrFrom4([4]byte{127, 0, 0, 1}) }
+func (s *stack) sockets() udp.Opener { return udp.System() }
+
+func (s *stack) device(prefixes []netip.Prefix) (tun.Device, error) {
+	var addrs []netip.Addr
+	for _, p := range prefixes {
+		addrs = append(addrs, p.Addr())
+	}
+	d, n, err := netstack.Create(addrs, nil, tun.DefaultMTU)
+	if err != nil {
+		return nil, err
+	}
+	s.tcpListen = func(at netip.AddrPort) (net.Listener, error) { return n.ListenTCPAddrPort(at) }
+	s.udpListen = func(at netip.AddrPort) (net.PacketConn, error) { return n.ListenUDPAddrPort(at) }
+	s.dialAny = func(ctx context.Context, network string, to netip.AddrPort) (net.Conn, error) {
+		return n.DialContext(ctx, network, to.String())
+	}
+	return d, nil
+}
+
+func (s *stack) listen(at netip.AddrPort) (net.Listener, error) { return s.tcpListen(at) }
+
+func (s *stack) listenPacket(at netip.AddrPort) (net.PacketConn, error) { return s.udpListen(at) }
+
+func (s *stack) dial(ctx context.Context, network string, to netip.AddrPort) (net.Conn, error) {
+	return s.dialAny(ctx, network, to)
+}
