@@ -15,7 +15,10 @@ import (
 //
 // All methods may be called from several goroutines at once.
 type Table[P comparable] struct {
-	published atomic.Pointer[bart.Table[P]] // never changed once it is here
+	// published never changes once it is here. Of bart's tables, Fast looks up
+	// in two thirds of the time of Table for 256 bytes more a node, which is
+	// one more a prefix where they are dense.
+	published atomic.Pointer[bart.Fast[P]]
 
 	mu     sync.Mutex // guards owners and all writing
 	owners owners[P]
@@ -61,7 +64,7 @@ func (t *Table[P]) Update(f func(e *Edit[P])) {
 	defer t.mu.Unlock()
 	base := t.published.Load()
 	if base == nil {
-		base = new(bart.Table[P])
+		base = new(bart.Fast[P])
 	}
 	e := &Edit[P]{owners: &t.owners, table: base, budget: base.Size() / bulkShare}
 	finished := false
@@ -83,7 +86,7 @@ const bulkShare = 100
 // Edit is a change of a Table, within Update.
 type Edit[P comparable] struct {
 	owners *owners[P]
-	table  *bart.Table[P]
+	table  *bart.Fast[P]
 	ours   bool // table is a copy that nobody else sees
 	budget int  // persistent changes before it is worth making one
 }
