@@ -6,6 +6,12 @@ import "time"
 // RekeyTimeoutJitterMax, or for an eighth more packets, plus up to another eighth.
 const responderDelay = RekeyTimeout
 
+// Limits below these count as these.
+const (
+	minAfterTime    = RekeyTimeout
+	minAfterPackets = 2
+)
+
 // receiveAge is how old a session is when receiving makes its initiator replace it, if limits are not lowered.
 const receiveAge = RejectAfterTime - KeepaliveTimeout - RekeyTimeout
 
@@ -16,6 +22,8 @@ func (l Limits) arm(k *Keypair) {
 	}
 	lowTime := l.AfterTime != 0 && l.AfterTime < RekeyAfterTime
 	lowPackets := l.AfterPackets != 0 && l.AfterPackets < RekeyAfterMessages
+	// The message that confirms a session must not ask for the next one, or an idle pair would shake hands for ever.
+	l.AfterTime, l.AfterPackets = max(l.AfterTime, minAfterTime), max(l.AfterPackets, minAfterPackets)
 
 	// "WireGuard will try to create a new session [...] after it has sent Rekey-After-Messages transport data messages". 6.2
 	// This binds both sides.

@@ -119,11 +119,11 @@ func TestSlackOfResponders(t *testing.T) {
 		for id := range uint64(50) {
 			k := NewKeypair(Params{Role: Responder, Born: origin, ID: id * 0x9e3779b97f4a7c15})
 			Limits{AfterPackets: limit, AfterTime: time.Second}.arm(k)
-			got := k.rekeyPackets.Load()
+			got, limit := k.rekeyPackets.Load(), max(limit, 2)
 			if got < limit+limit/8 || got > limit+limit/8+limit/8 {
 				t.Errorf("limit %d: %d", limit, got)
 			}
-			delay := time.Duration(k.sendRekeyAt.Load()) - origin - time.Second
+			delay := time.Duration(k.sendRekeyAt.Load()) - origin - RekeyTimeout // the least limit
 			if delay < RekeyTimeout || delay > RekeyTimeout+RekeyTimeoutJitterMax {
 				t.Errorf("delayed by %v", delay)
 			}
@@ -155,6 +155,33 @@ func TestLimitsKeepTheFloor(t *testing.T) {
 	if initiations < 10 || initiations > 12 {
 		t.Errorf("%d initiations in a minute", initiations)
 	}
+}
+
+// TestLowestLimits is a confirmation that must not ask for the next session.
+func TestLowestLimits(t *testing.T) {
+	for _, role := range []Role{Initiator, Responder} {
+		x := newScript(t, Settings{Limits: Limits{AfterTime: 1, AfterPackets: 1}})
+		x.session(role)
+		x.want(map[Role]Actions{Initiator: 0, Responder: SendStaged}[role])
+		x.wait(RekeyTimeout - tick)
+		if x.poll(); x.m.Wanted() {
+			t.Errorf("the %v wants another session", role)
+		}
+	}
+}
+
+func TestLeastAfterTime(t *testing.T) {
+	eachEdge(t, func(t *testing.T, late time.Duration) {
+		x := newScript(t, Settings{Limits: Limits{AfterTime: 1}})
+		x.session(Initiator)
+		x.at(RekeyTimeout + late)
+		x.sends(keepalive)
+		if late < 0 {
+			x.want(0)
+		} else {
+			x.want(SendInitiation)
+		}
+	})
 }
 
 func TestLimitsOfLiveSessions(t *testing.T) {

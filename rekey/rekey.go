@@ -66,8 +66,8 @@ func (r Role) String() string {
 // responder somewhat later, if the initiator has not. Initiations stay RekeyTimeout apart, and the old session goes on until
 // the new one is there.
 type Limits struct {
-	AfterTime    time.Duration // since the session began; at most RekeyAfterTime
-	AfterPackets uint64        // sent, or received, on the session; at most RekeyAfterMessages
+	AfterTime    time.Duration // since the session began; at most RekeyAfterTime, and less than RekeyTimeout counts as that
+	AfterPackets uint64        // sent, or received, on the session; at most RekeyAfterMessages, and 1 counts as 2
 }
 
 // Check reports limits that are negative or higher than the protocol's.

@@ -58,16 +58,16 @@ func TestRekeyPrefersTraffic(t *testing.T) {
 
 // TestRekeyGivesUpAndStartsOver is traffic on a session that nobody replaces: each message prolongs the attempt.
 func TestRekeyGivesUpAndStartsOver(t *testing.T) {
-	x := newScript(t, Settings{Limits: Limits{AfterTime: time.Second}})
+	x := newScript(t, Settings{Limits: Limits{AfterTime: RekeyTimeout}})
 	k := x.session(Initiator)
-	x.at(2 * time.Second)
+	x.at(6 * time.Second)
 	x.sends(data)
 	x.want(SendInitiation)
 	x.receives(k, keepalive)
-	for x.now < origin+91500*time.Millisecond {
+	for x.now < origin+96*time.Second {
 		x.now = max(x.now, x.last.Deadline)
 		x.poll()
-		if x.now < origin+92*time.Second {
+		if x.now < origin+96*time.Second {
 			x.want(ClearSource | SendInitiation)
 		}
 	}
