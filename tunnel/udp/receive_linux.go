@@ -88,7 +88,8 @@ func (r *reader) read(fd uintptr, room []byte) (int, unix.Errno) {
 	r.header.Flags = 0
 	r.iov.Base = &room[0]
 	r.iov.SetLen(len(room))
-	n, _, errno := unix.Syscall(unix.SYS_RECVMSG, fd, uintptr(unsafe.Pointer(&r.header)), unix.MSG_DONTWAIT)
+	// Raw, as in sender.try: the call never blocks.
+	n, _, errno := unix.RawSyscall(unix.SYS_RECVMSG, fd, uintptr(unsafe.Pointer(&r.header)), unix.MSG_DONTWAIT)
 	return int(n), errno
 }
 
