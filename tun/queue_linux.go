@@ -178,8 +178,11 @@ func (q *queue) writeGroup(fd uintptr, g *offload.Group) outcome {
 			return next
 		case unix.EAGAIN, unix.EBADFD, unix.EIO:
 			return q.settle(errno)
+		case unix.EINVAL:
+			q.refusals[g.GSO.Type]++
 		}
-		q.refusals[g.GSO.Type]++
+		// Whatever the reason, such as too little memory for so much: what can go
+		// in pieces does.
 		q.member = 0
 	}
 	for ; q.member < len(g.Index); q.member++ {
