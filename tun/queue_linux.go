@@ -87,20 +87,21 @@ func (q *queue) read(fd uintptr) bool {
 	}
 	for !b.Full() {
 		room := b.room(headroom)
-		n, err := unix.Read(int(fd), room)
+		n, errno := readRaw(fd, room)
 		switch {
-		case err == unix.EINTR:
+		case errno == unix.EINTR:
 			continue
-		case err == unix.EAGAIN:
+		case errno == unix.EAGAIN:
 			return len(b.Packets) > 0
-		case err != nil:
-			q.readErr = err
+		case errno != 0:
+			q.readErr = errno
 			return true
 		case n <= headroom:
 			continue
 		}
 		var g offload.GSO
 		if q.vnet {
+			var err error
 			if g, err = offload.ParseVirtio(room); err != nil {
 				continue // of a kind never asked for
 			}
@@ -244,8 +245,17 @@ func piece(b []byte) unix.Iovec {
 	return v
 }
 
-// writev is the system call. The kernel takes a packet whole or not at all.
+// Both system calls are raw: on a descriptor that is non-blocking they never wait, but
+// they are long enough for the runtime's watchdog to take the processor from a
+// thread in an ordinary one and to hand it to another, which costs two switches.
+
+func readRaw(fd uintptr, b []byte) (int, syscall.Errno) {
+	n, _, errno := unix.RawSyscall(unix.SYS_READ, fd, uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)))
+	return int(n), errno
+}
+
+// writev writes one packet. The kernel takes it whole or not at all.
 func writev(fd uintptr, iov []unix.Iovec) syscall.Errno {
-	_, _, errno := unix.Syscall(unix.SYS_WRITEV, fd, uintptr(unsafe.Pointer(&iov[0])), uintptr(len(iov)))
+	_, _, errno := unix.RawSyscall(unix.SYS_WRITEV, fd, uintptr(unsafe.Pointer(&iov[0])), uintptr(len(iov)))
 	return errno
 }

@@ -24,7 +24,8 @@ const (
 type Native interface {
 	Device
 	// Files returns the descriptors of the queues, in order, to be handed to another
-	// process for its FromFile. They belong to the device.
+	// process for its FromFile. They belong to the device. They must stay
+	// non-blocking in both, so os.File.Fd is not for them: SyscallConn is.
 	Files() []*os.File
 	// SetPersistent decides whether the link outlives its last descriptor.
 	SetPersistent(on bool) error
