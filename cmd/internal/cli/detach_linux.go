@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -21,8 +22,8 @@ const canDetach = true
 
 // detach starts this program anew, in a session of its own and with the
 // descriptors that are open, and returns when the new process answers. If it
-// doesn't, nothing is left of link and socket.
-func (d *daemon) detach() error {
+// doesn't, or ctx ends before, nothing is left of link and socket.
+func (d *daemon) detach(ctx context.Context) error {
 	defer d.device.Close()
 	defer d.listener.Close()
 	child, status, err := d.startChild()
@@ -30,7 +31,9 @@ func (d *daemon) detach() error {
 		return fmt.Errorf("start the daemon: %w", err)
 	}
 	defer status.Close()
+	stopChild := context.AfterFunc(ctx, func() { child.Process.Signal(syscall.SIGTERM) })
 	text, err := io.ReadAll(status)
+	stopChild()
 	switch {
 	case err != nil:
 		return fmt.Errorf("wait for the daemon: %w", err)

@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -13,7 +14,7 @@ import (
 // canDetach says whether a daemon can leave the terminal on this system.
 const canDetach = false
 
-func (d *daemon) detach() error { return errors.ErrUnsupported }
+func (d *daemon) detach(context.Context) error { return errors.ErrUnsupported }
 
 // takeListener makes a listener of a control socket that another process made.
 func takeListener(string, *os.File) (*uapi.Listener, error) {

@@ -107,13 +107,16 @@ func (d *daemon) start() error {
 	if err != nil {
 		return err
 	}
+	// From before there is anything to clean up.
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
 	if err = d.open(); err != nil {
 		return status.failed(err)
 	}
 	if d.foreground || os.Getenv(envForeground) == "1" || !canDetach {
-		return status.failed(d.run(status))
+		return status.failed(d.run(ctx, status))
 	}
-	return d.detach()
+	return d.detach(ctx)
 }
 
 // open opens the link and the control socket, or takes over those that were
@@ -171,13 +174,11 @@ func permissionHint(err error) error {
 }
 
 // run runs the interface in this process.
-func (d *daemon) run(status *statusPipe) error {
+func (d *daemon) run(ctx context.Context, status *statusPipe) error {
 	log := logs.New(os.Stderr, d.format, logs.Level(os.Getenv(envLogLevel))).With("interface", d.name)
 	if err := engine.Harden(); err != nil {
 		log.Warn("memory is not protected", "error", err)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
 	return engine.Run(ctx, engine.Config{
 		Device:   d.device,
 		Listener: d.listener,

@@ -24,8 +24,10 @@ func newShow() *cobra.Command {
 		Short: "Show what interfaces do",
 		Long: `Show the state of one interface or of all, as "wg show" does.
 
-FIELD is one of ` + strings.Join(show.Fields(), ", ") + `; it is printed for scripts, with tabs between values, and with the
-interface's name first if all are asked. "interfaces" lists their names.
+FIELD is public-key, private-key, listen-port, fwmark, peers, preshared-keys,
+endpoints, allowed-ips, latest-handshakes, transfer, persistent-keepalive, or
+dump for all of them. It is printed for scripts: with tabs between values, and
+with the interface's name first if all are asked. "interfaces" lists the names.
 
 Keys are shown as "(hidden)" unless WG_HIDE_KEYS is "never"; "dump", the fields
 of keys and --json always hold them. WG_COLOR_MODE is "always", "never" or

@@ -3,6 +3,7 @@ package show
 import (
 	"bytes"
 	"fmt"
+	"time"
 )
 
 // Conf appends an interface's configuration to b as a file that "setconf"
@@ -17,6 +18,13 @@ func Conf(b *bytes.Buffer, i Interface) {
 	}
 	if !i.PrivateKey.IsZero() {
 		fmt.Fprintf(b, "PrivateKey = %s\n", i.PrivateKey.Base64())
+	}
+	// Comments to wg, which prints none: they are there only if such a limit is.
+	if i.RekeyAfterTime != 0 {
+		fmt.Fprintf(b, "#vpn: RekeyAfterTime = %d\n", i.RekeyAfterTime/time.Second)
+	}
+	if i.RekeyAfterPackets != 0 {
+		fmt.Fprintf(b, "#vpn: RekeyAfterPackets = %d\n", i.RekeyAfterPackets)
 	}
 	b.WriteByte('\n')
 	for n := range i.Peers {

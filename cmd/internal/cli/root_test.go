@@ -1,0 +1,56 @@
+package cli
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"vpn/conf"
+)
+
+func TestEveryCommandIsExplained(t *testing.T) {
+	for _, cmd := range newRoot().Commands() {
+		if cmd.Short == "" || strings.HasSuffix(cmd.Short, ".") {
+			t.Errorf("%s: short text %q", cmd.Name(), cmd.Short)
+		}
+		if !strings.HasPrefix(cmd.Example, "  ") || !strings.Contains(cmd.Example, "vpn "+cmd.Name()) {
+			t.Errorf("%s: example %q", cmd.Name(), cmd.Example)
+		}
+		var help bytes.Buffer
+		root := newRoot()
+		root.SetOut(&help)
+		root.SetArgs([]string{cmd.Name(), "--help"})
+		if err := root.Execute(); err != nil || !strings.Contains(help.String(), cmd.Example) {
+			t.Errorf("%s --help: %v, without its example", cmd.Name(), err)
+		}
+		for line := range strings.Lines(cmd.Long) {
+			if len(line) > 81 {
+				t.Errorf("%s: a line of %d characters", cmd.Name(), len(line))
+			}
+		}
+	}
+}
+
+func TestErrorsAreTold(t *testing.T) {
+	plain := errors.New("plain")
+	for _, test := range []struct {
+		err  error
+		want string
+	}{
+		{nil, ""},
+		{plain, "error: plain\n"},
+		{errTold, ""},
+		{hint(plain, "do %s", "this"), "error: plain\nhint: do this\n"},
+		{fmt.Errorf("around: %w", hint(plain, "do this")), "error: around: plain\nhint: do this\n"},
+		{errors.Join(plain, hint(plain, "do this")), "error: plain\nerror: plain\nhint: do this\n"},
+		{&conf.Error{File: "wg0.conf", Line: 3, Message: "wrong", Hint: "right it"}, "error: wg0.conf:3: wrong\nhint: right it\n"},
+	} {
+		var b bytes.Buffer
+		code := exitCode(test.err, &b)
+		if b.String() != test.want || (code == 0) != (test.err == nil) {
+			t.Errorf("%v: code %d, text %q, want %q", test.err, code, b.String(), test.want)
+		}
+	}
+}
