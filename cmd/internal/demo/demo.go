@@ -160,8 +160,11 @@ func (d *demo) traffic(ctx context.Context, pair *pair, file *file) error {
 		return err
 	}
 	d.screen.bursted(&d.report)
-	d.report.Client, err = pair.client.traffic()
-	return err
+	if d.report.Client, err = pair.client.traffic(); err != nil {
+		return err
+	}
+	d.screen.closing()
+	return nil
 }
 
 var errTooSlow = errors.New("this machine is too slow for the demo")

@@ -112,7 +112,7 @@ func (s *Session) close(bytes uint64) { s.Bytes = bytes - s.from }
 // why is why a session ended, in this program's words.
 func why(e rekey.End) string {
 	if e == rekey.Down {
-		return "tunnel closed"
+		return "closed"
 	}
 	return e.String()
 }

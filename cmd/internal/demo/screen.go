@@ -110,7 +110,9 @@ func (s *screen) download(address string, p *plan) {
 	s.line("")
 	s.line("   client.conf wants new session keys after %s packets, which come in about", count(p.limit))
 	s.line("   %.0f s. WireGuard leaves at least 5 s between two handshakes, so there are new", p.timeToLimit().Seconds())
-	s.line("   keys every 5 s or a little more. Sessions have random names:")
+	s.line("   keys every 5 s or a little more. A session that is replaced still receives")
+	s.line("   for a while what is under way; then its keys are erased. Sessions go by")
+	s.line("   random names:")
 	s.line("")
 }
 
@@ -120,12 +122,12 @@ func (p *plan) timeToLimit() time.Duration {
 	return time.Duration(float64(p.limit) * payload / p.rate * float64(time.Second))
 }
 
-// change shows the beginning or the end of a session.
+// change shows the beginning or the end of a session. The limit is in packets.
 func (s *screen) change(c change, limit uint64) {
 	at := seconds(c.at)
 	if c.Why != "" {
-		s.line("%s  %s %s  %s", s.style.dim(at), s.style.dim("-"), s.style.dim(c.Name),
-			s.style.dim(fmt.Sprintf("%s after %.1f s, %s packets: keys erased", c.Why, c.Ended-c.Began, count(c.Sent+c.Received))))
+		s.line("%s", s.style.dim(fmt.Sprintf("%s  - %s  %s after %.1f s, %s packets: keys erased",
+			at, c.Name, c.Why, c.Ended-c.Began, count(c.Sent+c.Received))))
 		return
 	}
 	what := "first handshake: the tunnel is there"
@@ -172,14 +174,14 @@ func (s *screen) fetched(r *Report) {
 	s.clear()
 	s.size = 0
 	s.line("")
-	verdict := s.style.green("that of the file")
+	verdict := s.style.green("the file's own")
 	if !r.Match {
-		verdict = "NOT that of the file"
+		verdict = "NOT the file's"
 	}
-	s.line("   %s in %.1f s. SHA-256 of what arrived: %s", mib(float64(r.Bytes)), r.Seconds, verdict)
+	s.line("   %s in %.1f s. The SHA-256 of what arrived is %s:", mib(float64(r.Bytes)), r.Seconds, verdict)
 	s.line("   %s", s.style.dim(r.Checksum))
 	d := r.Datagrams
-	s.line("   Beside it %s numbered datagrams: %s arrived, %s.", count(d.Sent), count(d.Received), inOrder(d))
+	s.line("   Beside it went %s numbered datagrams: %s arrived, %s.", count(d.Sent), count(d.Received), inOrder(d))
 }
 
 func inOrder(d Datagrams) string {
@@ -196,6 +198,9 @@ func (s *screen) burst(d time.Duration) {
 func (s *screen) bursted(r *Report) {
 	s.line("   %s: %s.", mib(float64(r.BurstBytes)), s.style.bold(mbps(r.Mbps)))
 }
+
+// closing begins the end.
+func (s *screen) closing() { s.heading(4, "Both ends are closed") }
 
 // end is the last line.
 func (s *screen) end() { s.line("%s", s.style.green("demo: ok")) }

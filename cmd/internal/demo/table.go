@@ -7,7 +7,7 @@ import (
 
 // report shows the table of the end.
 func (s *screen) report(r *Report) {
-	s.heading(4, "Closed")
+	s.line("")
 	for i, row := range sessionTable(r.Sessions) {
 		if i == 0 {
 			row = s.style.dim(row)
@@ -23,15 +23,15 @@ func (s *screen) report(r *Report) {
 
 // sessionTable has a heading and a row for each session.
 func sessionTable(sessions []Session) []string {
-	rows := []string{fmt.Sprintf("%-11s %8s %8s  %-13s %10s %10s %9s", "session", "began", "ended", "why", "sent", "received", "download")}
+	rows := []string{fmt.Sprintf("%-11s %8s %8s  %-9s %12s %11s %10s", "session", "began", "ended", "why", "packets out", "packets in", "download")}
 	for _, s := range sessions {
-		rows = append(rows, fmt.Sprintf("%-11s %6.1f s %6.1f s  %-13s %10s %10s %9s",
+		rows = append(rows, fmt.Sprintf("%-11s %6.1f s %6.1f s  %-9s %12s %11s %10s",
 			s.Name, s.Began, s.Ended, s.Why, count(s.Sent), count(s.Received), mib(float64(s.Bytes))))
 	}
 	return rows
 }
 
-// summary has names and values.
+// summary is what the table does not say: names and values.
 func summary(r *Report) [][2]string {
 	drops := "nothing"
 	if len(r.Client.Drops) > 0 {
@@ -42,11 +42,11 @@ func summary(r *Report) [][2]string {
 		drops = strings.Join(reasons, ", ")
 	}
 	return [][2]string{
-		{"handshakes", fmt.Sprintf("%d, of which %d replaced keys that were in use", r.Handshakes, r.Rekeys)},
-		{"messages", fmt.Sprintf("%s received, %s sent by the client, with all overhead", mib(float64(r.Client.Received)), mib(float64(r.Client.Sent)))},
+		{"handshakes", fmt.Sprintf("%d: the first, and %d that replaced keys in use", r.Handshakes, r.Rekeys)},
+		{"bytes", fmt.Sprintf("%s in, %s out at the client, with all overhead", mib(float64(r.Client.Received)), mib(float64(r.Client.Sent)))},
 		{"dropped", drops},
 		{"speed", mbps(r.Mbps) + " in the burst"},
-		{"keys", fmt.Sprintf("%d of both ends left in memory", r.LiveKeys)},
+		{"keys left", fmt.Sprintf("%d in the memory of both ends", r.LiveKeys)},
 	}
 }
 
