@@ -222,6 +222,20 @@ func TestInitiationNobodyWants(t *testing.T) {
 	x.due(15*time.Second, EraseHandshake)
 	x.wantDeadline(RejectAfterTime)
 
+	t.Logf("# the attempt lasts 90 s after traffic last asked, also when the session has expired by then")
+	x = newScript(t, Settings{})
+	x.session(Initiator)
+	for _, at := range []time.Duration{RekeyAfterTime, RejectAfterTime - 2*time.Second} {
+		x.at(at)
+		x.sends(keepalive)
+	}
+	for x.last.Deadline != origin+RejectAfterTime-2*time.Second+RekeyAttemptTime {
+		x.now = max(x.now, x.last.Deadline)
+		if x.poll(); x.last.Actions&DropStaged != 0 {
+			t.Fatalf("given up at %v", x.now-origin)
+		}
+	}
+
 	t.Logf("# the attempt outlives the session that asked for it")
 	x = newScript(t, Settings{})
 	k := x.session(Initiator)
@@ -275,6 +289,43 @@ func TestDownAndUp(t *testing.T) {
 	x.want(SendInitiation)
 	x.result(x.m.Up(x.now)) // twice is once
 	x.want(0)
+}
+
+// TestForgetInMidHandshake is an attempt that ends with the sessions.
+func TestForgetInMidHandshake(t *testing.T) {
+	x := newScript(t, Settings{})
+	x.packetWaits()
+	x.initiate()
+	x.result(x.m.Forget(KeyChanged, x.now))
+	x.wantDeadline(-1)
+	if !x.m.Idle() {
+		t.Error("not idle")
+	}
+	t.Logf("# the floor stays")
+	x.packetWaits()
+	x.want(0)
+	x.due(RekeyTimeout, SendInitiation)
+
+	t.Logf("# traffic that is told of while the machine goes down means nothing once it is up")
+	x.result(x.m.Down(x.now))
+	x.m.heard.Store(int64(x.now))
+	x.m.unheard.Store(int64(x.now))
+	x.result(x.m.Up(x.now))
+	x.wantDeadline(-1)
+}
+
+// TestFloorOfBoth is an initiation and a response at the same time: the later floor holds.
+func TestFloorOfBoth(t *testing.T) {
+	x := newScript(t, Settings{})
+	x.jitter = 100 * time.Millisecond
+	x.packetWaits()
+	x.initiate()
+	x.responds()
+	x.due(RekeyTimeout+100*time.Millisecond, ClearSource|SendInitiation)
+	x.initiate()
+	x.wait(time.Second)
+	x.responds()
+	x.due(RekeyTimeout+100*time.Millisecond+time.Second+RekeyTimeout, ClearSource|SendInitiation)
 }
 
 // TestPeerRemovedInMidHandshake is a response that comes late: the peer does not come back.

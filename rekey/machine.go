@@ -32,10 +32,15 @@ type Machine struct {
 
 // pairs are the sessions that only receive.
 type pairs struct {
-	next           *Keypair      // made as responder, and nothing was received on it so far
-	previous       *Keypair      // was current, or is what the other side sends on when both initiated at once
-	displaced      *Keypair      // was pushed out of previous, or of current
-	displacedUntil time.Duration // when displaced goes
+	next      *Keypair     // made as responder, and nothing was received on it so far
+	previous  *Keypair     // was current, or is what the other side sends on when both initiated at once
+	displaced [2]displaced // were pushed out of current or previous; two, since crossing handshakes push both out at once
+}
+
+// displaced is a pair that receives what is in flight, for a while. Without a pair it is a free place.
+type displaced struct {
+	*Keypair
+	until time.Duration
 }
 
 // Sending returns the pair to send on, or nil. It may be retired by the time it is acquired. Any goroutine may call it.
@@ -141,7 +146,7 @@ func (m *Machine) Forget(why End, now time.Duration) Result {
 		r = end(r, k, why, now)
 	}
 	if m.rest != nil {
-		for _, k := range [...]*Keypair{m.rest.next, m.rest.previous, m.rest.displaced} {
+		for _, k := range m.rest.all() {
 			r = end(r, k, why, now)
 		}
 		m.rest = nil

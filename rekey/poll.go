@@ -147,11 +147,13 @@ func (m *Machine) next() time.Duration {
 	k := m.current.Load()
 	pair(k)
 	if p := m.rest; p != nil {
-		pair(p.next)
-		pair(p.previous)
-		pair(p.displaced)
-		if p.displaced != nil {
-			first = min(first, p.displacedUntil)
+		for _, k := range p.all() {
+			pair(k)
+		}
+		for _, d := range p.displaced {
+			if d.Keypair != nil {
+				first = min(first, d.until)
+			}
 		}
 	}
 	at(time.Duration(m.heard.Load()), KeepaliveTimeout)

@@ -2,7 +2,8 @@ package rekey
 
 import "time"
 
-// Initiated is told that the response to this side's initiation was consumed: k is the current session at once.
+// Initiated is told, after InitiationReceived, that the response to this side's initiation was consumed: k is the current
+// session at once.
 func (m *Machine) Initiated(k *Keypair, now time.Duration) Result {
 	if !m.up {
 		return m.refuse(k, now)
@@ -16,21 +17,19 @@ func (m *Machine) Initiated(k *Keypair, now time.Duration) Result {
 		// Both sides initiated at once, and the other one may have its response already: then it sends on next for as long as
 		// that lasts. Nothing but its first message could tell, so next takes the previous place and stays armed.
 		r = p.push(r, m.current.Load(), now)
-		if p.previous != nil {
-			r = end(r, p.previous, Replaced, now)
-		}
+		r = p.push(r, p.previous, now)
 		p.next, p.previous = nil, next
 	} else {
 		r = m.retreat(r, now)
 	}
 	m.current.Store(k)
-	m.answered(now)
+	m.wanted, m.pending = 0, false
 	// The initiator's first message is what lets the responder send (6.3): it goes at once.
 	return m.result(a&^EraseHandshake|SendStaged|SendKeepalive, r)
 }
 
-// Responded is told that a response was sent: k receives, and becomes current with its first message. If there is a reason not
-// to send an initiation within RekeyTimeout, a response is one too.
+// Responded is told, after InitiationReceived, that a response was sent: k receives, and becomes current with its first message.
+// For RekeyTimeout after it no initiation is sent: the other side is at it.
 func (m *Machine) Responded(k *Keypair, now time.Duration) Result {
 	if !m.up {
 		return m.refuse(k, now)
@@ -46,7 +45,6 @@ func (m *Machine) Responded(k *Keypair, now time.Duration) Result {
 	m.floor = max(m.floor, now+RekeyTimeout)
 	m.passed(now)
 	m.heard.Store(0)
-	m.unheard.Store(0)
 	// The initiator may have been faster than the one who sent the response.
 	b, r := m.confirm(r, now)
 	return m.result(a|b, r)
@@ -73,7 +71,7 @@ func (m *Machine) confirm(r []*Keypair, now time.Duration) (Actions, []*Keypair)
 		// This side's own initiation has lost the race, and would only lead to one more session.
 		a |= EraseHandshake
 	}
-	m.answered(now)
+	m.wanted, m.pending = 0, false
 	return a, r
 }
 
@@ -90,24 +88,19 @@ func (m *Machine) retreat(r []*Keypair, now time.Duration) []*Keypair {
 	return r
 }
 
-// push gives a pair that lost its place DisplacedTime for receiving.
+// push gives a pair that lost its place DisplacedTime for receiving, at the cost of the one that has had most of that time.
 func (p *pairs) push(r []*Keypair, k *Keypair, now time.Duration) []*Keypair {
 	if k == nil {
 		return r
 	}
-	if p.displaced != nil {
-		r = end(r, p.displaced, Replaced, now)
-	}
 	k.disarm()
-	p.displaced, p.displacedUntil = k, now+DisplacedTime
+	place := &p.displaced[0]
+	if other := &p.displaced[1]; place.Keypair != nil && (other.Keypair == nil || other.until < place.until) {
+		place = other
+	}
+	r = end(r, place.Keypair, Replaced, now)
+	*place = displaced{k, now + DisplacedTime}
 	return r
-}
-
-// answered is that a session has come: nothing is wanted any more, whatever was asked before.
-func (m *Machine) answered(now time.Duration) {
-	m.wanted, m.pending = 0, false
-	m.passed(now)
-	m.unheard.Store(0)
 }
 
 // expire ends the sessions whose time is over.
@@ -122,20 +115,27 @@ func (m *Machine) expire(now time.Duration) (r []*Keypair) {
 	if p == nil {
 		return r
 	}
-	for _, place := range [...]**Keypair{&p.next, &p.previous, &p.displaced} {
+	for _, place := range [...]**Keypair{&p.next, &p.previous, &p.displaced[0].Keypair, &p.displaced[1].Keypair} {
 		if k := *place; k != nil && k.expired(now) {
 			r = end(r, k, Expired, now)
 			*place = nil
 		}
 	}
-	if p.displaced != nil && now >= p.displacedUntil {
-		r = end(r, p.displaced, Replaced, now)
-		p.displaced = nil
+	for i := range p.displaced {
+		if d := &p.displaced[i]; d.Keypair != nil && now >= d.until {
+			r = end(r, d.Keypair, Replaced, now)
+			*d = displaced{}
+		}
 	}
-	if p.next == nil && p.previous == nil && p.displaced == nil {
+	if p.all() == [4]*Keypair{} {
 		m.rest = nil
 	}
 	return r
+}
+
+// all returns the pair of each place, or nil.
+func (p *pairs) all() [4]*Keypair {
+	return [4]*Keypair{p.next, p.previous, p.displaced[0].Keypair, p.displaced[1].Keypair}
 }
 
 // others returns where the sessions are kept that only receive.

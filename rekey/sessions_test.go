@@ -72,16 +72,22 @@ func TestDisplacedEdges(t *testing.T) {
 	x.due(RejectAfterTime, 0)
 	x.wantEnded(Expired, first)
 
-	t.Logf("# one place: the newer pushes the older out")
+	t.Logf("# two places: the newest pushes the oldest out")
 	x = newScript(t, Settings{})
 	first = x.session(Initiator)
-	x.at(6 * time.Second)
-	x.session(Initiator)
-	x.at(12 * time.Second)
-	x.session(Initiator)
-	x.at(18 * time.Second)
+	var second *Keypair
+	for i := 1; i < 4; i++ {
+		x.wait(2 * time.Second)
+		if k := x.session(Initiator); second == nil {
+			second = k
+		}
+	}
+	x.wait(2 * time.Second)
 	x.answered()
 	x.wantEnded(Replaced, first)
+	x.wait(2 * time.Second)
+	x.answered()
+	x.wantEnded(Replaced, second)
 }
 
 func TestNewerHandshakeDisplacesUnconfirmed(t *testing.T) {
@@ -171,6 +177,24 @@ func TestBothInitiate(t *testing.T) {
 		x.poll()
 		x.want(SendKeepalive)
 		x.wantEnded(Replaced, old)
+	})
+	t.Run("again and again", func(t *testing.T) {
+		x := newScript(t, Settings{})
+		theirOld := x.responds()
+		ourOld := x.answered()
+		x.wantPairs(ourOld, nil, theirOld)
+		x.at(RekeyAfterTime)
+		theirs := x.responds()
+		ours := x.answered()
+		x.wantPairs(ours, nil, theirs)
+		x.sends(keepalive)
+		x.wait(DisplacedTime - tick)
+		for _, k := range []*Keypair{theirOld, ourOld, theirs, ours} {
+			x.receives(k, keepalive)
+		}
+		x.wait(tick)
+		x.poll()
+		x.wantEnded(Replaced, ourOld, theirOld)
 	})
 	t.Run("with nothing before", func(t *testing.T) {
 		x := newScript(t, Settings{})
