@@ -18,6 +18,8 @@ func TestRootScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"ready": func(ts *testscript.TestScript, _ bool, args []string) {
 				await(ts, "/run/wireguard/"+args[0]+".sock", true)
+				_, err := get(args[0]) // returns when the interface answers
+				ts.Check(err)
 			},
 			"gone": func(ts *testscript.TestScript, _ bool, args []string) { await(ts, args[0], false) },
 		},
