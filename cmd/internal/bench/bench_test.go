@@ -6,28 +6,162 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"math"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"vpn/cmd/internal/testnet"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestMain(m *testing.M) { os.Exit(testnet.Main(m)) }
 
-func TestMedian(t *testing.T) {
-	for _, test := range []struct {
-		values []float64
-		want   float64
-	}{
-		{nil, 0},
-		{[]float64{3}, 3},
-		{[]float64{9, 1, 5}, 5},
-		{[]float64{4, 1, 2, 9}, 3},
-	} {
-		if got := median(test.values); got != test.want {
-			t.Errorf("median(%v) = %v, want %v", test.values, got, test.want)
+// root is the module's folder, seen from this package's.
+const root = "../../.."
+
+// isRoot says in one line that a test needs root.
+func isRoot(t *testing.T) bool {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Log("needs root, for network namespaces: not run")
+	}
+	return os.Geteuid() == 0
+}
+
+// TestQuick runs everything once, by the script as people do, and looks at the
+// machinery: all rows are there, and every value is a number above zero.
+func TestQuick(t *testing.T) {
+	if !isRoot(t) {
+		return
+	}
+	picture := filepath.Join(t.TempDir(), "bench.svg")
+	bench := exec.Command(root+"/scripts/bench", "--quick", "--json", "--svg", picture)
+	var stdout, stderr bytes.Buffer
+	bench.Stdout, bench.Stderr = &stdout, &stderr
+	if err := bench.Run(); err != nil {
+		t.Fatalf("%v\n%s", err, &stderr)
+	}
+	var out struct {
+		Machine struct{ Versions map[string]string }
+		Figures []struct {
+			Name   string
+			Median map[string]float64
+			Values map[string][]float64
+			Ratio  map[string]float64
 		}
+		Notes []string
+	}
+	if err := json.Unmarshal(stdout.Bytes(), &out); err != nil {
+		t.Fatalf("%v\n%s", err, &stdout)
+	}
+	wanted := []figure{
+		tcpOne, tcpFour, tcpOneBoth, tcpFourBoth, tcpCPU, memoryIdle, memoryBusy, rttIdle, rttIdleTail, rttBusy, rttBusyTail,
+		udpRate(64), udpRate(512), udpRate(1300), udpCPU(64), udpCPU(512), udpCPU(1300), handshakeRate, handshakeCPU,
+		peersTime(2000), peersMemory(2000), peersPeak(2000), peerMemory(2000), dumpTime(2000), startTime,
+	}
+	if len(out.Figures) != len(wanted) {
+		t.Errorf("%d rows, want %d", len(out.Figures), len(wanted))
+	}
+	rows := map[string]int{}
+	for i, f := range out.Figures {
+		rows[f.Name] = i
+	}
+	for _, f := range wanted {
+		i, ok := rows[f.Name]
+		if !ok {
+			t.Errorf("no row %q", f.Name)
+			continue
+		}
+		got := out.Figures[i]
+		if got.Ratio["vpn"] <= 0 {
+			t.Errorf("%s: ratio %v", f.Name, got.Ratio)
+		}
+		for _, kind := range []string{"vpn", "wireguard-go"} {
+			if len(got.Values[kind]) != 1 || !(got.Median[kind] > 0) || math.IsInf(got.Median[kind], 0) {
+				t.Errorf("%s: %s: values %v, median %v", f.Name, kind, got.Values[kind], got.Median[kind])
+			}
+		}
+	}
+	if got := out.Machine.Versions["wireguard-go"]; !strings.HasPrefix(got, "v0.0.0-") {
+		t.Errorf("wireguard-go's version is %q, want that of go.mod", got)
+	}
+	if len(out.Notes) < len(udpSizes) || !strings.Contains(out.Notes[0], "Without a tunnel") {
+		t.Errorf("notes: %q", out.Notes)
+	}
+	if _, err := os.Stat(picture); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestInterrupt interrupts a run as ctrl-C does: nothing is left of it.
+func TestInterrupt(t *testing.T) {
+	if !isRoot(t) {
+		return
+	}
+	temporary := t.TempDir()
+	bench := exec.Command(root+"/scripts/bench", "--quick", "--only", "tcp", "--rounds", "1000")
+	bench.Env = append(os.Environ(), "TMPDIR="+temporary)
+	bench.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	stderr, err := bench.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := bench.Start(); err != nil {
+		t.Fatal(err)
+	}
+	tooLong := time.AfterFunc(2*time.Minute, func() { _ = unix.Kill(-bench.Process.Pid, unix.SIGKILL) })
+	defer tooLong.Stop()
+	var told strings.Builder
+	block := make([]byte, 1<<10)
+	interrupted := false
+	for {
+		n, err := stderr.Read(block)
+		told.Write(block[:n])
+		if !interrupted && strings.Contains(told.String(), "tcp: round 1") {
+			interrupted = true
+			if err := unix.Kill(-bench.Process.Pid, unix.SIGINT); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err != nil {
+			break
+		}
+	}
+	if err := bench.Wait(); err == nil || !interrupted || !strings.Contains(told.String(), "bench: interrupt") {
+		t.Errorf("interrupted: %v, ended with %v:\n%s", interrupted, err, &told)
+	}
+	if left, err := filepath.Glob(temporary + "/*"); err != nil || len(left) > 0 {
+		t.Errorf("left in the temporary folder: %q, %v", left, err)
+	}
+	processes, err := filepath.Glob("/proc/[0-9]*/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, process := range processes {
+		if path, err := os.Readlink(process); err == nil && strings.HasPrefix(path, temporary) {
+			t.Errorf("%s runs on: %s", process, path)
+		}
+	}
+}
+
+// TestBroken measures a program that ends at once.
+func TestBroken(t *testing.T) {
+	if !isRoot(t) {
+		return
+	}
+	s, err := parse([]string{"--quick", "--daemons", "wireguard-go", "--peer", "broken=/bin/false %i", "--only", "rtt"}, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.run()
+	if err == nil || !strings.Contains(err.Error(), "rtt: broken:") || !strings.Contains(err.Error(), "ended at once") {
+		t.Errorf("err = %v, want one that says that broken ended at once", err)
 	}
 }
 
@@ -47,63 +181,22 @@ func TestAttemptCleansUp(t *testing.T) {
 }
 
 func TestParse(t *testing.T) {
-	s, err := parse([]string{"--quick", "--daemons", "wireguard-go", "--peer", "mine=/bin/mine -f %i", "--only", "tcp"}, io.Discard)
+	s, err := parse([]string{"--quick", "--peer", "mine=/bin/mine -f %i", "--only", "tcp", "--readme"}, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(s.daemons) != 2 || s.daemons[0] != "mine" || s.daemons[1] != testnet.WireGuardGo || s.rounds != 1 {
+	if len(s.daemons) != 3 || s.daemons[0] != testnet.VPN || s.daemons[1] != "mine" || s.daemons[2] != testnet.WireGuardGo {
+		t.Errorf("daemons = %v", s.daemons)
+	}
+	if s.rounds != 1 || s.svg != pictureFile {
 		t.Errorf("parse = %+v", s)
 	}
-	for _, args := range [][]string{{"--only", "nothing"}, {"--peer", "mine"}, {"--peer", "mine=x"}} {
-		if _, err := parse(args, io.Discard); err == nil {
-			t.Errorf("parse(%q) succeeds", args)
-		}
-	}
-}
-
-func TestPrint(t *testing.T) {
-	r := newReport([]testnet.Kind{"vpn", "reference"})
-	r.add("vpn", tcpRate, 6)
-	r.add("reference", tcpRate, 2)
-	var text bytes.Buffer
-	if err := r.print(&text, false); err != nil {
-		t.Fatal(err)
-	}
-	if !strings.Contains(text.String(), "3.00") {
-		t.Errorf("the ratio is not 3.00:\n%s", &text)
-	}
-	text.Reset()
-	if err := r.print(&text, true); err != nil {
-		t.Fatal(err)
-	}
-	var back struct {
-		Figures []struct {
-			Name   string
-			Median map[string]float64
-		}
-	}
-	if err := json.Unmarshal(text.Bytes(), &back); err != nil || len(back.Figures) != 1 || back.Figures[0].Median["vpn"] != 6 {
-		t.Errorf("JSON: %v\n%s", err, &text)
-	}
-}
-
-// TestReference runs every measurement once, briefly, with the reference alone.
-func TestReference(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Log("needs root, for network namespaces: not run")
-		return
-	}
-	s, err := parse([]string{"--daemons", "wireguard-go", "--rounds", "1", "--time", "200ms", "--peers", "100", "--settle", "0s"}, io.Discard)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := s.run()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, f := range []figure{tcpRate, tcpMemory, rttIdle, rttLoaded, peersTime, peersMemory} {
-		if got := r.values[f][testnet.WireGuardGo]; len(got) != 1 || got[0] <= 0 {
-			t.Errorf("%s: %v, want one value above zero", f.Name, got)
+	for _, args := range [][]string{
+		{"--only", "nothing"}, {"--peer", "mine"}, {"--peer", "mine=x"}, {"--rounds", "0"}, {"tcp"},
+	} {
+		var help bytes.Buffer
+		if _, err := parse(args, &help); err == nil || help.Len() == 0 {
+			t.Errorf("parse(%q) = %v and says %q", args, err, &help)
 		}
 	}
 }

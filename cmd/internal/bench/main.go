@@ -3,13 +3,12 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
 	"slices"
-	"strings"
 	"time"
 
 	"vpn/cmd/internal/testnet"
@@ -17,103 +16,89 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// settings are the command line's wishes.
-type settings struct {
-	daemons []testnet.Kind // the last is the one that the others are compared with
-	only    []string
-	rounds  int
-	seconds time.Duration // of each stream
-	peers   int
-	settle  time.Duration // between configuring peers and looking at the memory
-	json    bool
+// benches are the measurements, in the order of the report.
+var benches = []struct {
+	name string
+	most int // rounds, 0 if as many as are asked for
+	run  func(tb testnet.TB, s *settings, kind testnet.Kind, r *report)
+}{
+	{"tcp", 0, benchTCP},
+	{"rtt", 0, benchRTT},
+	{"udp", 0, benchUDP},
+	{"handshakes", 0, benchHandshakes},
+	{"peers", 3, benchPeers},
+	{"start", 0, benchStart},
 }
+
+// trialLimit is the longest that one measurement of one daemon may take. All
+// that waits has limits of its own; this is for what nobody thought of.
+const trialLimit = 10 * time.Minute
 
 func main() {
 	s, err := parse(os.Args[1:], os.Stderr)
+	if errors.Is(err, flag.ErrHelp) {
+		return
+	}
 	if err != nil {
 		os.Exit(2)
 	}
-	if os.Geteuid() != 0 {
-		fmt.Fprintln(os.Stderr, "bench: needs root, for network namespaces")
-		os.Exit(1)
-	}
+	// "go run" is our parent. What ends it alone is to end us.
+	_ = unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGTERM), 0, 0, 0) // without it only that is lost
 	stop := make(chan os.Signal, 1)
-	signal.Notify(stop, os.Interrupt, unix.SIGTERM)
-	go func() {
-		<-stop
-		testnet.Clean() // what else there is ends with this process
-		os.Exit(1)
-	}()
-	report, err := s.run()
+	signal.Notify(stop, os.Interrupt, unix.SIGTERM, unix.SIGHUP)
+	go func() { giveUp(fmt.Errorf("%v", <-stop)) }()
+	if err := s.measure(); err != nil {
+		giveUp(err)
+	}
 	testnet.Clean()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "bench:", err)
-		os.Exit(1)
-	}
-	if err := report.print(os.Stdout, s.json); err != nil {
-		fmt.Fprintln(os.Stderr, "bench:", err)
-		os.Exit(1)
-	}
 }
 
-func parse(args []string, help io.Writer) (*settings, error) {
-	s := &settings{}
-	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	flags.SetOutput(help)
-	var names []string
-	for _, b := range benches {
-		names = append(names, b.name)
+// giveUp ends the process and removes what would outlive it: namespaces and
+// daemons end with it.
+func giveUp(err error) {
+	testnet.Clean()
+	fmt.Fprintln(os.Stderr, "bench:", err)
+	os.Exit(1)
+}
+
+// measure does everything that the command line asks for.
+func (s *settings) measure() error {
+	if err := s.check(); err != nil {
+		return err
 	}
-	daemons := flags.String("daemons", "vpn,wireguard-go", "who is measured; the others are compared with the last")
-	only := flags.String("only", "", "measure these alone, of "+strings.Join(names, ","))
-	quick := flags.Bool("quick", false, "one short round, to see that it works")
-	flags.IntVar(&s.rounds, "rounds", 5, "how often each daemon is measured")
-	flags.DurationVar(&s.seconds, "time", 6*time.Second, "how long each stream runs")
-	flags.IntVar(&s.peers, "peers", 20000, "how many idle peers are configured")
-	flags.DurationVar(&s.settle, "settle", 10*time.Second, "when the memory of idle peers is read")
-	flags.BoolVar(&s.json, "json", false, "print JSON, with each value measured")
-	var others []testnet.Kind
-	flags.Func("peer", "measure another daemon too: `name=command`, with %i for the device's name", func(value string) error {
-		name, command, ok := strings.Cut(value, "=")
-		if !ok || name == "" || !strings.Contains(command, "%i") {
-			return fmt.Errorf("%q is not name=command %%i", value)
-		}
-		others = append(others, testnet.AddKind(name, strings.Fields(command)))
-		return nil
-	})
-	if err := flags.Parse(args); err != nil {
-		return nil, err
+	r, err := s.run()
+	if err != nil {
+		return err
 	}
-	if *quick {
-		s.rounds, s.seconds, s.peers, s.settle = 1, 2*time.Second, min(s.peers, 2000), time.Second
-	}
-	s.daemons = others
-	for name := range strings.SplitSeq(*daemons, ",") {
-		s.daemons = append(s.daemons, testnet.Kind(name))
-	}
-	if *only != "" {
-		s.only = strings.Split(*only, ",")
-	}
-	for _, name := range s.only {
-		if !slices.Contains(names, name) {
-			fmt.Fprintf(help, "bench: nothing measures %q\n", name)
-			return nil, flag.ErrHelp
-		}
-	}
-	return s, nil
+	return s.publish(r)
 }
 
 // run measures everything that was asked for.
 func (s *settings) run() (*report, error) {
 	r := newReport(s.daemons)
+	r.command = s.command
+	for _, kind := range s.daemons {
+		err := attempt(func(tb testnet.TB) { r.machine.addVersion(kind, testnet.Binary(tb, kind)) })
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", kind, err)
+		}
+	}
 	for _, b := range benches {
 		if len(s.only) > 0 && !slices.Contains(s.only, b.name) {
 			continue
 		}
-		for round := range s.rounds {
+		rounds := s.rounds
+		if b.most > 0 {
+			rounds = min(rounds, b.most)
+		}
+		for round := range rounds {
 			for _, kind := range s.daemons {
-				fmt.Fprintf(os.Stderr, "%s: round %d of %d: %s\n", b.name, round+1, s.rounds, kind)
+				fmt.Fprintf(os.Stderr, "%s: round %d of %d: %s\n", b.name, round+1, rounds, kind)
+				limit := time.AfterFunc(trialLimit, func() {
+					giveUp(fmt.Errorf("%s: %s: not done after %v", b.name, kind, trialLimit))
+				})
 				err := attempt(func(tb testnet.TB) { b.run(tb, s, kind, r) })
+				limit.Stop()
 				if err != nil {
 					return nil, fmt.Errorf("%s: %s: %w", b.name, kind, err)
 				}
@@ -121,4 +106,22 @@ func (s *settings) run() (*report, error) {
 		}
 	}
 	return r, nil
+}
+
+// publish writes the report where it is wanted.
+func (s *settings) publish(r *report) error {
+	if s.svg != "" {
+		if err := os.WriteFile(s.svg, r.svg(), 0o644); err != nil {
+			return err
+		}
+	}
+	if s.readme {
+		if err := r.writeReadme(readmeFile, s.svg); err != nil {
+			return err
+		}
+	}
+	if s.json {
+		return r.printJSON(os.Stdout)
+	}
+	return r.printText(os.Stdout)
 }

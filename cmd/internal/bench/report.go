@@ -6,46 +6,34 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"runtime"
+	"math"
 	"slices"
-	"strconv"
+	"strings"
 	"text/tabwriter"
 
 	"vpn/cmd/internal/testnet"
 )
 
-// figure is one thing that is measured.
-type figure struct {
-	Name string `json:"name"`
-	Unit string `json:"unit"`
-	Goal string `json:"goal"` // against the reference, or absolute where it has a unit
-}
-
-// The figures, with the project's goals.
-var (
-	tcpRate     = figure{"TCP, one stream", "Gbit/s", "ratio >= 2.5"}
-	tcpCPU      = figure{"CPU per GB, both daemons", "s", "ratio <= 0.4"}
-	tcpMemory   = figure{"resident under load, larger of both", "MB", "<= 25 MB"}
-	rttLoaded   = figure{"RTT beside the stream", "ms", "ratio <= 0.15"}
-	rttIdle     = figure{"RTT, idle", "ms", "ratio <= 0.8"}
-	peersTime   = figure{"idle peers, time to set", "s", "< 1 s for 20,000"}
-	peersMemory = figure{"idle peers, resident after", "MB", ""}
-	peerMemory  = figure{"idle peers, resident for each", "kB", "<= 1 kB"}
-	peersPeak   = figure{"idle peers, peak", "MB", ""}
-)
-
-// report gathers values; its figures stand in the order of their first value.
+// report gathers values. Its rows stand in the order of their first value, and
+// its columns in that of the daemons, of which the last is the reference.
 type report struct {
+	machine machine
+	command string
 	daemons []testnet.Kind
 	figures []figure
 	values  map[figure]map[testnet.Kind][]float64
+	notes   []string
 }
 
 func newReport(daemons []testnet.Kind) *report {
-	return &report{daemons: daemons, values: map[figure]map[testnet.Kind][]float64{}}
+	return &report{machine: thisMachine(), daemons: daemons, values: map[figure]map[testnet.Kind][]float64{}}
 }
 
-func (r *report) add(kind testnet.Kind, f figure, value float64) {
+// add takes a value, which must be a number above zero: everything measured is.
+func (r *report) add(tb testnet.TB, kind testnet.Kind, f figure, value float64) {
+	if math.IsNaN(value) || math.IsInf(value, 0) || value <= 0 {
+		tb.Fatalf("%s: measured %v %s, which can't be", f.Name, value, f.Unit)
+	}
 	if r.values[f] == nil {
 		r.figures = append(r.figures, f)
 		r.values[f] = map[testnet.Kind][]float64{}
@@ -53,66 +41,108 @@ func (r *report) add(kind testnet.Kind, f figure, value float64) {
 	r.values[f][kind] = append(r.values[f][kind], value)
 }
 
-// median returns the middle value, the mean of the two in the middle, or 0.
-func median(values []float64) float64 {
+// note adds a sentence to stand below the table, once.
+func (r *report) note(format string, args ...any) {
+	if text := fmt.Sprintf(format, args...); !slices.Contains(r.notes, text) {
+		r.notes = append(r.notes, text)
+	}
+}
+
+// median returns a daemon's middle value of a figure, 0 if it has none.
+func (r *report) median(f figure, kind testnet.Kind) float64 {
+	return percentile(r.values[f][kind], 50)
+}
+
+// ratio returns a daemon's median over the reference's, 0 if either is missing.
+func (r *report) ratio(f figure, kind testnet.Kind) float64 {
+	against := r.median(f, r.reference())
+	if against == 0 {
+		return 0
+	}
+	return r.median(f, kind) / against
+}
+
+func (r *report) reference() testnet.Kind { return r.daemons[len(r.daemons)-1] }
+
+// compared are all daemons but the reference.
+func (r *report) compared() []testnet.Kind { return r.daemons[:len(r.daemons)-1] }
+
+// percentile returns the value below which p percent of the values lie, between
+// two values by proportion; 0 if there are none.
+func percentile(values []float64, p float64) float64 {
 	if len(values) == 0 {
 		return 0
 	}
 	sorted := slices.Sorted(slices.Values(values))
-	half := len(sorted) / 2
-	if len(sorted)%2 == 1 {
-		return sorted[half]
-	}
-	return (sorted[half-1] + sorted[half]) / 2
+	at := p / 100 * float64(len(sorted)-1)
+	below := int(at)
+	above := min(below+1, len(sorted)-1)
+	return sorted[below] + (at-float64(below))*(sorted[above]-sorted[below])
 }
 
-func (r *report) print(w io.Writer, asJSON bool) error {
-	if asJSON {
-		return r.printJSON(w)
+// rows returns the table's cells, the head first.
+func (r *report) rows() [][]string {
+	head := []string{""}
+	for _, kind := range r.compared() {
+		head = append(head, string(kind), "ratio")
 	}
-	reference := r.daemons[len(r.daemons)-1]
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprint(t, "median of each\t")
-	for i, kind := range r.daemons {
-		fmt.Fprintf(t, "%s\t", kind)
-		if i < len(r.daemons)-1 {
-			fmt.Fprint(t, "ratio\t")
-		}
-	}
-	fmt.Fprintln(t, "unit\tgoal")
+	rows := [][]string{append(head, string(r.reference()), "unit", "goal", "")}
 	for _, f := range r.figures {
-		fmt.Fprintf(t, "%s\t", f.Name)
-		against := median(r.values[f][reference])
-		for i, kind := range r.daemons {
-			middle := median(r.values[f][kind])
-			fmt.Fprintf(t, "%s\t", strconv.FormatFloat(middle, 'g', 3, 64))
-			if i < len(r.daemons)-1 {
-				fmt.Fprintf(t, "%.2f\t", middle/against)
+		row := []string{f.Name}
+		verdict := ""
+		for i, kind := range r.compared() {
+			value, ratio := r.median(f, kind), r.ratio(f, kind)
+			row = append(row, short(value), short(ratio))
+			if met, ok := f.met(value, ratio); ok && i == 0 {
+				verdict = map[bool]string{true: "met", false: "missed"}[met]
 			}
 		}
-		fmt.Fprintf(t, "%s\t%s\n", f.Unit, f.Goal)
+		rows = append(rows, append(row, short(r.median(f, r.reference())), f.Unit, f.goalText(), verdict))
 	}
-	return t.Flush()
+	return rows
 }
 
+// printText writes the table for a terminal.
+func (r *report) printText(w io.Writer) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, row := range r.rows() {
+		_, _ = fmt.Fprintln(t, strings.Join(row, "\t")) // Flush reports it
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(w, "\n%s\n", strings.Join(r.remarks(), "\n"))
+	return err
+}
+
+// remarks are the lines below the table.
+func (r *report) remarks() []string { return append([]string{r.machine.String()}, r.notes...) }
+
+// printJSON writes everything, with each value measured.
 func (r *report) printJSON(w io.Writer) error {
 	type row struct {
-		figure
+		Name   string                     `json:"name"`
+		Unit   string                     `json:"unit"`
+		Goal   string                     `json:"goal,omitempty"`
 		Median map[testnet.Kind]float64   `json:"median"`
+		Ratio  map[testnet.Kind]float64   `json:"ratio"`
 		Values map[testnet.Kind][]float64 `json:"values"`
 	}
 	out := struct {
-		Go         string         `json:"go"`
-		Processors int            `json:"processors"`
-		Daemons    []testnet.Kind `json:"daemons"`
-		Figures    []row          `json:"figures"`
-	}{Go: runtime.Version(), Processors: runtime.NumCPU(), Daemons: r.daemons}
+		Machine machine        `json:"machine"`
+		Daemons []testnet.Kind `json:"daemons"`
+		Figures []row          `json:"figures"`
+		Notes   []string       `json:"notes"`
+	}{r.machine, r.daemons, nil, r.notes}
 	for _, f := range r.figures {
-		middle := map[testnet.Kind]float64{}
-		for kind, values := range r.values[f] {
-			middle[kind] = median(values)
+		x := row{f.Name, f.Unit, f.goalText(), map[testnet.Kind]float64{}, map[testnet.Kind]float64{}, r.values[f]}
+		for kind := range r.values[f] {
+			x.Median[kind] = r.median(f, kind)
+			if ratio := r.ratio(f, kind); ratio != 0 && kind != r.reference() {
+				x.Ratio[kind] = ratio
+			}
 		}
-		out.Figures = append(out.Figures, row{f, middle, r.values[f]})
+		out.Figures = append(out.Figures, x)
 	}
 	encoder := json.NewEncoder(w)
 	encoder.SetIndent("", "  ")
