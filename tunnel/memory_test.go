@@ -1,0 +1,191 @@
+package tunnel
+
+import (
+	"bytes"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"sync"
+
+	"vpn/tun"
+	"vpn/tun/offload"
+	"vpn/tunnel/udp"
+)
+
+// memOpener opens sockets at one node's addresses.
+type memOpener struct {
+	w      *world
+	v4, v6 netip.Addr
+	fail   error
+}
+
+func (o *memOpener) Open(port uint16, mark uint32) (*udp.Sockets, error) {
+	if o.fail != nil {
+		return nil, o.fail
+	}
+	o.w.mu.Lock()
+	defer o.w.mu.Unlock()
+	if port == 0 {
+		port = 51820
+	}
+	open := func(a netip.Addr) *memSocket {
+		s := &memSocket{w: o.w, at: netip.AddrPortFrom(a, port), mark: mark}
+		s.more.L = &s.mu
+		o.w.sockets[s.at] = s
+		return s
+	}
+	return &udp.Sockets{V4: open(o.v4), V6: open(o.v6), Port: port}, nil
+}
+
+// memSocket is a udp.Socket on the world's network.
+type memSocket struct {
+	w  *world
+	at netip.AddrPort
+
+	mu      sync.Mutex
+	more    sync.Cond
+	closed  bool
+	mark    uint32
+	waiting []datagram
+	// refuse answers Send, if it is not nil.
+	refuse func(m *udp.Outgoing) error
+}
+
+func (s *memSocket) Send(ms []udp.Outgoing) (int, error) {
+	for i := range ms {
+		m := &ms[i]
+		s.mu.Lock()
+		closed, refuse := s.closed, s.refuse
+		s.mu.Unlock()
+		if closed {
+			return i, net.ErrClosed
+		}
+		if refuse != nil {
+			if err := refuse(m); err != nil {
+				return i, err
+			}
+		}
+		step := m.Segment
+		if step == 0 {
+			step = max(len(m.Data), 1)
+		}
+		for b := range slices.Chunk(m.Data, step) {
+			s.w.carry(datagram{from: s.at, to: m.To.Addr, source: m.To.Source, tos: m.TOS, ttl: m.TTL, data: bytes.Clone(b)})
+		}
+	}
+	return len(ms), nil
+}
+
+func (s *memSocket) deliver(d datagram) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.waiting = append(s.waiting, d)
+	s.more.Signal()
+}
+
+func (s *memSocket) Receive(b *udp.Batch) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for len(s.waiting) == 0 && !s.closed {
+		s.more.Wait()
+	}
+	if s.closed {
+		return net.ErrClosed
+	}
+	b.Reset()
+	for len(s.waiting) > 0 && !b.Full() {
+		d := s.waiting[0]
+		s.waiting = s.waiting[1:]
+		b.Add(copy(b.Room(), d.data), 0, udp.Endpoint{Addr: d.from, Source: d.to.Addr()}, d.tos)
+	}
+	return nil
+}
+
+func (s *memSocket) SetMark(mark uint32) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mark = mark
+	return nil
+}
+
+func (s *memSocket) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	s.more.Broadcast()
+	s.w.mu.Lock()
+	defer s.w.mu.Unlock()
+	if s.w.sockets[s.at] == s {
+		delete(s.w.sockets, s.at)
+	}
+	return nil
+}
+
+// memDevice is a tun.Device with one queue whose ends a script holds.
+type memDevice struct {
+	events chan tun.Event
+
+	mu       sync.Mutex
+	more     sync.Cond
+	closed   bool
+	outgoing [][]byte // what the host sends into the tunnel
+	incoming [][]byte // what comes out of it
+	refuse   func(p []byte) error
+}
+
+func newMemDevice() *memDevice {
+	d := &memDevice{events: make(chan tun.Event, 16)}
+	d.more.L = &d.mu
+	return d
+}
+
+func (d *memDevice) Name() string             { return "mem0" }
+func (d *memDevice) MTU() int                 { return 1420 }
+func (d *memDevice) Events() <-chan tun.Event { return d.events }
+func (d *memDevice) Queues() []tun.Queue      { return []tun.Queue{d} }
+
+func (d *memDevice) Close() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.closed {
+		d.closed = true
+		close(d.events)
+		d.more.Broadcast()
+	}
+	return nil
+}
+
+func (d *memDevice) Read(b *tun.Batch) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for len(d.outgoing) == 0 && !d.closed {
+		d.more.Wait()
+	}
+	if d.closed {
+		return os.ErrClosed
+	}
+	b.Reset()
+	for len(d.outgoing) > 0 && b.Add(d.outgoing[0], offload.GSO{}) {
+		d.outgoing = d.outgoing[1:]
+	}
+	return nil
+}
+
+func (d *memDevice) Write(ps [][]byte) (int, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for i, p := range ps {
+		if d.closed {
+			return i, os.ErrClosed
+		}
+		if d.refuse != nil {
+			if err := d.refuse(p); err != nil {
+				return i, err
+			}
+		}
+		d.incoming = append(d.incoming, bytes.Clone(p))
+	}
+	return len(ps), nil
+}
+
