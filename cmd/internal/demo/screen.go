@@ -196,7 +196,7 @@ func (s *screen) burst(d time.Duration) {
 }
 
 func (s *screen) bursted(r *Report) {
-	s.line("   %s: %s.", mib(float64(r.BurstBytes)), s.style.bold(mbps(r.Mbps)))
+	s.line("   %s: %s, both ends and their programs on this one machine.", mib(float64(r.BurstBytes)), s.style.bold(mbps(r.Mbps)))
 }
 
 // closing begins the end.
