@@ -214,7 +214,9 @@ func newBubbleClock() *bubbleClock { return &bubbleClock{start: time.Now().Add(-
 func (c *bubbleClock) Now() time.Duration {
 	return time.Since(c.start) + time.Duration(c.slept.Load())
 }
-func (c *bubbleClock) Wall() time.Time { return time.Now().Add(time.Duration(c.slept.Load() + c.set.Load())) }
+func (c *bubbleClock) Wall() time.Time {
+	return time.Now().Add(time.Duration(c.slept.Load() + c.set.Load()))
+}
 
 func (c *bubbleClock) NewTimer() Timer {
 	c.mu.Lock()

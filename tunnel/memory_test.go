@@ -77,6 +77,13 @@ func (s *memSocket) Send(ms []udp.Outgoing) (int, error) {
 	return len(ms), nil
 }
 
+// setRefuse changes what Send answers; nil: it sends.
+func (s *memSocket) setRefuse(f func(m *udp.Outgoing) error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refuse = f
+}
+
 func (s *memSocket) deliver(d datagram) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -188,4 +195,3 @@ func (d *memDevice) Write(ps [][]byte) (int, error) {
 	}
 	return len(ps), nil
 }
-

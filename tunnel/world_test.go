@@ -109,4 +109,3 @@ func (w *world) carry(d datagram) {
 		s.deliver(d)
 	}
 }
-
