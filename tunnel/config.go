@@ -124,7 +124,7 @@ func (t *Tunnel) setPrivateKey(k *key.Private, now time.Duration) {
 		p.mu.Lock() // handshakes under way hold it, and look at the identity again once they have it
 		p.forget(rekey.KeyChanged, now)
 		p.mu.Unlock()
-		if id != nil && p.public == id.local.Public() {
+		if id != nil && p.public() == id.local.Public() {
 			self = p
 		}
 	}
@@ -210,8 +210,12 @@ func unmap(a netip.AddrPort) netip.AddrPort {
 }
 
 func (t *Tunnel) addPeer(public key.Public, now time.Duration) *Peer {
-	p := &Peer{tunnel: t, public: public, remote: *noise.NewRemote(public)}
-	p.lastTimestamp = t.peers.add(p)
+	p := &Peer{tunnel: t, remote: *noise.NewRemote(public)}
+	if stamp := t.peers.add(p); !stamp.IsZero() {
+		p.mu.Lock()
+		p.talking().lastTimestamp = stamp
+		p.mu.Unlock()
+	}
 	if t.up.Load() {
 		p.mu.Lock()
 		p.apply(p.machine.Up(now), now)
@@ -235,11 +239,13 @@ func (t *Tunnel) removePeer(p *Peer, e *allowedips.Edit[*Peer], now time.Duratio
 	p.forget(rekey.PeerRemoved, now)
 	p.apply(p.machine.Down(now), now)
 	p.remote.Erase()
-	if p.cookies != nil {
-		p.cookies.Erase()
-	}
 	t.timers.arm(p, 0)
-	t.peers.remove(p, p.lastTimestamp)
+	var stamp noise.TAI64N
+	if p.talk != nil {
+		p.talk.cookies.Erase()
+		stamp = p.talk.lastTimestamp
+	}
+	t.peers.remove(p, stamp)
 }
 
 // Get returns the interface and its peers, in the order they were added. The sequence locks one peer at a time and nothing while it
@@ -271,7 +277,7 @@ func (t *Tunnel) Get() (uapi.Device, iter.Seq[uapi.Peer]) {
 // state is what a get request tells of a peer.
 func (p *Peer) state() uapi.Peer {
 	s := uapi.Peer{
-		PublicKey: p.public, Rx: p.rx.Load(), Tx: p.tx.Load(),
+		PublicKey: p.public(), Rx: p.rx.Load(), Tx: p.tx.Load(),
 		AllowedIPs: p.tunnel.allowed.Prefixes(p),
 	}
 	if x := p.path.Load(); x != nil {
@@ -282,6 +288,8 @@ func (p *Peer) state() uapi.Peer {
 	preshared := p.remote.Preshared()
 	s.Preshared = preshared.Clone()
 	s.Keepalive = p.keepalive
-	s.LastHandshake = p.lastHandshake
+	if p.talk != nil {
+		s.LastHandshake = p.talk.lastHandshake
+	}
 	return s
 }

@@ -59,7 +59,7 @@ func (p *Peer) observe(kind EventKind, k *rekey.Keypair) {
 	if t.observer == nil {
 		return
 	}
-	e := Event{Kind: kind, Time: t.clock.Wall(), Peer: p.public}
+	e := Event{Kind: kind, Time: t.clock.Wall(), Peer: p.public()}
 	if k != nil {
 		e.Session, e.Role = k.Name(), k.Role()
 		e.Sent, e.Received = k.SentPackets(), k.ReceivedPackets()

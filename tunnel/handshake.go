@@ -62,7 +62,7 @@ func (p *Peer) initiate() {
 		return
 	}
 	var m wire.Initiation
-	p.handshake, err = noise.Initiate(id.local, &p.remote, index, noise.Stamp(t.clock.Wall()), t.rand, &m)
+	p.talking().handshake, err = noise.Initiate(id.local, &p.remote, index, noise.Stamp(t.clock.Wall()), t.rand, &m)
 	if err != nil {
 		// A public key of low order: it may be configured, but nothing is ever sent to it.
 		t.index.release(index)
@@ -75,10 +75,7 @@ func (p *Peer) initiate() {
 
 // sendHandshake adds the MACs to an initiation or response, and sends it. The caller holds p.mu.
 func (p *Peer) sendHandshake(m []byte, x *path, now time.Duration) {
-	if p.cookies == nil {
-		p.cookies = cookie.NewGenerator(p.public)
-	}
-	p.cookies.AddMACs(m, now)
+	p.talking().cookies.AddMACs(m, now)
 	if p.tunnel.sendTo(p, x.Endpoint, m) {
 		p.tx.Add(uint64(len(m)))
 	}
@@ -144,15 +141,16 @@ func (t *Tunnel) consumeInitiation(m *wire.Initiation, from udp.Endpoint) {
 	defer r.Erase()
 	// "the responder ... keeps track of the greatest timestamp received per peer and discards packets containing timestamps less
 	// than or equal to it" (section 5.1)
+	talk := p.talking()
 	switch {
-	case !r.Timestamp().After(p.lastTimestamp):
+	case !r.Timestamp().After(talk.lastTimestamp):
 		t.drop(p, ReplayedInitiation, 1)
 		return
-	case p.lastInitiation != 0 && now-p.lastInitiation < initiationInterval:
+	case talk.lastInitiation != 0 && now-talk.lastInitiation < initiationInterval:
 		t.drop(p, InitiationFlood, 1)
 		return
 	}
-	p.lastTimestamp, p.lastInitiation = r.Timestamp(), now
+	talk.lastTimestamp, talk.lastInitiation = r.Timestamp(), now
 	p.move(from)
 	p.rx.Add(uint64(len(m)))
 	p.machine.InitiationReceived(now)
@@ -199,17 +197,17 @@ func (t *Tunnel) consumeResponse(m *wire.Response, from udp.Endpoint) {
 	defer id.mu.RUnlock()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.handshake == nil || p.handshake.SenderIndex() != m.Receiver() || t.identity.Load() != id {
+	if p.talk == nil || p.talk.handshake == nil || p.talk.handshake.SenderIndex() != m.Receiver() || t.identity.Load() != id {
 		t.drop(p, UnknownIndex, 1)
 		return
 	}
-	s, err := p.handshake.Finish(id.local, &p.remote, m)
+	s, err := p.talk.handshake.Finish(id.local, &p.remote, m)
 	if err != nil {
 		t.drop(p, BadHandshake, 1)
 		return
 	}
 	defer s.Erase()
-	p.handshake = nil // its index is the session's now
+	p.talk.handshake = nil // its index is the session's now
 	k, ok := p.newKeypair(s, rekey.Initiator, now)
 	if !ok {
 		t.index.release(s.LocalIndex)
@@ -255,7 +253,7 @@ func (t *Tunnel) consumeCookieReply(m *wire.CookieReply) {
 	p := e.peer
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.cookies == nil || !p.cookies.Consume(m, t.clock.Now()) {
+	if p.talk == nil || !p.talk.cookies.Consume(m, t.clock.Now()) {
 		t.drop(p, BadCookieReply, 1)
 	}
 }

@@ -19,12 +19,11 @@ const gsoRetryTime = 60 * time.Second
 const applyRounds = 4
 
 // A Peer is one other end: where it is, its sessions, and the packets that wait for one. A configured peer that never talks is no more
-// than this struct; keypairs, staged packets and drop counters are made when they are needed.
+// than this struct, of which there may be a million; talk, keypairs and drop counters are made when they are needed.
 //
 // What is atomic may be used from anywhere. The rest is guarded as noted.
 type Peer struct {
 	tunnel *Tunnel
-	public key.Public
 
 	path    atomic.Pointer[path] // nil while nobody knows where the peer is
 	machine rekey.Machine        // Sending, Sent and Received are lock-free, all else is guarded by mu
@@ -32,23 +31,39 @@ type Peer struct {
 	drops   atomic.Pointer[dropCounters]
 	waiting atomic.Bool // packets are staged, and go first; see begin
 
-	deadline  time.Duration // guarded by schedule.mu
 	heapIndex int32         // guarded by schedule.mu
+	deadline  time.Duration // guarded by schedule.mu
 
-	wantsInitiation bool // is in handshakes.wanted; guarded by handshakes.mu
-	position        int  // in peerTable.order; guarded by peerTable.mu
+	position        int32 // in peerTable.order; guarded by peerTable.mu
+	wantsInitiation bool  // is in handshakes.wanted; guarded by handshakes.mu
 
-	mu             sync.Mutex
-	removed        bool
-	keepalive      uint16 // seconds
-	remote         noise.Remote
-	cookies        *cookie.Generator // made at the first handshake
-	handshake      *noise.Initiator  // the initiation that waits for its response
-	current        *rekey.Keypair    // the session that SessionStarted was last told of
-	lastTimestamp  noise.TAI64N      // the newest initiation's
-	lastInitiation time.Duration     // when it was answered
-	lastHandshake  time.Time         // when the current session began
+	removed   bool   // guarded by mu, like all that follows
+	keepalive uint16 // seconds
+	mu        sync.Mutex
+	remote    noise.Remote // remote.Public never changes, and may be read by anybody
+	talk      *talk        // nil until the peer first talks; see talking
+}
+
+// A talk is what only a peer that has talked needs. It is guarded by Peer.mu.
+type talk struct {
+	cookies        cookie.Generator
+	handshake      *noise.Initiator // the initiation that waits for its response
+	current        *rekey.Keypair   // the session that SessionStarted was last told of
+	lastTimestamp  noise.TAI64N     // the newest initiation's
+	lastInitiation time.Duration    // when it was answered
+	lastHandshake  time.Time        // when the current session began
 	staged         stagedQueue
+}
+
+// public is who the peer is. No lock is needed.
+func (p *Peer) public() key.Public { return p.remote.Public }
+
+// talking returns the peer's talk, made now if this is the first thing said. The caller holds p.mu.
+func (p *Peer) talking() *talk {
+	if p.talk == nil {
+		p.talk = &talk{cookies: *cookie.NewGenerator(p.public())}
+	}
+	return p.talk
 }
 
 // A path is where a peer's messages go. It is immutable but for what is atomic; a peer that moves gets a new one.
@@ -88,22 +103,16 @@ func (p *Peer) apply(r rekey.Result, now time.Duration) {
 			t.index.release(k.LocalIndex())
 			p.observe(SessionEnded, k)
 		}
-		// A session that the other side began starts when its first data arrives, one of ours when the response does.
-		if k := p.machine.Current(); k != p.current {
-			if p.current = k; k != nil {
-				p.lastHandshake = t.clock.Wall()
-				p.observe(SessionStarted, k)
-			}
-		}
+		p.noteSession()
 		if r.Actions&rekey.EraseHandshake != 0 {
 			p.eraseHandshake()
 		}
 		if r.Actions&rekey.DropStaged != 0 {
 			if !p.removed && t.up.Load() {
 				p.observe(AttemptGivenUp, nil)
-				t.drop(p, NoAnswer, p.staged.clear(p))
+				t.drop(p, NoAnswer, p.clearStaged())
 			} else {
-				t.drop(p, NoSession, p.staged.clear(p))
+				t.drop(p, NoSession, p.clearStaged())
 			}
 		}
 		if r.Actions&rekey.ClearSource != 0 {
@@ -125,20 +134,33 @@ func (p *Peer) apply(r rekey.Result, now time.Duration) {
 	}
 }
 
-// eraseHandshake ends the initiation that waits for a response, if any. The caller holds p.mu.
-func (p *Peer) eraseHandshake() {
-	if p.handshake == nil {
+// noteSession tells of a session that has become the current one: one that the other side began does when its first data arrives, one of
+// ours when the response does. The caller holds p.mu.
+func (p *Peer) noteSession() {
+	k := p.machine.Current()
+	if k == nil && p.talk == nil || k == p.talking().current {
 		return
 	}
-	p.tunnel.index.release(p.handshake.SenderIndex())
-	p.handshake.Erase()
-	p.handshake = nil
+	if p.talk.current = k; k != nil {
+		p.talk.lastHandshake = p.tunnel.clock.Wall()
+		p.observe(SessionStarted, k)
+	}
+}
+
+// eraseHandshake ends the initiation that waits for a response, if any. The caller holds p.mu.
+func (p *Peer) eraseHandshake() {
+	if p.talk == nil || p.talk.handshake == nil {
+		return
+	}
+	p.tunnel.index.release(p.talk.handshake.SenderIndex())
+	p.talk.handshake.Erase()
+	p.talk.handshake = nil
 }
 
 // forget ends all sessions and what leads to one. The caller holds p.mu.
 func (p *Peer) forget(why rekey.End, now time.Duration) {
 	p.apply(p.machine.Forget(why, now), now)
 	p.eraseHandshake()
-	p.tunnel.drop(p, NoSession, p.staged.clear(p))
+	p.tunnel.drop(p, NoSession, p.clearStaged())
 	p.remote.Forget()
 }

@@ -32,11 +32,11 @@ func (x *peerTable) add(p *Peer) noise.TAI64N {
 	if x.byKey == nil {
 		x.byKey = make(map[key.Public]*Peer)
 	}
-	p.position = len(x.order)
-	x.byKey[p.public] = p
+	p.position = int32(len(x.order))
+	x.byKey[p.public()] = p
 	x.order = append(x.order, p)
-	stamp := x.graves[p.public]
-	delete(x.graves, p.public)
+	stamp := x.graves[p.public()]
+	delete(x.graves, p.public())
 	return stamp
 }
 
@@ -44,7 +44,7 @@ func (x *peerTable) add(p *Peer) noise.TAI64N {
 func (x *peerTable) remove(p *Peer, stamp noise.TAI64N) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	delete(x.byKey, p.public)
+	delete(x.byKey, p.public())
 	x.order[p.position] = nil
 	if x.holes++; x.holes > len(x.order)/2 {
 		x.compact()
@@ -61,14 +61,14 @@ func (x *peerTable) remove(p *Peer, stamp noise.TAI64N) {
 		}
 		delete(x.graves, k)
 	}
-	x.graves[p.public] = stamp
+	x.graves[p.public()] = stamp
 }
 
 func (x *peerTable) compact() {
 	order := make([]*Peer, 0, len(x.byKey))
 	for _, p := range x.order {
 		if p != nil {
-			p.position = len(order)
+			p.position = int32(len(order))
 			order = append(order, p)
 		}
 	}

@@ -33,6 +33,7 @@ func (q *stagedQueue) push(p *Peer, data []byte, gso offload.GSO, segments int) 
 	}
 	if p.tunnel.stagedBytes.Add(int64(len(data))) > maxStagedInAll {
 		p.tunnel.stagedBytes.Add(-int64(len(data)))
+		p.waiting.Store(len(q.packets) > 0)
 		return dropped + segments
 	}
 	q.packets = append(q.packets, stagedPacket{append([]byte(nil), data...), gso, segments})
@@ -62,6 +63,14 @@ func (q *stagedQueue) clear(p *Peer) int {
 	return n
 }
 
+// clearStaged drops what waits and returns how many segments that were. The caller holds p.mu.
+func (p *Peer) clearStaged() int {
+	if p.talk == nil {
+		return 0
+	}
+	return p.talk.staged.clear(p)
+}
+
 // stage keeps copies of a run's packets until there is a session, and asks for one.
 func (p *Peer) stage(packets []packet, now time.Duration) {
 	p.mu.Lock()
@@ -73,13 +82,13 @@ func (p *Peer) stage(packets []packet, now time.Duration) {
 			t.drop(p, NoSession, n)
 			continue
 		}
-		t.drop(p, StagingFull, p.staged.push(p, packets[i].data, packets[i].gso, n))
+		t.drop(p, StagingFull, p.talking().staged.push(p, packets[i].data, packets[i].gso, n))
 	}
 	if p.sendStaged(now) { // the session came while we waited for the lock
 		p.apply(p.machine.Poll(now, t.jitter()), now)
 		return
 	}
-	if len(p.staged.packets) > 0 {
+	if p.waiting.Load() {
 		p.apply(p.machine.Want(now, t.jitter()), now)
 	}
 }
@@ -88,18 +97,19 @@ func (p *Peer) stage(packets []packet, now time.Duration) {
 // the data path holds back while anything waits, so that nothing overtakes it.
 func (p *Peer) sendStaged(now time.Duration) bool {
 	k := p.machine.Sending()
-	if k == nil || len(p.staged.packets) == 0 || !k.Acquire(now) {
+	if k == nil || !p.waiting.Load() || !k.Acquire(now) {
 		return false
 	}
 	defer k.Release()
-	packets := make([]packet, len(p.staged.packets))
-	for i := range p.staged.packets {
-		s := &p.staged.packets[i]
+	staged := &p.talk.staged
+	packets := make([]packet, len(staged.packets))
+	for i := range staged.packets {
+		s := &staged.packets[i]
 		if !packets[i].init(s.data, s.gso) {
 			panic("tunnel: a staged packet was checked before and is broken now")
 		}
 	}
-	counter, ok := k.Reserve(p.staged.segments)
+	counter, ok := k.Reserve(staged.segments)
 	if !ok {
 		return false
 	}
@@ -109,7 +119,7 @@ func (p *Peer) sendStaged(now time.Duration) bool {
 	s.reset()
 	s.seal(&run{peer: p, path: p.path.Load(), keypair: k, counter: counter, packets: packets}, t.mtu(), now)
 	s.send(t, now)
-	p.staged.clear(p)
+	staged.clear(p)
 	p.machine.Sent(k, true, now)
 	return true
 }

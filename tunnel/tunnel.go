@@ -194,7 +194,7 @@ func (t *Tunnel) rest() {
 		p.mu.Lock()
 		p.apply(p.machine.Down(now), now)
 		p.eraseHandshake()
-		t.drop(p, NoSession, p.staged.clear(p))
+		t.drop(p, NoSession, p.clearStaged())
 		p.mu.Unlock()
 	}
 }
