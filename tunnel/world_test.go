@@ -1,6 +1,7 @@
 package tunnel
 
 import (
+	"fmt"
 	"net/netip"
 	"sync"
 	"testing"
@@ -37,6 +38,10 @@ type datagram struct {
 func (d *datagram) kind() wire.Type {
 	k, _ := wire.Classify(d.data)
 	return k
+}
+
+func (d datagram) String() string {
+	return fmt.Sprintf("{type %d, %d bytes, %v to %v}", d.kind(), len(d.data), d.from, d.to)
 }
 
 // inWorld runs a script in a bubble of its own; every engine must be gone at its end.
