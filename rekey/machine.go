@@ -180,6 +180,13 @@ func (m *Machine) Configure(s Settings, now time.Duration) Result {
 	return m.result(a, nil)
 }
 
+// Floor is the time before which there is no initiation.
+func (m *Machine) Floor() time.Duration { return m.floor }
+
+// SetFloor keeps a machine that is down from initiating before t: a peer that was removed and added again is still the same to the other
+// side.
+func (m *Machine) SetFloor(t time.Duration) { m.floor = max(m.floor, t) }
+
 // Current returns the pair that sends, or nil.
 func (m *Machine) Current() *Keypair { return m.current.Load() }
 

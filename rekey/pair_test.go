@@ -5,15 +5,13 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"pgregory.net/rapid"
-
 	"vpn/noise/aead"
 )
 
 // A world is two machines with a network between them that loses, delays and reorders. Handshakes are real as far as machines
 // can tell, keys and seals are real. It checks at each step what must never happen.
 type world struct {
-	t       *rapid.T
+	t       failer
 	random  *rand.Rand
 	now     time.Duration
 	sides   [2]*side
@@ -25,6 +23,12 @@ type world struct {
 	jitter  time.Duration // of the delay
 	late    time.Duration // how late deadlines may be noticed
 	ids     uint64
+}
+
+// failer is what a world needs of a test.
+type failer interface {
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
 }
 
 // A side is what an engine does for one peer.
@@ -75,7 +79,7 @@ func (h *messages) Pop() any {
 	return x
 }
 
-func newWorld(t *rapid.T, seed uint64) *world {
+func newWorld(t failer, seed uint64) *world {
 	w := &world{t: t, random: rand.New(rand.NewPCG(seed, 1)), now: origin, delay: 20 * time.Millisecond}
 	for i := range w.sides {
 		w.sides[i] = &side{world: w, arena: aead.NewArena(nil), index: map[uint64]*Keypair{}, heard: map[uint64]bool{}, up: true}

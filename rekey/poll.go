@@ -9,7 +9,7 @@ func (m *Machine) Want(now, jitter time.Duration) Result {
 	if !m.up {
 		return m.result(DropStaged, nil)
 	}
-	a, r := m.confirm(m.expire(now), now)
+	a, r := m.confirm(nil, now)
 	if m.current.Load().usable(now) {
 		return m.result(a|SendStaged, r)
 	}

@@ -138,8 +138,8 @@ func TestNothingIsLost(t *testing.T) {
 
 // TestBusyLink is two hours of traffic both ways: one session every two minutes or so, and nothing lost.
 func TestBusyLink(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		w := newWorld(t, rapid.Uint64().Draw(t, "seed"))
+	for seed := range uint64(4) {
+		w := newWorld(t, seed)
 		w.gentle, w.jitter = true, 5*time.Millisecond
 		var packets []*packet
 		const hours = 2
@@ -157,5 +157,5 @@ func TestBusyLink(t *testing.T) {
 			t.Fatalf("%d handshakes in %v", w.ids, w.now-origin)
 		}
 		w.settle()
-	})
+	}
 }

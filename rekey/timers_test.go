@@ -45,6 +45,22 @@ func TestRekeyOnReceive(t *testing.T) {
 	}
 }
 
+// TestAskedBeforeAnyInitiation is a question that another event comes before the poll for: it stays due.
+func TestAskedBeforeAnyInitiation(t *testing.T) {
+	x := newScript(t, Settings{})
+	k := x.session(Initiator)
+	x.at(RekeyAfterTime)
+	if !x.m.Sent(k, keepalive, x.now) {
+		t.Error("no poll")
+	}
+	x.result(x.m.Configure(Settings{}, x.now))
+	if x.last.Deadline == 0 || x.last.Deadline > x.now {
+		t.Errorf("the deadline is %v", x.last.Deadline)
+	}
+	x.poll()
+	x.want(SendInitiation)
+}
+
 func TestRekeyPrefersTraffic(t *testing.T) {
 	x := newScript(t, Settings{})
 	x.session(Initiator)
