@@ -39,7 +39,7 @@ func unreachable(name string) error {
 	switch linkKind(name) {
 	case kernelLink:
 		return hint(fmt.Errorf("%s belongs to the kernel's WireGuard, which vpn can't configure: it has no socket %s", name, socket),
-			"use \"wg\", or make the interface with \"vpn device %s\"", name)
+			"use \"wg\"; or delete the link, and make it anew with \"vpn device %s\"", name)
 	case otherLink:
 		return hint(fmt.Errorf("no WireGuard program runs %s: nothing listens on %s", name, socket),
 			"start one with \"vpn device NAME\"; a link that is there already must go first")
