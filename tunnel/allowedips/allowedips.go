@@ -75,6 +75,7 @@ func (t *Table[P]) Update(f func(e *Edit[P])) {
 	}()
 	f(e)
 	finished = true
+	t.owners.shrink()
 	t.published.Store(e.table)
 	e.table = nil
 }

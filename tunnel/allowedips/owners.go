@@ -3,6 +3,7 @@ package allowedips
 import (
 	"cmp"
 	"iter"
+	"maps"
 	"net/netip"
 	"slices"
 )
@@ -13,6 +14,7 @@ import (
 type owners[P comparable] struct {
 	one  map[P]packed // of owners with just one
 	many map[P]*list  // of owners with more
+	peak int          // the most owners that the maps have room for
 }
 
 // packed is a prefix in 18 bytes instead of 32.
@@ -97,6 +99,19 @@ func (o *owners[P]) prefixes(p P) []netip.Prefix {
 		prefixes = append(prefixes, x.unpack())
 	}
 	return prefixes
+}
+
+// shrink gives memory back when most owners are gone: a map keeps room for all
+// that were ever in it.
+func (o *owners[P]) shrink() {
+	n := len(o.one) + len(o.many)
+	if o.peak = max(o.peak, n); n >= o.peak/2 {
+		return
+	}
+	one, many := o.one, o.many
+	*o = owners[P]{one: make(map[P]packed, len(one)), many: make(map[P]*list, len(many)), peak: n}
+	maps.Copy(o.one, one)
+	maps.Copy(o.many, many)
 }
 
 // rebuild learns the owners from a table; the order is lost.
