@@ -61,7 +61,9 @@ func Run(ctx context.Context, c Config) error {
 		c.Device.Close()
 		return fmt.Errorf("start the tunnel: %w", err)
 	}
-	server := uapi.NewServer(t, c.Log)
+	backend := &trimmer{Backend: t}
+	defer backend.stop()
+	server := uapi.NewServer(backend, c.Log)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(c.Listener) }()
 	if c.Ready != nil {
