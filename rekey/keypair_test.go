@@ -106,7 +106,7 @@ func TestReserveEdges(t *testing.T) {
 		{limit - 1, 2, 0, false},
 		{limit, 0, limit, true},
 		{limit, 1, 0, false},
-		{limit - 1, math.MaxInt64, 0, false},
+		{limit - 1, math.MaxInt, 0, false},
 	} {
 		k := NewKeypair(Params{Born: origin})
 		k.sent.Store(c.sent)

@@ -266,6 +266,7 @@ func TestRekeyAfterMessages(t *testing.T) {
 }
 
 func TestMachineIsSmall(t *testing.T) {
+	t.Logf("an idle machine is %d bytes", unsafe.Sizeof(Machine{}))
 	if size := unsafe.Sizeof(Machine{}); size > 150 {
 		t.Errorf("an idle peer's machine is %d bytes", size)
 	}

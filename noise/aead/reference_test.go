@@ -90,8 +90,8 @@ func poly1305(key, message []byte) []byte {
 }
 
 func TestKeyIsTheReference(t *testing.T) {
-	for _, counter := range []uint64{0, 1, 0x0102030405060708, 1 << 32, 1<<60 - 1, ^uint64(0)} {
-		for size := range 700 {
+	for _, counter := range []uint64{0, 0x0102030405060708, ^uint64(0)} {
+		for size := range 530 {
 			key := secret(byte(size))
 			key[3] = byte(counter)
 			text := make([]byte, size)
