@@ -70,9 +70,11 @@ func TestSignals(t *testing.T) {
 }
 
 func TestDownAndUp(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, p pair) {
+		t.Parallel()
 		n := testnet.NewPair(t, p.a, p.b, 0, false)
-		for range 3 {
+		for range 2 {
 			reach(t, n.A.Host, n.B)
 			n.A.Daemon.Down()
 			unreached(t, n.B, n.A.Inner4)
@@ -86,7 +88,9 @@ func TestDownAndUp(t *testing.T) {
 // TestDeviceMoved moves the device to a namespace without any other link: the
 // sockets stay where they were opened.
 func TestDeviceMoved(t *testing.T) {
-	eachOurs(t, func(t *testing.T, p pair) {
+	t.Parallel()
+	each(t, func(t *testing.T, p pair) {
+		t.Parallel()
 		n := testnet.NewPair(t, p.a, p.b, 0, false)
 		reach(t, n.A.Host, n.B)
 		elsewhere := testnet.NewHost(t, "elsewhere")

@@ -12,8 +12,10 @@ import (
 // TestLoopToItself sends a tunnel's own messages into the tunnel: its peer's
 // endpoint is an address that the tunnel carries.
 func TestLoopToItself(t *testing.T) {
+	t.Parallel()
 	const most = 200_000
 	eachOurs(t, func(t *testing.T, p pair) {
+		t.Parallel()
 		for name, six := range families {
 			t.Run(name, func(t *testing.T) {
 				n := testnet.NewPair(t, p.a, p.b, 0, false)
@@ -34,8 +36,10 @@ func TestLoopToItself(t *testing.T) {
 // TestLoopBetweenTwo has two tunnels on a host, each of whose messages go into
 // the other.
 func TestLoopBetweenTwo(t *testing.T) {
+	t.Parallel()
 	const most = 70_000
 	eachOurs(t, func(t *testing.T, p pair) {
+		t.Parallel()
 		first := testnet.NewPair(t, p.a, p.b, 0, false)
 		reach(t, first.A.Host, first.B)
 		a, b := *first.A, *first.B // a second tunnel between the same hosts

@@ -25,7 +25,7 @@ func TestTrafficClass(t *testing.T) {
 						pinger.SetTrafficClass(inTOS)
 						seq, err := pinger.Send()
 						if err != nil || !pinger.Receive(seq, testnet.Patience) {
-							t.Fatalf("no reply: %v", err)
+							t.Fatalf("no reply to %#02x: %v; messages: %v", inTOS, err, summary(capture.Messages()))
 						}
 						found := false
 						for _, m := range capture.Messages()[from:] {

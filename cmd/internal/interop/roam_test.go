@@ -73,12 +73,11 @@ func TestRoamToAnotherFamily(t *testing.T) {
 func TestNATRebinding(t *testing.T) {
 	each(t, func(t *testing.T, p pair) {
 		n, _, toB := testnet.NewRoutedHosts(t)
-		toB.Masquerade(40000, 40999)
+		toB.TranslateTo("192.168.78.254", 40000, 40999)
 		n.StartDaemons(p.a, p.b)
 		n.A.Knows(n.B, n.B.Endpoint(false))
 		n.B.Knows(n.A, "")
-		n.A.Daemon.Up()
-		n.B.Daemon.Up()
+		n.Up(false)
 		reach(t, n.A.Host, n.B)
 		seen := func(first, last uint16) {
 			t.Helper()
@@ -88,7 +87,7 @@ func TestNATRebinding(t *testing.T) {
 			}
 		}
 		seen(40000, 40999)
-		toB.Masquerade(50000, 50999)
+		toB.TranslateTo("192.168.78.254", 50000, 50999)
 		reach(t, n.A.Host, n.B)
 		seen(50000, 50999)
 		reach(t, n.B.Host, n.A)
@@ -111,8 +110,7 @@ func TestRepliesComeFromTheAddressAddressed(t *testing.T) {
 				n.StartDaemons(p.a, p.b)
 				n.A.Knows(n.B, "")
 				n.B.Knows(n.A, net.JoinHostPort(address, strconv.Itoa(n.A.Port)))
-				n.A.Daemon.Up()
-				n.B.Daemon.Up()
+				n.Up(netip.MustParseAddr(address).Is6())
 				capture := testnet.NewCapture(n.A.Outer)
 				reach(t, n.B.Host, n.A)
 				testnet.Dial(n.B.Host, n.A.Host, n.A.Inner4).Both(size, 2*crawling(size))

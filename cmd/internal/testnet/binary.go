@@ -35,7 +35,7 @@ type program struct {
 
 var programs = map[Kind]program{
 	VPN:         {pkg: "vpn/cmd/vpn", args: []string{"device", "%i", "-f"}},
-	WireGuardGo: {pkg: "golang.zx2c4.com/wireguard", args: []string{"-f", "%i"}, env: []string{"LOG_LEVEL=error"}},
+	WireGuardGo: {pkg: "golang.zx2c4.com/wireguard", args: []string{"-f", "%i"}, env: []string{"LOG_LEVEL=error", "WG_PROCESS_FOREGROUND=1"}},
 }
 
 // AddKind names another daemon: a command that makes the device named for %i,

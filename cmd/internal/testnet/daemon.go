@@ -4,10 +4,12 @@ package testnet
 
 import (
 	"bufio"
+	"cmp"
 	"crypto/ecdh"
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"strconv"
@@ -131,7 +133,7 @@ func exchange(link, operation string) ([]string, error) {
 	var lines []string
 	for scanner := bufio.NewScanner(conn); ; {
 		if !scanner.Scan() {
-			return nil, fmt.Errorf("the answer ends early: %v", scanner.Err())
+			return nil, fmt.Errorf("the answer ends early: %w", cmp.Or(scanner.Err(), io.ErrUnexpectedEOF))
 		}
 		line := scanner.Text()
 		if errno, ok := strings.CutPrefix(line, "errno="); ok {

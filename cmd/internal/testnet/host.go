@@ -59,6 +59,7 @@ func NewHost(tb TB, name string) *Host {
 	h.check(err, "netlink")
 	tb.Cleanup(h.nl.Close)
 	h.Link("lo").Up()
+	h.Sysctl("ipv6/conf/default/accept_dad", "0") // addresses are there at once
 	return h
 }
 

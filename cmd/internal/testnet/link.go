@@ -30,8 +30,17 @@ func Connect(a, b *Host, mtu int) (atA, atB *Link) {
 	attrs.Name, attrs.MTU = atA.Name, mtu
 	veth := &netlink.Veth{LinkAttrs: attrs, PeerName: atB.Name, PeerNamespace: netlink.NsFd(b.ns), PeerMTU: uint32(mtu)}
 	a.check(a.nl.LinkAdd(veth), "add veth to %s", b.Name)
-	atA.Up()
-	atB.Up()
+	for _, l := range []*Link{atA, atB} {
+		// A neighbour that does not answer the first time is asked again soon.
+		l.Host.Sysctl("ipv4/neigh/"+l.Name+"/retrans_time_ms", "20")
+		l.Host.Sysctl("ipv6/neigh/"+l.Name+"/retrans_time_ms", "20")
+		l.Up()
+	}
+	// The kernel notices carriers once a second at times, and a link drops what is
+	// sent before.
+	Until(a.tb, "the link has a carrier", func() bool {
+		return atA.get().Attrs().OperState == netlink.OperUp && atB.get().Attrs().OperState == netlink.OperUp
+	})
 	return atA, atB
 }
 
@@ -130,6 +139,9 @@ func (l *Link) Route(prefix, via string, mtu int) {
 		route.Gw = netip.MustParseAddr(via).AsSlice()
 	} else {
 		route.Scope = netlink.SCOPE_LINK
+	}
+	if p.Addr().Is6() {
+		route.Priority = 256 // of the route that comes with an address, to replace it
 	}
 	l.Host.check(l.Host.nl.RouteReplace(route), "route %s via %s dev %s", prefix, via, l.Name)
 }

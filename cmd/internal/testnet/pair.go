@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"strings"
 )
 
 // Side is one end of a tunnel: a host with a daemon on it.
@@ -16,6 +17,8 @@ type Side struct {
 	Outer4, Outer6 string // addresses of Outer
 	Inner4, Inner6 string // addresses of the device
 	Port           int    // where its daemon listens
+
+	number int // of the side, the end of its addresses
 }
 
 // Endpoint returns where the daemon is reached, by IPv6 or IPv4.
@@ -62,7 +65,15 @@ func NewHosts(tb TB, mtu int) *Pair {
 	for _, s := range []*Side{p.A, p.B} {
 		s.Outer.Address(s.Outer4+"/24", s.Outer6+"/64")
 	}
+	p.ready()
 	return p
+}
+
+// ready returns when packets pass outside the tunnel: a link may drop the first.
+func (p *Pair) ready() {
+	p.A.tb.Helper()
+	p.A.MustPing(p.B.Outer4)
+	p.A.MustPing(p.B.Outer6)
 }
 
 // NewRoutedHosts makes the hosts of a pair with a router between them, and
@@ -82,6 +93,7 @@ func NewRoutedHosts(tb TB) (p *Pair, toA, toB *Link) {
 	p.A.Outer.Route("::/0", "fd77::254", 0)
 	p.B.Outer.Route("0.0.0.0/0", "192.168.78.254", 0)
 	p.B.Outer.Route("::/0", "fd78::254", 0)
+	p.ready()
 	return p, toA, toB
 }
 
@@ -90,7 +102,7 @@ func newSide(tb TB, net, n int) *Side {
 		Host:   NewHost(tb, string(rune('a'+n-1))),
 		Outer4: fmt.Sprintf("192.168.%d.%d", net, n), Outer6: fmt.Sprintf("fd%d::%d", net, n),
 		Inner4: fmt.Sprintf("10.9.0.%d", n), Inner6: fmt.Sprintf("fd09::%d", n),
-		Port: 51820 + n,
+		Port: 51820 + n, number: n,
 	}
 }
 
@@ -115,6 +127,53 @@ func (p *Pair) Join(outerSix bool) {
 	p.A.tb.Helper()
 	p.A.Knows(p.B, p.B.Endpoint(outerSix))
 	p.B.Knows(p.A, p.A.Endpoint(outerSix))
+	p.Up(outerSix)
+}
+
+// Up sets both devices up, and returns when both daemons have noticed. It says
+// by which family they will speak: wireguard-go's first message by IPv6 after
+// one by IPv4 goes astray.
+func (p *Pair) Up(outerSix bool) {
+	p.A.tb.Helper()
 	p.A.Daemon.Up()
 	p.B.Daemon.Up()
+	p.A.awaitUp(p.B, outerSix)
+	p.B.awaitUp(p.A, outerSix)
+}
+
+// awaitUp waits until the side's daemon shakes hands. It learns of its link's
+// state some time after the link has it, and does nothing before: a peer that
+// called in between would not be answered, and call again after five seconds
+// only. So a stranger is made a peer for a moment, whose endpoint is a socket of
+// ours on the other side, and packets are sent to it until it is called.
+func (s *Side) awaitUp(other *Side, six bool) {
+	s.tb.Helper()
+	at := other.Outer4
+	if six {
+		at = other.Outer6
+	}
+	socket := other.ListenUDP(net.JoinHostPort(at, "0"))
+	defer func() { _ = socket.Close() }()
+	called := make(chan error, 1)
+	go func() {
+		_, err := socket.Read(make([]byte, 1<<16))
+		called <- err
+	}()
+	stranger := "public_key=" + NewKey().Public
+	address := strings.TrimSuffix(s.Inner4, strconv.Itoa(s.number)) + "254"
+	s.Daemon.Set(stranger, "endpoint="+socket.LocalAddr().String(), "allowed_ip="+address+"/32")
+	pinger := s.NewPinger(address, 16)
+	Until(s.tb, "the daemon notices that its link is up", func() bool {
+		if _, err := pinger.Send(); err != nil {
+			return false // refused while the link is not up
+		}
+		select {
+		case err := <-called:
+			other.check(err, "socket of a stranger")
+			return true
+		default:
+			return false
+		}
+	})
+	s.Daemon.Set(stranger, "remove=true")
 }

@@ -46,13 +46,13 @@ type Pinger struct {
 func (h *Host) NewPinger(to string, size int) *Pinger {
 	h.tb.Helper()
 	p := &Pinger{host: h, to: netip.MustParseAddr(to), data: make([]byte, size)}
-	network, any := "ip4:icmp", "0.0.0.0"
+	network, address := "ip4:icmp", "0.0.0.0"
 	if p.to.Is6() {
-		network, any = "ip6:ipv6-icmp", "::"
+		network, address = "ip6:ipv6-icmp", "::"
 	}
 	h.Do(func() {
 		var err error
-		p.conn, err = icmp.ListenPacket(network, any)
+		p.conn, err = icmp.ListenPacket(network, address)
 		h.check(err, "socket for echo requests")
 	})
 	h.tb.Cleanup(func() { _ = p.conn.Close() })
