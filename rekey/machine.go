@@ -82,7 +82,8 @@ func (m *Machine) Received(k *Keypair, data bool, now time.Duration) (poll bool)
 	}
 	// "If a peer has received a validly-authenticated transport data message (section 5.4.6), but does not have any packets
 	// itself to send back for Keepalive-Timeout seconds, it sends a keepalive message." 6.5. A keepalive asks for none, or two
-	// idle peers would answer each other for ever.
+	// idle peers would answer each other for ever. What is sent back must be a transport data message: a response does not
+	// count, because the other side may have given up the initiation that it answers.
 	if data && m.heard.Load() == 0 && m.heard.CompareAndSwap(0, int64(now)) {
 		poll = m.earlier(now + KeepaliveTimeout)
 	}

@@ -26,7 +26,6 @@ func (m *Machine) InitiationSent(now, jitter time.Duration) Result {
 	}
 	m.initiate(now, jitter)
 	m.passed(now)
-	m.heard.Store(0)
 	return m.result(0, nil)
 }
 

@@ -44,7 +44,6 @@ func (m *Machine) Responded(k *Keypair, now time.Duration) Result {
 	p.next = k
 	m.floor = max(m.floor, now+RekeyTimeout)
 	m.passed(now)
-	m.heard.Store(0)
 	// The initiator may have been faster than the one who sent the response.
 	b, r := m.confirm(r, now)
 	return m.result(a|b, r)

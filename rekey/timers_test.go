@@ -141,10 +141,8 @@ func TestPassiveKeepalive(t *testing.T) {
 
 	t.Logf("# whatever is sent answers")
 	for name, answer := range map[string]func(*script){
-		"data":       func(x *script) { x.sends(data); x.receives(x.m.Current(), keepalive) },
-		"keepalive":  func(x *script) { x.sends(keepalive) },
-		"initiation": func(x *script) { x.initiate() },
-		"response":   func(x *script) { x.responds() },
+		"data":      func(x *script) { x.sends(data); x.receives(x.m.Current(), keepalive) },
+		"keepalive": func(x *script) { x.sends(keepalive) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			x := newScript(t, Settings{})
@@ -159,6 +157,24 @@ func TestPassiveKeepalive(t *testing.T) {
 			if x.poll(); x.last.Actions&SendKeepalive != 0 {
 				t.Error("a keepalive that nobody needs")
 			}
+		})
+	}
+}
+
+// TestHandshakesAnswerNoData is a message that crosses an initiation which its sender has given up already: the response is lost
+// on it, so data alone answers data.
+func TestHandshakesAnswerNoData(t *testing.T) {
+	for name, send := range map[string]func(*script){
+		"initiation": func(x *script) { x.initiate() },
+		"response":   func(x *script) { x.responds() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := newScript(t, Settings{})
+			k := x.session(Initiator)
+			x.receives(k, data)
+			x.at(9 * time.Second)
+			send(x)
+			x.due(KeepaliveTimeout, SendKeepalive)
 		})
 	}
 }
