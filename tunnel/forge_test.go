@@ -1,6 +1,7 @@
 package tunnel
 
 import (
+	"bytes"
 	"crypto/rand"
 	"net/netip"
 	"testing"
@@ -117,6 +118,30 @@ func newPrivateKey(t testing.TB) key.Private {
 		t.Fatal(err)
 	}
 	return k
+}
+
+func newPreshared(t testing.TB) key.Preshared {
+	t.Helper()
+	k, err := key.NewPreshared(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// wantPackets checks that exactly these packets came, in this order.
+func wantPackets(t *testing.T, got, want [][]byte) {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Errorf("%d packets arrived, want %d", len(got), len(want))
+		return
+	}
+	for i := range got {
+		if !bytes.Equal(got[i], want[i]) {
+			t.Errorf("packet %d is another one", i)
+			return
+		}
+	}
 }
 
 // peers is a configuration that sets peers and nothing else.

@@ -35,8 +35,7 @@ func (w *world) newHost() *host {
 	w.t.Helper()
 	h := w.newSilentHost()
 	h.set(&uapi.Config{PrivateKey: &h.private})
-	h.device.events <- tun.Up
-	w.wait()
+	h.link(tun.Up)
 	return h
 }
 
@@ -82,6 +81,12 @@ func (h *host) set(c *uapi.Config) {
 	if err := h.Set(c); err != nil {
 		h.w.t.Fatal(err)
 	}
+	h.w.wait()
+}
+
+// link tells the host's engine that its link is up or down.
+func (h *host) link(e tun.Event) {
+	h.device.events <- e
 	h.w.wait()
 }
 
