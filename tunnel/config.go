@@ -88,11 +88,23 @@ func (t *Tunnel) setSockets(c *uapi.Config) error {
 	case !t.config.linkUp:
 		t.config.port, t.config.mark = port, mark
 		return nil
+	case c.ListenPort == nil && c.FwMark == nil:
+		return nil
 	case sockets == nil || !samePort:
 		return t.openSockets(port, mark)
 	case mark == t.config.mark:
 		return nil
 	}
+	if err := setMark(sockets, mark); err != nil {
+		_ = setMark(sockets, t.config.mark) // what was there before worked before
+		return err
+	}
+	t.config.mark = mark
+	return nil
+}
+
+// setMark marks what both sockets send.
+func setMark(sockets *udp.Sockets, mark uint32) error {
 	for _, s := range []udp.Socket{sockets.V4, sockets.V6} {
 		if s == nil {
 			continue
@@ -101,7 +113,6 @@ func (t *Tunnel) setSockets(c *uapi.Config) error {
 			return err
 		}
 	}
-	t.config.mark = mark
 	return nil
 }
 
@@ -211,15 +222,14 @@ func unmap(a netip.AddrPort) netip.AddrPort {
 
 func (t *Tunnel) addPeer(public key.Public, now time.Duration) *Peer {
 	p := &Peer{tunnel: t, remote: *noise.NewRemote(public)}
-	if stamp := t.peers.add(p); !stamp.IsZero() {
-		p.mu.Lock()
-		p.talking().lastTimestamp = stamp
-		p.mu.Unlock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if g := t.peers.add(p); g != (grave{}) {
+		p.talking().lastTimestamp, p.talk.ownTimestamp = g.lastTimestamp, g.ownTimestamp
+		p.machine.SetFloor(g.floor)
 	}
 	if t.up.Load() {
-		p.mu.Lock()
 		p.apply(p.machine.Up(now), now)
-		p.mu.Unlock()
 	}
 	return p
 }
@@ -237,15 +247,14 @@ func (t *Tunnel) removePeer(p *Peer, e *allowedips.Edit[*Peer], now time.Duratio
 	defer p.mu.Unlock()
 	p.removed = true
 	p.forget(rekey.PeerRemoved, now)
-	p.apply(p.machine.Down(now), now)
 	p.remote.Erase()
 	t.timers.arm(p, 0)
-	var stamp noise.TAI64N
+	var g grave
 	if p.talk != nil {
 		p.talk.cookies.Erase()
-		stamp = p.talk.lastTimestamp
+		g = grave{p.talk.lastTimestamp, p.talk.ownTimestamp, p.machine.Floor()}
 	}
-	t.peers.remove(p, stamp)
+	t.peers.remove(p, g)
 }
 
 // Get returns the interface and its peers, in the order they were added. The sequence locks one peer at a time and nothing while it

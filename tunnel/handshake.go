@@ -62,7 +62,7 @@ func (p *Peer) initiate() {
 		return
 	}
 	var m wire.Initiation
-	p.talking().handshake, err = noise.Initiate(id.local, &p.remote, index, noise.Stamp(t.clock.Wall()), t.rand, &m)
+	p.talking().handshake, err = noise.Initiate(id.local, &p.remote, index, p.nextTimestamp(), t.rand, &m)
 	if err != nil {
 		// A public key of low order: it may be configured, but nothing is ever sent to it.
 		t.index.release(index)
@@ -73,6 +73,18 @@ func (p *Peer) initiate() {
 	p.observe(InitiationSent, nil)
 }
 
+// nextTimestamp is later than that of all initiations before, also when the clock was set back: the other side takes no other. The
+// caller holds p.mu.
+func (p *Peer) nextTimestamp() noise.TAI64N {
+	last := &p.talking().ownTimestamp
+	now := noise.Stamp(p.tunnel.clock.Wall())
+	if !now.After(*last) {
+		now = last.Next()
+	}
+	*last = now
+	return now
+}
+
 // sendHandshake adds the MACs to an initiation or response, and sends it. The caller holds p.mu.
 func (p *Peer) sendHandshake(m []byte, x *path, now time.Duration) {
 	p.talking().cookies.AddMACs(m, now)
@@ -81,9 +93,9 @@ func (p *Peer) sendHandshake(m []byte, x *path, now time.Duration) {
 	}
 }
 
-// sendTo sends one handshake message; p may be nil.
+// sendTo sends one handshake message of p, which is locked.
 func (t *Tunnel) sendTo(p *Peer, to udp.Endpoint, m []byte) bool {
-	out := []udp.Outgoing{{Data: m, To: &to, TOS: dscpAF41}}
+	out := []udp.Outgoing{{Data: m, To: &to, TOS: dscpAF41, NoWait: true}}
 	socket, _ := socketFor(t.sockets.Load(), out)
 	if socket == nil {
 		t.drop(p, LinkDown, 1)
@@ -95,16 +107,6 @@ func (t *Tunnel) sendTo(p *Peer, to udp.Endpoint, m []byte) bool {
 		return false
 	}
 	return true
-}
-
-// demandCookie answers a handshake message with a cookie, which is smaller than either.
-func (t *Tunnel) demandCookie(id *identity, m []byte, from udp.Endpoint, now time.Duration) {
-	var reply wire.CookieReply
-	if err := id.cookies.Reply(m, from.Addr, now, t.rand, &reply); err != nil {
-		t.complain("cookie", err)
-		return
-	}
-	t.sendTo(nil, from, reply[:])
 }
 
 // consumeInitiation answers an initiation whose mac1 was good.

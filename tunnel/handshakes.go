@@ -11,7 +11,7 @@ import (
 const (
 	// handshakeQueueLen is how many handshake messages may wait. The queue is their own: data can't take their place.
 	handshakeQueueLen = 4096
-	// underLoadLen is the length from which cookies are demanded, underLoadTime how long after the last one they still are.
+	// underLoadLen is the length from which cookies are demanded, underLoadTime how long they still are once it is shorter.
 	underLoadLen  = handshakeQueueLen / 8
 	underLoadTime = time.Second
 )
@@ -45,29 +45,32 @@ func newHandshakes(t *Tunnel) *handshakes {
 }
 
 // receive takes a handshake message off the packet path: mac1, under load also mac2 and the limiter, then the queue. m is copied.
-func (h *handshakes) receive(kind wire.Type, m []byte, from udp.Endpoint, now time.Duration) {
+// Cookies that are demanded go to replies.
+func (h *handshakes) receive(kind wire.Type, m []byte, from udp.Endpoint, replies *cookieReplies, now time.Duration) {
 	t := h.tunnel
 	id := t.identity.Load()
-	if id == nil {
+	switch {
+	case id == nil:
 		t.drop(nil, NoPrivateKey, 1)
 		return
-	}
-	if kind != wire.TypeCookieReply {
-		if !id.cookies.CheckMAC1(m) {
-			t.drop(nil, BadMAC1, 1)
+	case kind == wire.TypeCookieReply:
+		if _, known := t.index.lookup(wire.AsCookieReply(m).Receiver()); !known {
+			t.drop(nil, UnknownIndex, 1)
 			return
 		}
-		if h.underLoad(now) {
-			// "a cookie reply message ... is sent ... only if the message has a valid msg.mac1" (section 5.3)
-			if !id.cookies.CheckMAC2(m, from.Addr, now) {
-				t.drop(nil, CookieDemanded, 1)
-				t.demandCookie(id, m, from, now)
-				return
-			}
-			if !t.limiter.Allow(from.Addr.Addr(), now) {
-				t.drop(nil, RateLimited, 1)
-				return
-			}
+	case !id.cookies.CheckMAC1(m):
+		t.drop(nil, BadMAC1, 1)
+		return
+	case h.underLoad(now):
+		// "a cookie reply message ... is sent ... only if the message has a valid msg.mac1" (section 5.3)
+		if !id.cookies.CheckMAC2(m, from.Addr, now) {
+			t.drop(nil, CookieDemanded, 1)
+			replies.add(t, id, m, from, now)
+			return
+		}
+		if !t.limiter.Allow(from.Addr.Addr(), now) {
+			t.drop(nil, RateLimited, 1)
+			return
 		}
 	}
 	if !h.push(kind, m, from) {

@@ -14,9 +14,8 @@ const unreachableLimit = 100
 
 // tokenBucket lets limit events a second through. The zero value is full.
 type tokenBucket struct {
-	mu     sync.Mutex
-	free   time.Duration // when the bucket is full again
-	events int
+	mu   sync.Mutex
+	full time.Duration // when it is full again if nothing is taken
 }
 
 // allow takes a token, if there is one.
@@ -24,22 +23,47 @@ func (b *tokenBucket) allow(now time.Duration, limit int) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	each := time.Second / time.Duration(limit)
-	b.free = max(b.free, now) + each
-	if b.free > now+time.Second {
-		b.free -= each
+	b.full = max(b.full, now) + each
+	if b.full > now+time.Second {
+		b.full -= each
 		return false
 	}
 	return true
 }
 
-// unreachable tells the sender of a packet that nobody can take it: "host unreachable", or "address unreachable" for IPv6.
-func (t *Tunnel) unreachable(packet []byte) {
-	if !t.icmp.allow(t.clock.Now(), unreachableLimit) {
+// unreachableQueueLen bounds the ICMP errors that wait for the device.
+const unreachableQueueLen = 16
+
+// unreachables are the ICMP errors on their way back into the device. They have a goroutine of their own, since who reads from a device can't
+// always write to it: a stack that answers in the same breath waits for the reader.
+type unreachables struct {
+	limit tokenBucket
+	queue chan []byte
+}
+
+// tellUnreachable tells the sender of a packet that nobody can take it: "host unreachable", or "address unreachable" for IPv6.
+func (t *Tunnel) tellUnreachable(packet []byte, now time.Duration) {
+	if !t.unreachable.limit.allow(now, unreachableLimit) {
 		return
 	}
 	if b := unreachable(packet); b != nil {
-		// The device may be gone or down; then there is nobody to tell.
-		_, _ = t.queues[0].Write([][]byte{b})
+		select {
+		case t.unreachable.queue <- b:
+		default:
+		}
+	}
+}
+
+// answerUnreachable writes ICMP errors into the device until the end.
+func (t *Tunnel) answerUnreachable() {
+	for {
+		select {
+		case <-t.stop:
+			return
+		case b := <-t.unreachable.queue:
+			// The device may be gone or down; then there is nobody to tell.
+			_, _ = t.queues[0].Write([][]byte{b})
+		}
 	}
 }
 
@@ -108,7 +132,9 @@ func unreachableIPv6(packet []byte, src, dst netip.Addr) []byte {
 		codeAddress = 3
 		fragment    = 44
 	)
-	switch next := packet[6]; next {
+	switch packet[6] {
+	case 0, 43, 50, 51, 60, 135, 139, 140:
+		return nil // behind an extension header there may be an error
 	case protocolICMPv6:
 		if len(packet) == ipv6HeaderLen || packet[ipv6HeaderLen] < 128 { // errors have the high bit clear
 			return nil

@@ -24,7 +24,7 @@ type inbound struct {
 	sealed   []aead.Sealed // one for each message
 	runs     []inRun
 	packets  [][]byte // what goes to the device
-	owners   []*Peer  // of packets
+	replies  cookieReplies
 	now      time.Duration
 }
 
@@ -70,6 +70,7 @@ func (b *inbound) plan() int {
 			}
 		}
 	}
+	b.replies.send(b.socket)
 	return bytes
 }
 
@@ -81,7 +82,7 @@ func (b *inbound) sort(m []byte, in *udp.Incoming) {
 		return
 	}
 	if kind != wire.TypeData {
-		b.tunnel.handshakes.receive(kind, m, in.From, b.now)
+		b.tunnel.handshakes.receive(kind, m, in.From, &b.replies, b.now)
 		return
 	}
 	index := wire.DataReceiver(m)
@@ -120,7 +121,7 @@ func (b *inbound) work() {
 }
 
 func (b *inbound) finish() {
-	b.packets, b.owners = b.packets[:0], b.owners[:0]
+	b.packets = b.packets[:0]
 	for i := range b.runs {
 		b.accept(&b.runs[i])
 	}
@@ -135,7 +136,6 @@ func (b *inbound) finish() {
 	}
 	clear(b.runs)
 	clear(b.packets)
-	clear(b.owners)
 }
 
 // accept authenticates, in the order that counts: tag, replay window, endpoint, source.
@@ -167,7 +167,6 @@ func (b *inbound) accept(r *inRun) {
 			continue
 		}
 		b.packets = append(b.packets, text)
-		b.owners = append(b.owners, p)
 	}
 	if newest != nil {
 		p.move(newest.From)
@@ -204,15 +203,11 @@ func (t *Tunnel) admit(p *Peer, text *[]byte, tos byte) (why Reason, ok bool) {
 
 // deliver hands the packets to the device. One that it refuses does not hold up those behind it.
 func (b *inbound) deliver() {
-	for done := 0; done < len(b.packets); {
-		n, err := b.queue.Write(b.packets[done:])
-		done += n
-		if err == nil {
-			return
-		}
-		if done < len(b.packets) {
-			b.tunnel.drop(b.owners[done], DeviceRefused, 1)
-			done++
-		}
+	if len(b.packets) == 0 {
+		return
+	}
+	n, err := b.queue.Write(b.packets)
+	if err != nil {
+		b.tunnel.drop(nil, DeviceRefused, len(b.packets)-n)
 	}
 }

@@ -57,7 +57,7 @@ func (b *outbound) plan() int {
 			lastPeer, _ = t.allowed.Lookup(dst)
 			lastDst = dst
 		}
-		if !t.sendable(lastPeer, dst, p) {
+		if !t.sendable(lastPeer, dst, p, b.now) {
 			b.packets = b.packets[:len(b.packets)-1]
 			continue
 		}
@@ -88,16 +88,16 @@ func (b *outbound) extend(p *Peer) {
 }
 
 // sendable reports whether a packet can go to the peer; if not, it is counted, and its sender told.
-func (t *Tunnel) sendable(p *Peer, dst netip.Addr, pkt *packet) bool {
+func (t *Tunnel) sendable(p *Peer, dst netip.Addr, pkt *packet, now time.Duration) bool {
 	if p == nil {
 		t.drop(nil, NoPeer, pkt.super.Count())
-		t.unreachable(pkt.data)
+		t.tellUnreachable(pkt.data, now)
 		return false
 	}
 	x := p.path.Load()
 	if x == nil {
 		t.drop(p, NoEndpoint, pkt.super.Count())
-		t.unreachable(pkt.data)
+		t.tellUnreachable(pkt.data, now)
 		return false
 	}
 	if pkt.nestedOut || t.isOwnMessage(pkt.data, dst, x) {
@@ -121,11 +121,7 @@ func (t *Tunnel) isOwnMessage(b []byte, dst netip.Addr, x *path) bool {
 // begin acquires the peer's session and reserves counters. If that can't be, the packets are staged and it reports false.
 func (r *run) begin(now time.Duration) bool {
 	p := r.peer
-	if p.waiting.Load() {
-		// Whoever sends what waits holds the lock until it is sent.
-		p.mu.Lock()
-		p.mu.Unlock() //nolint:staticcheck // an empty section: only the wait counts
-	}
+	p.awaitStaged()
 	k := p.machine.Sending()
 	if k == nil || p.waiting.Load() || !k.Acquire(now) {
 		p.stage(r.packets, now)
@@ -145,20 +141,31 @@ func (r *run) begin(now time.Duration) bool {
 	return true
 }
 
+// awaitStaged returns when nobody is sending what waited: who does holds the lock until it is sent, so that nothing overtakes it.
+func (p *Peer) awaitStaged() {
+	if p.waiting.Load() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+	}
+}
+
 func (b *outbound) work() {
-	b.out.reset()
 	for i := range b.runs {
 		b.out.seal(&b.runs[i], b.mtu, b.now)
 	}
 }
 
 func (b *outbound) finish() {
-	b.out.send(b.tunnel, b.now)
+	// The machine is told before the answer can be there.
 	for i := range b.runs {
 		r := &b.runs[i]
-		poll := r.peer.machine.Sent(r.keypair, true, b.now)
+		r.poll = r.peer.machine.Sent(r.keypair, true, b.now)
+	}
+	b.out.send(b.tunnel, wait, b.now)
+	for i := range b.runs {
+		r := &b.runs[i]
 		r.keypair.Release()
-		if poll {
+		if r.poll {
 			r.peer.poll(b.now)
 		}
 	}

@@ -15,9 +15,6 @@ import (
 // gsoRetryTime is how long segmented sends rest on a path that refused one.
 const gsoRetryTime = 60 * time.Second
 
-// applyRounds bounds what one event can set off: staged packets, then a keepalive, then the deadline that follows from both.
-const applyRounds = 4
-
 // A Peer is one other end: where it is, its sessions, and the packets that wait for one. A configured peer that never talks is no more
 // than this struct, of which there may be a million; talk, keypairs and drop counters are made when they are needed.
 //
@@ -50,6 +47,7 @@ type talk struct {
 	handshake      *noise.Initiator // the initiation that waits for its response
 	current        *rekey.Keypair   // the session that SessionStarted was last told of
 	lastTimestamp  noise.TAI64N     // the newest initiation's
+	ownTimestamp   noise.TAI64N     // that of our own last initiation
 	lastInitiation time.Duration    // when it was answered
 	lastHandshake  time.Time        // when the current session began
 	staged         stagedQueue
@@ -98,7 +96,7 @@ func (p *Peer) poll(now time.Duration) {
 // apply carries out what the machine decided. The caller holds p.mu.
 func (p *Peer) apply(r rekey.Result, now time.Duration) {
 	t := p.tunnel
-	for range applyRounds {
+	for {
 		for _, k := range r.Retired {
 			t.index.release(k.LocalIndex())
 			p.observe(SessionEnded, k)
@@ -108,12 +106,8 @@ func (p *Peer) apply(r rekey.Result, now time.Duration) {
 			p.eraseHandshake()
 		}
 		if r.Actions&rekey.DropStaged != 0 {
-			if !p.removed && t.up.Load() {
-				p.observe(AttemptGivenUp, nil)
-				t.drop(p, NoAnswer, p.clearStaged())
-			} else {
-				t.drop(p, NoSession, p.clearStaged())
-			}
+			p.observe(AttemptGivenUp, nil)
+			t.drop(p, NoAnswer, p.clearStaged())
 		}
 		if r.Actions&rekey.ClearSource != 0 {
 			p.clearSource()
@@ -122,6 +116,9 @@ func (p *Peer) apply(r rekey.Result, now time.Duration) {
 			t.handshakes.want(p)
 		}
 		t.timers.arm(p, r.Deadline)
+		if len(r.Retired) > 0 && p.machine.Idle() {
+			p.remote.Forget()
+		}
 
 		sent := r.Actions&rekey.SendStaged != 0 && p.sendStaged(now)
 		if !sent && r.Actions&rekey.SendKeepalive != 0 {
@@ -159,8 +156,11 @@ func (p *Peer) eraseHandshake() {
 
 // forget ends all sessions and what leads to one. The caller holds p.mu.
 func (p *Peer) forget(why rekey.End, now time.Duration) {
-	p.apply(p.machine.Forget(why, now), now)
-	p.eraseHandshake()
-	p.tunnel.drop(p, NoSession, p.clearStaged())
+	r := p.machine.Forget(why, now)
+	if r.Actions&rekey.DropStaged != 0 {
+		r.Actions &^= rekey.DropStaged // nothing was given up
+		p.tunnel.drop(p, NoSession, p.clearStaged())
+	}
+	p.apply(r, now)
 	p.remote.Forget()
 }

@@ -41,6 +41,7 @@ type run struct {
 	keypair *rekey.Keypair
 	counter uint64 // of the first message
 	packets []packet
+	poll    bool // the machine wants to be asked
 }
 
 // A sender splits packets, seals the segments one behind the other into one buffer, and sends runs of equal-size messages with one
@@ -157,10 +158,21 @@ func (s *sender) close(r *run) {
 	s.start, s.stride = s.used, 0
 }
 
-// send sends all that was sealed. What the kernel refuses is counted; nothing is returned, since no caller could do more about it:
+// What is sent with a lock held, or by those who serve all peers, doesn't wait for room in the kernel's send buffer; lanes do, so that a
+// fast device is held back rather than its packets dropped.
+const (
+	wait   = false
+	noWait = true
+)
+
+// send sends all that was sealed, and lets go of it. What the kernel refuses is counted; nothing is returned, since no caller could do more about it:
 // the timers go on as if the message had been lost on the way.
-func (s *sender) send(t *Tunnel, now time.Duration) {
+func (s *sender) send(t *Tunnel, noWait bool, now time.Duration) {
+	defer s.reset()
 	sockets := t.sockets.Load()
+	for i := range s.messages {
+		s.messages[i].NoWait = noWait
+	}
 	for i := 0; i < len(s.messages); {
 		socket, n := socketFor(sockets, s.messages[i:])
 		if socket == nil {

@@ -88,7 +88,7 @@ func (p *Peer) stage(packets []packet, now time.Duration) {
 		p.apply(p.machine.Poll(now, t.jitter()), now)
 		return
 	}
-	if p.waiting.Load() {
+	if !p.removed && t.up.Load() { // also if nothing could be kept: the next packets will need it
 		p.apply(p.machine.Want(now, t.jitter()), now)
 	}
 }
@@ -116,11 +116,10 @@ func (p *Peer) sendStaged(now time.Duration) bool {
 	t := p.tunnel
 	s := t.senders.Get().(*sender)
 	defer t.senders.Put(s)
-	s.reset()
 	s.seal(&run{peer: p, path: p.path.Load(), keypair: k, counter: counter, packets: packets}, t.mtu(), now)
-	s.send(t, now)
-	staged.clear(p)
 	p.machine.Sent(k, true, now)
+	s.send(t, noWait, now)
+	staged.clear(p)
 	return true
 }
 
@@ -139,9 +138,8 @@ func (p *Peer) sendKeepalive(now time.Duration) bool {
 	t := p.tunnel
 	s := t.senders.Get().(*sender)
 	defer t.senders.Put(s)
-	s.reset()
 	s.keepalive(&run{peer: p, path: x, keypair: k, counter: counter})
-	s.send(t, now)
 	p.machine.Sent(k, false, now)
+	s.send(t, noWait, now)
 	return true
 }

@@ -55,7 +55,7 @@ type Tunnel struct {
 	senders     sync.Pool // of *sender, for what is sent outside of a lane
 	stagedBytes atomic.Int64
 	drops       dropCounters
-	icmp        tokenBucket
+	unreachable unreachables
 	complaints  tokenBucket
 
 	identity atomic.Pointer[identity] // nil without a private key
@@ -64,6 +64,7 @@ type Tunnel struct {
 
 	config settings
 
+	rebind  Timer         // ticks when missing sockets are to be opened again
 	stop    chan struct{} // closed when the end begins
 	done    chan struct{} // closed when all goroutines have ended
 	running sync.WaitGroup
@@ -82,14 +83,17 @@ func New(c Config) (*Tunnel, error) {
 		limiter: cookie.NewLimiter(),
 		index:   indexTable{rand: c.Rand, entries: make(map[uint32]indexEntry)},
 		senders: sync.Pool{New: func() any { return new(sender) }},
+		rebind:  c.Clock.NewTimer(),
 		stop:    make(chan struct{}),
 		done:    make(chan struct{}),
 	}
 	t.handshakes = newHandshakes(t)
+	t.unreachable.queue = make(chan []byte, unreachableQueueLen)
 
-	for range t.lanes.processors {
+	for range max(1, t.lanes.processors-1) { // where there are several, one is left for packets
 		t.running.Go(t.handshakes.run)
 	}
+	t.running.Go(t.answerUnreachable)
 	t.running.Go(func() { t.timers.run(t.stop) })
 	for _, q := range queues {
 		t.running.Go(newLine(&t.lanes, func() batch { return newOutbound(t, q) }).run)
@@ -123,8 +127,8 @@ func (t *Tunnel) end() {
 	}
 	t.config.closed = true
 	t.config.linkUp = false
+	t.closeSockets() // first: whoever waits to send holds up all else
 	t.rest()
-	t.closeSockets()
 	close(t.stop)
 	t.handshakes.close()
 	if err := t.device.Close(); err != nil {
@@ -134,17 +138,23 @@ func (t *Tunnel) end() {
 
 // watch follows the device until it is gone.
 func (t *Tunnel) watch() {
-	for e := range t.device.Events() {
-		switch e {
-		case tun.Up:
-			t.linkUp()
-		case tun.Down:
-			t.linkDown()
-		case tun.MTUChanged:
-			t.log.Debug("link has a new MTU", "mtu", t.device.MTU())
+	defer t.end()
+	defer t.rebind.Stop()
+	for {
+		select {
+		case <-t.rebind.C():
+			t.retryBind()
+		case e, ok := <-t.device.Events():
+			switch {
+			case !ok:
+				return
+			case e == tun.Up:
+				t.linkUp()
+			case e == tun.Down:
+				t.linkDown()
+			}
 		}
 	}
-	t.end()
 }
 
 func (t *Tunnel) linkUp() {
@@ -154,10 +164,29 @@ func (t *Tunnel) linkUp() {
 		return
 	}
 	t.config.linkUp = true
-	if err := t.openSockets(t.config.port, t.config.mark); err != nil {
-		t.log.Error("link is up, but nothing can be received", "error", err)
-	}
+	t.bind()
 	t.wake()
+}
+
+// bind opens the sockets for a link that came up. If that fails, as it does while somebody else has the port, it is tried again.
+// The caller holds config.mu.
+func (t *Tunnel) bind() {
+	if err := t.openSockets(t.config.port, t.config.mark); err != nil {
+		t.log.Error("link is up, but there is no socket yet", "error", err, "retry", bindRetryTime)
+		t.rebind.Set(t.clock.Now() + bindRetryTime)
+	}
+}
+
+// bindRetryTime is how long after a failure the sockets are opened again.
+const bindRetryTime = 5 * time.Second
+
+// retryBind opens the sockets that are still missing.
+func (t *Tunnel) retryBind() {
+	t.config.mu.Lock()
+	defer t.config.mu.Unlock()
+	if t.config.linkUp && t.sockets.Load() == nil {
+		t.bind()
+	}
 }
 
 func (t *Tunnel) linkDown() {
@@ -167,8 +196,8 @@ func (t *Tunnel) linkDown() {
 		return
 	}
 	t.config.linkUp = false
+	t.closeSockets() // first: whoever waits to send holds up all else
 	t.rest()
-	t.closeSockets()
 }
 
 // wake lets peers talk, if the link is up and there is an identity. The caller holds config.mu.
@@ -192,9 +221,7 @@ func (t *Tunnel) rest() {
 	now := t.clock.Now()
 	for _, p := range t.peers.all() {
 		p.mu.Lock()
-		p.apply(p.machine.Down(now), now)
-		p.eraseHandshake()
-		t.drop(p, NoSession, p.clearStaged())
+		p.forget(rekey.Down, now)
 		p.mu.Unlock()
 	}
 }

@@ -121,7 +121,7 @@ func (w *sender) send() error {
 	}
 	// Control, unlike Write, lets several senders into the kernel at once.
 	closed := w.socket.raw.Control(w.try)
-	if closed == nil && w.errno == unix.EAGAIN {
+	if closed == nil && w.errno == unix.EAGAIN && !w.messages[w.at.message].NoWait {
 		closed = w.socket.raw.Write(w.wait)
 	}
 	for i := range w.n {

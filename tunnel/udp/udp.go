@@ -66,6 +66,10 @@ type Outgoing struct {
 	// ones.
 	Plain bool
 
+	// NoWait has Send fail with EAGAIN where it would wait for room in the
+	// kernel's send buffer. The portable sockets take no notice.
+	NoWait bool
+
 	// SourceRefused is set by Send when the host has To.Source no more, and
 	// Data went out from the address that the kernel chose. The caller does
 	// well to forget To.Source: until then each send is tried twice.
@@ -96,7 +100,8 @@ type Socket interface {
 	// Send sends ms in order. It returns how many went out whole; when that
 	// is not all of them, err is why ms[n] did not. Part of ms[n] may have
 	// gone out if it is more than one datagram. It waits while the kernel's
-	// send buffer is full. After Close it fails with net.ErrClosed.
+	// send buffer is full, unless NoWait says not to. After Close it fails
+	// with net.ErrClosed.
 	//
 	// A To.Source that the host no longer has is left out and the datagram
 	// sent again, once: see Outgoing.SourceRefused.
