@@ -118,16 +118,19 @@ func setMark(sockets *udp.Sockets, mark uint32) error {
 
 // setPrivateKey makes this interface somebody else: all sessions end, and each peer shakes hands at its next packet, not all at once.
 func (t *Tunnel) setPrivateKey(k *key.Private, now time.Duration) {
-	if k.Equal(&t.config.privateKey) {
+	clamped := k.Clone()
+	clamped.Clamp() // as wg keeps it, and shows it
+	if clamped.Equal(&t.config.privateKey) {
+		clamped.Erase()
 		return
 	}
 	t.config.privateKey.Erase()
-	t.config.privateKey = k.Clone()
+	t.config.privateKey = clamped
 	var id *identity
-	if k.IsZero() {
+	if clamped.IsZero() {
 		t.rest()
 	} else {
-		id = newIdentity(k)
+		id = newIdentity(&clamped)
 	}
 	old := t.identity.Swap(id)
 	var self *Peer
