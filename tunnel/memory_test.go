@@ -48,6 +48,8 @@ type memSocket struct {
 	closed  bool
 	mark    uint32
 	waiting []datagram
+	// refuseMark answers SetMark.
+	refuseMark error
 	// refuse answers Send, if it is not nil.
 	refuse func(m *udp.Outgoing) error
 }
@@ -112,8 +114,10 @@ func (s *memSocket) Receive(b *udp.Batch) error {
 func (s *memSocket) SetMark(mark uint32) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.mark = mark
-	return nil
+	if s.refuseMark == nil {
+		s.mark = mark
+	}
+	return s.refuseMark
 }
 
 func (s *memSocket) Close() error {
@@ -177,6 +181,13 @@ func (d *memDevice) Read(b *tun.Batch) error {
 		d.outgoing = d.outgoing[1:]
 	}
 	return nil
+}
+
+// outstanding is how many packets the engine has not taken yet.
+func (d *memDevice) outstanding() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.outgoing)
 }
 
 func (d *memDevice) Write(ps [][]byte) (int, error) {
