@@ -51,18 +51,22 @@ func (k *Key) Erase() {
 // Seal encrypts b[:len(b)-Overhead] in place and writes the tag to the last Overhead bytes of b. A counter must never be used
 // twice with one key. It panics when b has no room for the tag. Nothing is allocated.
 func (k *Key) Seal(b []byte, counter uint64) {
+	eraseStack()
 	n := nonces.Get().(*nonce)
 	k.seal(n, b, counter)
 	nonces.Put(n)
+	eraseStack()
 }
 
 // Open authenticates b, a ciphertext with its tag in the last Overhead bytes, and decrypts it in place: the plaintext is
 // b[:len(b)-Overhead]. When it reports false, b was not sealed with this key and counter; then the text is zeroed, and never
 // holds plaintext. Nothing is allocated.
 func (k *Key) Open(b []byte, counter uint64) bool {
+	eraseStack()
 	n := nonces.Get().(*nonce)
 	ok := k.open(n, b, counter)
 	nonces.Put(n)
+	eraseStack()
 	return ok
 }
 
@@ -77,6 +81,7 @@ func (k *Key) SealBatch(b []byte, stride, skip int, counter uint64) {
 	if last := len(b) % stride; last != 0 && last < skip+Overhead {
 		panic("aead: the last message has no room for header and tag")
 	}
+	eraseStack()
 	n := nonces.Get().(*nonce)
 	for ; len(b) > 0; counter++ {
 		message := b[:min(stride, len(b))]
@@ -84,6 +89,7 @@ func (k *Key) SealBatch(b []byte, stride, skip int, counter uint64) {
 		b = b[len(message):]
 	}
 	nonces.Put(n)
+	eraseStack()
 }
 
 // Sealed is one message of OpenBatch.
@@ -96,12 +102,14 @@ type Sealed struct {
 // OpenBatch opens each message in place as Open does and stores the verdicts in OK, whatever was there before. Nothing is
 // allocated.
 func (k *Key) OpenBatch(ms []Sealed) {
+	eraseStack()
 	n := nonces.Get().(*nonce)
 	for i := range ms {
 		m := &ms[i]
 		m.OK = k.open(n, m.Text, m.Counter)
 	}
 	nonces.Put(n)
+	eraseStack()
 }
 
 func (k *Key) seal(n *nonce, b []byte, counter uint64) {
