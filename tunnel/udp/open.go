@@ -3,6 +3,8 @@ package udp
 import (
 	"errors"
 	"fmt"
+	"net"
+	"strconv"
 	"syscall"
 	"time"
 )
@@ -23,6 +25,18 @@ const (
 // port.
 type listener interface {
 	listen(network string, port uint16, mark uint32) (Socket, uint16, error)
+}
+
+// listenAddress is where a socket binds: everywhere, or on loopback alone.
+func listenAddress(network string, loopback bool, port uint16) string {
+	host := ""
+	switch {
+	case loopback && network == "udp6":
+		host = "::1"
+	case loopback:
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, strconv.Itoa(int(port)))
 }
 
 // openBoth is Open for any kind of listener.

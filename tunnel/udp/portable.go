@@ -11,17 +11,17 @@ import (
 )
 
 // portableOpener opens sockets over net.UDPConn alone.
-type portableOpener struct{}
+type portableOpener struct{ loopback bool }
 
 func (o portableOpener) Open(port uint16, mark uint32) (*Sockets, error) {
 	return openBoth(o, port, mark)
 }
 
-func (portableOpener) listen(network string, port uint16, mark uint32) (Socket, uint16, error) {
+func (o portableOpener) listen(network string, port uint16, mark uint32) (Socket, uint16, error) {
 	if mark != 0 {
 		return nil, 0, fmt.Errorf("set mark %#x: %w", mark, errors.ErrUnsupported)
 	}
-	c, err := new(net.ListenConfig).ListenPacket(context.Background(), network, fmt.Sprintf(":%d", port))
+	c, err := new(net.ListenConfig).ListenPacket(context.Background(), network, listenAddress(network, o.loopback, port))
 	if err != nil {
 		return nil, 0, err
 	}

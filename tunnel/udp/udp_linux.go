@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -17,10 +16,14 @@ import (
 // System opens the sockets of the machine.
 func System() Opener { return systemOpener{} }
 
+// Loopback opens sockets that nobody outside of this machine reaches.
+func Loopback() Opener { return systemOpener{loopback: true} }
+
 // systemOpener can do without what older kernels lack.
 type systemOpener struct {
 	noGRO     bool // do not ask for coalesced reads
 	noSegment bool // make no segmented sends
+	loopback  bool
 }
 
 func (o systemOpener) Open(port uint16, mark uint32) (*Sockets, error) {
@@ -31,7 +34,7 @@ func (o systemOpener) listen(network string, port uint16, mark uint32) (Socket, 
 	config := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
 		return onDescriptor(raw, func(fd int) error { return o.configure(fd, network == "udp6", mark) })
 	}}
-	c, err := config.ListenPacket(context.Background(), network, ":"+strconv.Itoa(int(port)))
+	c, err := config.ListenPacket(context.Background(), network, listenAddress(network, o.loopback, port))
 	if err != nil {
 		return nil, 0, err
 	}

@@ -354,3 +354,21 @@ func testSendConcurrently(t *testing.T, o Opener) {
 		next[i]++
 	}
 }
+
+// Loopback's sockets are bound to loopback, in both families and on one port.
+func TestLoopback(t *testing.T) {
+	for name, o := range map[string]Opener{"system": Loopback(), "portable": portableOpener{loopback: true}} {
+		s, err := o.Open(0, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		// The same port is free on another address of the machine.
+		c, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 2), Port: int(s.Port)})
+		if err != nil {
+			t.Errorf("%s: bound to more than 127.0.0.1: %v", name, err)
+			continue
+		}
+		c.Close()
+	}
+}

@@ -59,7 +59,7 @@ type stack struct {
 }
 
 func (s *stack) outer() netip.Addr   { return netip.AddrFrom4([4]byte{127, 0, 0, 1}) }
-func (s *stack) sockets() udp.Opener { return udp.System() }
+func (s *stack) sockets() udp.Opener { return udp.Loopback() }
 
 func (s *stack) device(prefixes []netip.Prefix) (tun.Device, error) {
 	var addrs []netip.Addr
