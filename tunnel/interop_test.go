@@ -224,7 +224,7 @@ func newChannelNode(t testing.TB) *channelNode {
 	}
 	n := &channelNode{tun: c, node: node{events: newEventLog(), arena: aead.NewArena(nil)}}
 	n.Tunnel, err = tunnel.New(tunnel.Config{
-		Device: d, Sockets: udp.System(), Clock: newFastClock(20), Arena: n.arena, Rand: rand.Reader,
+		Device: d, Sockets: udp.System(), Clock: newFastClock(10), Arena: n.arena, Rand: rand.Reader,
 		Log: testLogger(t), Observe: n.events.add, Processors: 2,
 	})
 	if err != nil {
