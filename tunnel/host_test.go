@@ -12,6 +12,7 @@ import (
 
 	"vpn/noise/aead"
 	"vpn/noise/key"
+	"vpn/rekey"
 	"vpn/tun"
 	"vpn/tunnel/uapi"
 )
@@ -125,11 +126,13 @@ func (w *world) newPair() (a, b *host) {
 	return a, b
 }
 
-// newSession makes two hosts that have a session, which a initiated and both have used.
+// newSession makes two hosts that have a session, which a initiated and both have used. It is KeepaliveTimeout old, and nobody owes the
+// other an answer.
 func (w *world) newSession() (a, b *host) {
 	w.t.Helper()
 	a, b = w.newPair()
 	w.exchange(a, b)
+	w.sleep(rekey.KeepaliveTimeout)
 	w.sent()
 	a.happened()
 	b.happened()

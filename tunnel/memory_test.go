@@ -13,7 +13,7 @@ import (
 	"vpn/tunnel/udp"
 )
 
-// memOpener opens sockets at one node's addresses.
+// memOpener opens sockets at one node's addresses, of which one may be missing.
 type memOpener struct {
 	w      *world
 	v4, v6 netip.Addr
@@ -35,7 +35,14 @@ func (o *memOpener) Open(port uint16, mark uint32) (*udp.Sockets, error) {
 		o.w.sockets[s.at] = s
 		return s
 	}
-	return &udp.Sockets{V4: open(o.v4), V6: open(o.v6), Port: port}, nil
+	s := &udp.Sockets{Port: port}
+	if o.v4.IsValid() {
+		s.V4 = open(o.v4)
+	}
+	if o.v6.IsValid() {
+		s.V6 = open(o.v6)
+	}
+	return s, nil
 }
 
 // memSocket is a udp.Socket on the world's network.
@@ -190,19 +197,21 @@ func (d *memDevice) outstanding() int {
 	return len(d.outgoing)
 }
 
-func (d *memDevice) Write(ps [][]byte) (int, error) {
+func (d *memDevice) Write(ps [][]byte) (n int, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for i, p := range ps {
+	for _, p := range ps {
 		if d.closed {
-			return i, os.ErrClosed
+			return n, os.ErrClosed
 		}
 		if d.refuse != nil {
-			if err := d.refuse(p); err != nil {
-				return i, err
+			if e := d.refuse(p); e != nil {
+				err = e
+				continue
 			}
 		}
+		n++
 		d.incoming = append(d.incoming, bytes.Clone(p))
 	}
-	return len(ps), nil
+	return n, err
 }

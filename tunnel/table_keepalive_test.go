@@ -80,8 +80,6 @@ func TestIdlePairSilent(t *testing.T) {
 func TestPersistentKeepalive(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		a, b := w.newSession()
-		w.sleep(rekey.KeepaliveTimeout) // the one that b owes
-		w.sent()
 		set := func(seconds uint16) {
 			a.set(peers(uapi.PeerConfig{PublicKey: b.public(), Keepalive: &seconds}))
 		}

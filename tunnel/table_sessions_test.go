@@ -109,7 +109,6 @@ func TestCounterLimits(t *testing.T) {
 				}
 			}
 		}
-		w.sleep(rekey.RekeyTimeout + rekey.RekeyTimeoutJitterMax)
 		w.setFilter(lose(b.outer4(), wire.TypeInitiation))
 		skipTo(rekey.RekeyAfterMessages - 2)
 		a.deliver(b)
@@ -148,7 +147,6 @@ func TestCounterLimitWithinRun(t *testing.T) {
 		k.Reserve(math.MaxInt)
 		k.Reserve(math.MaxInt)
 		k.Reserve(int(rekey.RejectAfterMessages - k.SentPackets() - 3))
-		w.sleep(rekey.RekeyTimeout + rekey.RekeyTimeoutJitterMax)
 		ps := [][]byte{a.packetTo(b), a.packetTo(b), a.packetTo(b), a.packetTo(b)}
 		a.send(ps...)
 		wantPackets(t, b.received(), ps)
@@ -179,9 +177,7 @@ func TestPresharedKeyChangedLive(t *testing.T) {
 func TestSuspend(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		a, b := w.newSession()
-		w.sleep(30 * time.Second)
-		w.sent()
-		a.time.sleep(rekey.RejectAfterTime - 30*time.Second - 1)
+		a.time.sleep(rekey.RejectAfterTime - rekey.KeepaliveTimeout - 1)
 		a.wantKeys(2)
 		a.time.sleep(1)
 		a.wantKeys(0)
@@ -197,7 +193,6 @@ func TestSuspendBeforeTimer(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		a, b := w.newSession()
 		recorded := b.seal(a, b.packetTo(a))
-		w.sleep(initiationInterval)
 		a.time.slept.Store(int64(rekey.RejectAfterTime)) // and no timer has ticked yet
 		w.inject(recorded)
 		a.wantDropped(KeyExpired, 1)
