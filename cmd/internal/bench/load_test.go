@@ -91,3 +91,18 @@ func TestCallers(t *testing.T) {
 		t.Errorf("%d initiations, %d lines", len(c.initiations), len(c.configuration()))
 	}
 }
+
+func TestMemoryFigure(t *testing.T) {
+	text := []byte("VmPeak:\t  99 kB\nVmRSS:\t    2 kB\nThreads:\t1\n")
+	if got := memoryFigure(t, text, "VmRSS"); got != 2048 {
+		t.Errorf("VmRSS is %v bytes, want 2048", got)
+	}
+	for _, name := range []string{"VmHWM", "Threads"} {
+		if err := attempt(func(tb testnet.TB) { memoryFigure(tb, text, name) }); err == nil {
+			t.Errorf("%s is found", name)
+		}
+	}
+	if availableBytes(t) <= 0 {
+		t.Error("this machine has no memory left")
+	}
+}

@@ -25,6 +25,10 @@ const setPatience = 3 * time.Minute
 // dumped is the highest count of peers of which showing them is timed too.
 const dumped = 100_000
 
+// roomPerPeer is the memory that a machine must have to try, in bytes: some for
+// the daemon, more than our goal, some for the text of the configuration.
+const roomPerPeer = 3000
+
 // mostPeers are the most that a daemon takes.
 var mostPeers = map[testnet.Kind]int{testnet.WireGuardGo: 1 << 16}
 
@@ -34,6 +38,10 @@ func benchPeers(tb testnet.TB, s *settings, kind testnet.Kind, r *report) {
 	for _, count := range s.peers {
 		if most, ok := mostPeers[kind]; ok && count > most {
 			r.note("%s takes %s peers at most.", kind, thousands(most))
+			continue
+		}
+		if room := availableBytes(tb); room < float64(count)*roomPerPeer {
+			r.note("%s peers are left out: %.1f GB of memory are too few.", thousands(count), room/1e9)
 			continue
 		}
 		var refused error

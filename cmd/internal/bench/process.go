@@ -38,17 +38,33 @@ func cpuSeconds(tb testnet.TB, daemons ...*testnet.Daemon) (sum float64) {
 // "VmHWM" the most that ever was.
 func megabytes(tb testnet.TB, d *testnet.Daemon, name string) float64 {
 	tb.Helper()
-	for line := range strings.Lines(string(readProc(tb, d, "status"))) {
+	return memoryFigure(tb, readProc(tb, d, "status"), name) / 1e6
+}
+
+// availableBytes is the memory that this machine has left.
+func availableBytes(tb testnet.TB) float64 {
+	tb.Helper()
+	text, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		tb.Fatalf("memory: %v", err)
+	}
+	return memoryFigure(tb, text, "MemAvailable")
+}
+
+// memoryFigure finds a line "name: N kB", and returns bytes.
+func memoryFigure(tb testnet.TB, text []byte, name string) float64 {
+	tb.Helper()
+	for line := range strings.Lines(string(text)) {
 		fields := strings.Fields(line)
 		if len(fields) == 3 && fields[0] == name+":" {
 			n, err := strconv.ParseFloat(fields[1], 64)
 			if err != nil {
-				tb.Fatalf("/proc/PID/status: %v", err)
+				tb.Fatalf("%s: %v", name, err)
 			}
-			return n * 1024 / 1e6
+			return n * 1024
 		}
 	}
-	tb.Fatalf("/proc/PID/status has no %s", name)
+	tb.Fatalf("the kernel does not say %s", name)
 	return 0
 }
 

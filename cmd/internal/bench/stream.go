@@ -26,7 +26,8 @@ var flows = []struct {
 func benchTCP(tb testnet.TB, s *settings, kind testnet.Kind, r *report) {
 	p := testnet.NewPair(tb, kind, kind, 0, false)
 	p.A.MustPing(p.B.Inner4)
-	var resident float64
+	var resident, perGB float64
+	var rtt []float64
 	for _, flow := range flows {
 		var streams floods
 		for range flow.there {
@@ -37,7 +38,6 @@ func benchTCP(tb testnet.TB, s *settings, kind testnet.Kind, r *report) {
 		}
 		<-time.After(s.seconds / 4) // the streams find their speed
 
-		var rtt []float64
 		begin, bytes, cpu := time.Now(), streams.received(), cpuSeconds(tb, p.A.Daemon, p.B.Daemon)
 		if flow.rate == tcpOne {
 			rtt = pingFor(tb, p, s.seconds)
@@ -51,10 +51,11 @@ func benchTCP(tb testnet.TB, s *settings, kind testnet.Kind, r *report) {
 
 		r.add(tb, kind, flow.rate, float64(bytes)*8/1e9/took.Seconds())
 		if flow.rate == tcpOne {
-			r.add(tb, kind, tcpCPU, cpu/(float64(bytes)/1e9))
-			addRTT(tb, r, kind, rtt, rttBusy, rttBusyTail)
+			perGB = cpu / (float64(bytes) / 1e9)
 		}
 	}
+	r.add(tb, kind, tcpCPU, perGB)
+	addRTT(tb, r, kind, rtt, rttBusy, rttBusyTail)
 	r.add(tb, kind, memoryBusy, resident)
 }
 

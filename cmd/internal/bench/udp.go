@@ -47,16 +47,23 @@ func benchUDP(tb testnet.TB, s *settings, kind testnet.Kind, r *report) {
 
 // highest returns the highest rate, as really offered, of which less than
 // lossLimit is lost, or 0. It doubles the rate until too much is lost, and then
-// narrows the gap. A rate fails if it does twice: once may be anything.
+// narrows the gap. A rate fails if it does twice: once may be anything. So it is
+// with a rate that the generator falls short of, which ends the search.
 func highest(shoot func(rate int) shot) (best float64) {
 	passes := func(rate int) (ok, more bool) {
+		short := false
 		for range 2 {
-			if x := shoot(rate); x.Loss < lossLimit {
-				best = max(best, x.Rate)
-				return true, x.Rate >= behind*float64(rate) // the generator gives no more
+			x := shoot(rate)
+			if x.Loss >= lossLimit {
+				continue
 			}
+			best = max(best, x.Rate)
+			if x.Rate >= behind*float64(rate) {
+				return true, true
+			}
+			short = true
 		}
-		return false, true
+		return short, !short
 	}
 	low, high := 0, firstRate
 	for high <= lastRate {
