@@ -172,10 +172,18 @@ func (h *host) send(ps ...[]byte) {
 // put puts packets into the host's device, all at once.
 func (h *host) put(ps ...[]byte) {
 	h.device.mu.Lock()
+	defer h.device.mu.Unlock()
 	for _, p := range ps {
-		h.device.outgoing = append(h.device.outgoing, bytes.Clone(p))
+		h.device.outgoing = append(h.device.outgoing, tun.Packet{Data: bytes.Clone(p)})
 	}
-	h.device.mu.Unlock()
+	h.device.more.Broadcast()
+}
+
+// putSuper puts a superpacket into the host's device.
+func (h *host) putSuper(p tun.Packet) {
+	h.device.mu.Lock()
+	defer h.device.mu.Unlock()
+	h.device.outgoing = append(h.device.outgoing, p)
 	h.device.more.Broadcast()
 }
 

@@ -7,9 +7,9 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"time"
 
 	"vpn/tun"
-	"vpn/tun/offload"
 	"vpn/tunnel/udp"
 )
 
@@ -55,6 +55,7 @@ type memSocket struct {
 	closed  bool
 	mark    uint32
 	waiting []datagram
+	delayed []datagram // still under way
 	// refuseMark answers SetMark.
 	refuseMark error
 	// refuse answers Send, if it is not nil.
@@ -98,6 +99,20 @@ func (s *memSocket) deliver(d datagram) {
 	defer s.mu.Unlock()
 	s.waiting = append(s.waiting, d)
 	s.more.Signal()
+}
+
+// deliverAfter delivers d a while later, and behind all that was sent before.
+func (s *memSocket) deliverAfter(latency time.Duration, d datagram) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.delayed = append(s.delayed, d)
+	time.AfterFunc(latency, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.waiting = append(s.waiting, s.delayed[0])
+		s.delayed = s.delayed[1:]
+		s.more.Signal()
+	})
 }
 
 func (s *memSocket) Receive(b *udp.Batch) error {
@@ -147,8 +162,8 @@ type memDevice struct {
 	mu       sync.Mutex
 	more     sync.Cond
 	closed   bool
-	outgoing [][]byte // what the host sends into the tunnel
-	incoming [][]byte // what comes out of it
+	outgoing []tun.Packet // what the host sends into the tunnel
+	incoming [][]byte     // what comes out of it
 	refuse   func(p []byte) error
 }
 
@@ -184,7 +199,7 @@ func (d *memDevice) Read(b *tun.Batch) error {
 		return os.ErrClosed
 	}
 	b.Reset()
-	for len(d.outgoing) > 0 && b.Add(d.outgoing[0], offload.GSO{}) {
+	for len(d.outgoing) > 0 && b.Add(d.outgoing[0].Data, d.outgoing[0].GSO) {
 		d.outgoing = d.outgoing[1:]
 	}
 	return nil

@@ -109,7 +109,7 @@ func (w *world) carry(d datagram) {
 	switch {
 	case s == nil || d.lost:
 	case latency != 0:
-		time.AfterFunc(latency, func() { s.deliver(d) })
+		s.deliverAfter(latency, d)
 	default:
 		s.deliver(d)
 	}

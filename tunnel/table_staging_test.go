@@ -1,0 +1,212 @@
+package tunnel
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"vpn/noise/wire"
+	"vpn/rekey"
+	"vpn/tun"
+	"vpn/tun/offload"
+	"vpn/tunnel/uapi"
+)
+
+// Rows of the table about packets that wait for a session, and about the order of packets.
+
+// numbered makes a packet of a length with a number.
+func (h *host) numbered(to *host, n, length int) []byte {
+	payload := make([]byte, length-ipv4HeaderLen)
+	binary.BigEndian.PutUint64(payload[len(payload)-8:], uint64(n))
+	return ip4(h.inner4(), to.inner4(), protocolUDP, payload)
+}
+
+func packetNumber(p []byte) int { return int(binary.BigEndian.Uint64(p[len(p)-8:])) }
+
+// superTCP makes a superpacket with a payload of n bytes, to be cut into segments of a size.
+func (h *host) superTCP(to *host, n, size int) tun.Packet {
+	const header = 20
+	payload := make([]byte, header+n)
+	payload[12], payload[13] = header/4<<4, 0x10
+	for i := range n {
+		payload[header+i] = byte(rand.Uint32())
+	}
+	p := ip4(h.inner4(), to.inner4(), 6, payload)
+	return tun.Packet{Data: p, GSO: offload.GSO{Type: offload.TCPv4, Size: uint16(size), HeaderLen: ipv4HeaderLen + header}}
+}
+
+// segments are what a superpacket has to arrive as.
+func segments(t *testing.T, p tun.Packet) (all [][]byte) {
+	t.Helper()
+	var s offload.Superpacket
+	if err := s.Init(p.Data, p.GSO); err != nil {
+		t.Fatal(err)
+	}
+	for i := range s.Count() {
+		b := make([]byte, s.SegmentLen(i))
+		s.Segment(i, b)
+		all = append(all, b)
+	}
+	return all
+}
+
+func TestStagedSegmentsBounded(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		a, b := w.newPair()
+		w.setFilter(lose(b.outer4(), wire.TypeInitiation))
+		const packets = 3 * maxStagedSegments
+		var all [][]byte
+		for i := range packets {
+			all = append(all, a.numbered(b, i, 100))
+			a.put(all[i])
+		}
+		a.wantDropped(StagingFull, packets-maxStagedSegments)
+		w.setFilter(nil)
+		w.sleep(rekey.RekeyTimeout + rekey.RekeyTimeoutJitterMax)
+		wantPackets(t, b.received(), all[packets-maxStagedSegments:]) // the oldest went
+		a.deliver(b)
+	})
+}
+
+// A superpacket counts as its segments, and goes or stays as a whole.
+func TestStagedSuperpackets(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		a, b := w.newPair()
+		w.setFilter(lose(b.outer4(), wire.TypeInitiation))
+		first, second := a.superTCP(b, 45*1380, 1380), a.superTCP(b, 45*1380, 1380)
+		small := a.packetTo(b)
+		third := a.superTCP(b, 44*1380+7, 1380)
+		a.putSuper(first)
+		a.putSuper(second)
+		a.send(small)
+		a.putSuper(third)
+		a.wantDropped(StagingFull, 45)
+		w.setFilter(nil)
+		w.sleep(rekey.RekeyTimeout + rekey.RekeyTimeoutJitterMax)
+		wantPackets(t, b.received(), append(append(segments(t, second), small), segments(t, third)...))
+	})
+}
+
+func TestStagedBytesBounded(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		a, b := w.newPair()
+		w.setFilter(lose(b.outer4(), wire.TypeInitiation))
+		const length, packets = 50_000, 20
+		var all [][]byte
+		for i := range packets {
+			all = append(all, a.numbered(b, i, length))
+			a.put(all[i])
+		}
+		a.wantDropped(StagingFull, packets-maxStagedBytes/length)
+		if got := a.stagedBytes.Load(); got != maxStagedBytes/length*length {
+			t.Errorf("%d bytes wait", got)
+		}
+		w.setFilter(nil)
+		w.sleep(rekey.RekeyTimeout + rekey.RekeyTimeoutJitterMax)
+		wantPackets(t, b.received(), all[packets-maxStagedBytes/length:])
+		if got := a.stagedBytes.Load(); got != 0 {
+			t.Errorf("%d bytes wait, and nothing does", got)
+		}
+	})
+}
+
+// "Staging cannot take them": many dead peers have all the memory for packets that wait, and a live peer still gets its session.
+func TestDeadPeersStarveNobody(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		a, b := w.newPair()
+		const dead = maxStagedInAll/maxStagedBytes + 8
+		hosts := make([]*host, dead)
+		for i := range hosts {
+			private := newPrivateKey(t)
+			hosts[i] = &host{w: w, number: 10 + i, private: private}
+			a.set(peers(hosts[i].asPeer(hosts[i].outer4())))
+			for range maxStagedBytes >> 15 {
+				a.put(a.numbered(hosts[i], 0, 1<<15))
+			}
+			w.wait()
+		}
+		if got := a.stagedBytes.Load(); got != maxStagedInAll {
+			t.Fatalf("%d bytes wait, want %d", got, maxStagedInAll)
+		}
+		a.send(a.packetTo(b)) // there is no room for it, but it says that a session is wanted
+		if a.peer(b).machine.Sending() == nil {
+			t.Fatal("a live peer gets no session")
+		}
+		b.received()
+		w.exchange(a, b)
+		w.sleep(rekey.RekeyAttemptTime)
+		if got := a.stagedBytes.Load(); got != 0 {
+			t.Errorf("%d bytes wait after all was given up", got)
+		}
+	})
+}
+
+// No packet overtakes another: not what waits for a session, not at the change of one, not with lanes at work on several batches.
+func TestOrderKept(t *testing.T) {
+	for _, latency := range []time.Duration{0, 3 * time.Millisecond} {
+		t.Run(latency.String(), func(t *testing.T) {
+			inWorld(t, func(t *testing.T, w *world) {
+				a, b := w.newPair()
+				w.latency = latency
+				limit, random := uint64(100), rand.New(rand.NewPCG(1, 2))
+				a.set(&uapi.Config{RekeyAfterPackets: &limit})
+				sent := make(map[*host]int)
+				next := make(map[*host]int)
+				check := func(h *host) {
+					t.Helper()
+					for _, p := range h.received() {
+						if n := packetNumber(p); n != next[h] {
+							t.Fatalf("host %d: packet %d after %d", h.number, n, next[h]-1)
+						}
+						next[h]++
+					}
+				}
+				for range 300 {
+					for _, pair := range [][2]*host{{a, b}, {b, a}} {
+						from, to := pair[0], pair[1]
+						for range random.IntN(60) { // so few that all may wait for a session
+							from.put(from.numbered(to, sent[from], 28+random.IntN(1300)))
+							sent[from]++
+						}
+					}
+					w.sleep(time.Duration(random.IntN(400)) * time.Millisecond)
+					if latency == 0 {
+						check(a)
+						check(b)
+					}
+				}
+				w.sleep(time.Second)
+				check(a)
+				check(b)
+				if next[a] != sent[b] || next[b] != sent[a] {
+					t.Errorf("%d of %d and %d of %d packets arrived", next[a], sent[b], next[b], sent[a])
+				}
+				if sessions := count(w.sent(), wire.TypeResponse); sessions < 5 {
+					t.Errorf("%d sessions, want several", sessions)
+				}
+			})
+		})
+	}
+}
+
+// Superpackets and single packets of one batch and of several arrive in the order read.
+func TestSuperpacketsInOrder(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		a, b := w.newSession()
+		var want [][]byte
+		for i := range 50 {
+			if i%3 == 0 {
+				p := a.packetTo(b)
+				want = append(want, p)
+				a.put(p)
+				continue
+			}
+			p := a.superTCP(b, 1+rand.IntN(60_000), 1380)
+			want = append(want, segments(t, p)...)
+			a.putSuper(tun.Packet{Data: bytes.Clone(p.Data), GSO: p.GSO})
+		}
+		wantPackets(t, b.received(), want)
+	})
+}
