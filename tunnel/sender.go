@@ -98,7 +98,7 @@ func (s *sender) seal(r *run, mtu int, now time.Duration) {
 			padded := paddedLen(n, mtu)
 			size := wire.SizeDataHeader + padded + aead.Overhead
 			s.reserve(size)
-			if !s.extends(r, size, tos, p.ttl) {
+			if !s.extends(size, tos, p.ttl) {
 				s.close(r)
 				s.open(r, counter, size, tos, p.ttl, plain)
 			}
@@ -127,7 +127,7 @@ func (s *sender) keepalive(r *run) {
 
 // extends reports whether a message can go into the segmented send being built. It ends at a shorter message, another TOS, and
 // what one system call can carry.
-func (s *sender) extends(r *run, size int, tos, ttl byte) bool {
+func (s *sender) extends(size int, tos, ttl byte) bool {
 	if s.stride == 0 || s.short || size > s.stride {
 		return false
 	}
