@@ -128,7 +128,7 @@ func (s *memSocket) Receive(b *udp.Batch) error {
 	for len(s.waiting) > 0 && !b.Full() {
 		d := s.waiting[0]
 		s.waiting = s.waiting[1:]
-		b.Add(copy(b.Room(), d.data), 0, udp.Endpoint{Addr: d.from, Source: d.to.Addr()}, d.tos)
+		b.Add(copy(b.Room(), d.data), d.segment, udp.Endpoint{Addr: d.from, Source: d.to.Addr()}, d.tos)
 	}
 	return nil
 }

@@ -32,6 +32,7 @@ type datagram struct {
 	source   netip.Addr // the sticky source that the sender asked for
 	tos, ttl byte
 	data     []byte
+	segment  int // not 0: data is what the kernel has coalesced
 	lost     bool
 }
 
