@@ -5,19 +5,22 @@ import (
 	"encoding/binary"
 	"fmt"
 	"log/slog"
+	mathrand "math/rand/v2"
 	"net/netip"
 	"runtime"
 	"testing"
+	"time"
 
 	"vpn/noise/aead"
 	"vpn/noise/key"
+	"vpn/rekey"
 	"vpn/tun"
 	"vpn/tunnel/uapi"
 )
 
 // The benchmarks in this file are about an engine with many peers that are configured and silent.
 //
-//	go test ./tunnel -run '^$' -bench 'Configured|Set1M' -benchtime 1x
+//	go test ./tunnel -run '^$' -bench 'Configured|Set|Schedule|Lookup'
 
 // newIdle makes an engine outside of any bubble that is up, has a key and a device that nothing comes out of.
 func newIdle(tb testing.TB) *Tunnel {
@@ -79,7 +82,6 @@ func BenchmarkConfiguredPeers(b *testing.B) {
 			b.Fatal(err)
 		}
 		b.StopTimer()
-		c = nil
 		b.ReportMetric(float64(heapInUse()-before)/n, "B/peer")
 		if err := t.Set(&uapi.Config{ReplacePeers: true}); err != nil {
 			b.Fatal(err)
@@ -108,5 +110,55 @@ func BenchmarkSet(b *testing.B) {
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/peer")
 		})
+	}
+}
+
+// BenchmarkSchedule moves one of many deadlines to another time, and BenchmarkLookup finds one of many peers by address, by index and by
+// key: neither may depend much on how many there are.
+func BenchmarkSchedule(b *testing.B) {
+	for _, n := range []int{1000, 100_000, 1_000_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			x := newSchedule(SystemClock())
+			defer x.timer.Stop()
+			peers := make([]Peer, n)
+			r := mathrand.New(mathrand.NewPCG(1, 2))
+			at := func() time.Duration { return time.Hour*1000 + time.Duration(r.Int64N(int64(rekey.RejectAfterTime))) }
+			for i := range peers {
+				x.arm(&peers[i], at())
+			}
+			for b.Loop() {
+				x.arm(&peers[r.IntN(n)], at())
+			}
+		})
+	}
+}
+
+func BenchmarkLookup(b *testing.B) {
+	for _, n := range []int{1000, 100_000, 1_000_000} {
+		t, c := newIdle(b), manyPeers(n)
+		if err := t.Set(c); err != nil {
+			b.Fatal(err)
+		}
+		indices := make([]uint32, n)
+		for i, p := range t.peers.all() {
+			var err error
+			if indices[i], err = t.index.reserve(p); err != nil {
+				b.Fatal(err)
+			}
+		}
+		r := mathrand.New(mathrand.NewPCG(1, 2))
+		for what, find := range map[string]func(i int) bool{
+			"address": func(i int) bool { _, ok := t.allowed.Lookup(c.Peers[i].AllowedIPs[0].Prefix.Addr()); return ok },
+			"index":   func(i int) bool { _, ok := t.index.lookup(indices[i]); return ok },
+			"key":     func(i int) bool { return t.peers.get(c.Peers[i].PublicKey) != nil },
+		} {
+			b.Run(fmt.Sprintf("%s/%d", what, n), func(b *testing.B) {
+				for b.Loop() {
+					if !find(r.IntN(n)) {
+						b.Fatal("a peer is not found")
+					}
+				}
+			})
+		}
 	}
 }
