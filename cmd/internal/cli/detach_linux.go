@@ -31,7 +31,9 @@ func (d *daemon) detach(ctx context.Context) error {
 		return fmt.Errorf("start the daemon: %w", err)
 	}
 	defer status.Close()
-	stopChild := context.AfterFunc(ctx, func() { child.Process.Signal(syscall.SIGTERM) })
+	stopChild := context.AfterFunc(ctx, func() {
+		_ = child.Process.Signal(syscall.SIGTERM) // fails if it has ended already, which its status tells
+	})
 	text, err := io.ReadAll(status)
 	stopChild()
 	switch {

@@ -69,7 +69,7 @@ func (s *statusPipe) tell(text []byte) {
 	if s == nil || s.f == nil {
 		return
 	}
-	s.f.Write(text)
+	_, _ = s.f.Write(text)
 	s.f.Close()
 	s.f = nil
 }
