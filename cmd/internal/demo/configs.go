@@ -90,8 +90,6 @@ type configFile struct {
 	shown []string // its lines, without secrets
 }
 
-func (f *configFile) name() string { return filepath.Base(f.path) }
-
 // writeConfig writes c to a file in folder, erases the keys in c, and returns the
 // file.
 func writeConfig(folder, name string, c *conf.Config) (*configFile, error) {
