@@ -84,6 +84,8 @@ func Run(ctx context.Context, c Config) error {
 	}
 	c.Log.Info("tunnel ends", "why", why)
 	server.Close()
-	<-served
+	if err := <-served; err != nil {
+		c.Log.Warn("the control socket failed", "error", err)
+	}
 	return t.Close()
 }
