@@ -52,7 +52,7 @@ func FromConf(ctx context.Context, c *conf.Config, file string, resolve *Resolve
 		}
 		if p.Endpoint.Given {
 			if peer.Endpoint, err = resolve.Resolve(ctx, p.Endpoint.Value); err != nil {
-				return nil, t.at(p.Endpoint.Line, fmt.Errorf("Endpoint %w", err))
+				return nil, t.at(p.Endpoint.Line, fmt.Errorf("Endpoint %w", err)) //nolint:staticcheck // the key as files have it
 			}
 		}
 		u.Peers = append(u.Peers, peer)
