@@ -13,7 +13,6 @@ import (
 	"golang.zx2c4.com/wireguard/device"
 
 	"vpn/noise/cookie"
-	"vpn/noise/key"
 	"vpn/noise/wire"
 )
 
@@ -187,7 +186,7 @@ func TestAgainstOthers(t *testing.T) {
 		if _, err := Initiate(p.initiator, p.toResponder, 0x01020304, TAI64N(timestamp), stream(k[2]), initiation); err != nil {
 			t.Fatal(err)
 		}
-		cookie.NewGenerator(key.Public(p.responder.Public())).AddMACs(initiation[:], 0)
+		cookie.NewGenerator(p.responder.Public()).AddMACs(initiation[:], 0)
 		want(t, "initiation", initiation[:], hex.EncodeToString(o.initiation))
 		if _, err := p.authenticate(t, initiation).Respond(p.toInitial, 0x05060708, stream(k[3]), response); err != nil {
 			t.Fatal(err)

@@ -369,7 +369,7 @@ func FuzzCheck(f *testing.F) {
 	for _, size := range []int{wire.SizeInitiation, wire.SizeResponse} {
 		msg := message(f, size)
 		g.AddMACs(msg, start)
-		f.Add(msg, uint16(here.Port()))
+		f.Add(msg, here.Port())
 		f.Add(msg[1:], uint16(0))
 	}
 	f.Fuzz(func(t *testing.T, b []byte, port uint16) {

@@ -108,7 +108,7 @@ func TestHiddenWhenMarshalled(t *testing.T) {
 	if j, err := json.Marshal(k); err != nil || string(j) != `"`+hidden+`"` {
 		t.Errorf("JSON of a private key is %s, %v", j, err)
 	}
-	if err := json.Unmarshal([]byte(`"`+text+`"`), new(Private)); err == nil {
+	if err := json.Unmarshal([]byte(`"`+text+`"`), new(Private)); err == nil { //nolint:staticcheck // that it has no unmarshaling is what is tested
 		t.Error("a private key can be read from JSON, where a written one is not what it was")
 	}
 }
