@@ -186,7 +186,7 @@ func TestLeastAfterTime(t *testing.T) {
 
 func TestLimitsOfLiveSessions(t *testing.T) {
 	x := newScript(t, Settings{})
-	k := x.session(Initiator)
+	x.session(Initiator)
 	x.at(40 * time.Second)
 	x.result(x.m.Configure(Settings{Limits: Limits{AfterTime: 30 * time.Second}}, x.now))
 	x.want(0) // nothing is sent for its own sake
@@ -195,7 +195,7 @@ func TestLimitsOfLiveSessions(t *testing.T) {
 
 	t.Logf("# and of one that is not confirmed")
 	x = newScript(t, Settings{})
-	k = x.responds()
+	k := x.responds()
 	x.result(x.m.Configure(Settings{Limits: Limits{AfterTime: 10 * time.Second}}, x.now))
 	x.at(17 * time.Second)
 	x.receives(k, keepalive)
