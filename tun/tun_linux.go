@@ -164,7 +164,7 @@ func openQueue(name string, flags uint16) (*os.File, string, error) {
 func explain(name string, err error, existed bool) error {
 	var path *os.PathError
 	opened := !errors.As(err, &path)
-	hint := ""
+	var hint string
 	switch {
 	case !opened && (errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ENXIO)):
 		hint = "load the kernel's module (modprobe tun), or give the container the device"

@@ -94,7 +94,8 @@ func (d *native) follow() {
 	defer d.Close()
 	for {
 		if d.watch.lost {
-			d.watch.file.SetReadDeadline(time.Now().Add(probeEvery))
+			// It fails on a closed file only, where receive does too.
+			_ = d.watch.file.SetReadDeadline(time.Now().Add(probeEvery))
 		}
 		b, ns, err := d.watch.receive()
 		switch {
