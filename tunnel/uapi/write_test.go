@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
+	"math"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -275,11 +276,11 @@ func BenchmarkWriteGet100000(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		w := &failing{after: 1 << 62}
+		w := &failing{after: math.MaxInt}
 		if err := WriteGet(w, &Device{}, peers); err != nil {
 			b.Fatal(err)
 		}
-		b.SetBytes(1<<62 - int64(w.after))
+		b.SetBytes(int64(math.MaxInt - w.after))
 	}
 }
 
