@@ -101,7 +101,7 @@ func (zeros) Read(b []byte) (int, error) {
 // in it, and makes it read from src. What was buffered is lost.
 func wipeReader(r *bufio.Reader, src io.Reader) {
 	r.Reset(zeros{})
-	r.Peek(r.Size()) // fills the whole buffer
+	_, _ = r.Peek(r.Size()) // fills the whole buffer; zeros never fail
 	r.Reset(src)
 }
 

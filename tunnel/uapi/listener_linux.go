@@ -30,7 +30,7 @@ func identify(path string) (fileID, error) {
 	if err := unix.Lstat(path, &st); err != nil {
 		return fileID{}, &os.PathError{Op: "stat", Path: path, Err: err}
 	}
-	return fileID{uint64(st.Dev), st.Ino}, nil
+	return fileID{uint64(st.Dev), st.Ino}, nil //nolint:unconvert // 32 bits on MIPS
 }
 
 // ListenerFromFile returns the listener that f is: the socket of that interface
