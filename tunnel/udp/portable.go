@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -29,14 +30,16 @@ func (o portableOpener) listen(network string, port uint16, mark uint32) (Socket
 	// The system's own sizes do where it allows no more.
 	_ = conn.SetReadBuffer(receiveBuffer)
 	_ = conn.SetWriteBuffer(sendBuffer)
-	return &portableSocket{conn: conn}, conn.LocalAddr().(*net.UDPAddr).AddrPort().Port(), nil
+	return &portableSocket{conn: conn, closed: make(chan struct{})}, conn.LocalAddr().(*net.UDPAddr).AddrPort().Port(), nil
 }
 
 // portableSocket moves one datagram a call. It neither sets nor sees the traffic class
 // and the local address.
 type portableSocket struct {
-	conn   *net.UDPConn
-	errors atomic.Uint64
+	conn    *net.UDPConn
+	errors  atomic.Uint64
+	closed  chan struct{}
+	closing sync.Once
 }
 
 func (s *portableSocket) Send(ms []Outgoing) (int, error) {
@@ -75,7 +78,11 @@ func (s *portableSocket) Receive(b *Batch) error {
 			return net.ErrClosed
 		}
 		s.errors.Add(1)
-		time.Sleep(pause(failures))
+		select {
+		case <-time.After(pause(failures)):
+		case <-s.closed:
+			return net.ErrClosed
+		}
 	}
 }
 
@@ -86,6 +93,13 @@ func (s *portableSocket) SetMark(mark uint32) error {
 	return nil
 }
 
-func (s *portableSocket) Close() error { return s.conn.Close() }
+func (s *portableSocket) Close() error {
+	var err error
+	s.closing.Do(func() {
+		close(s.closed)
+		err = s.conn.Close()
+	})
+	return err
+}
 
 func (s *portableSocket) counters() Counters { return Counters{Errors: s.errors.Load()} }
