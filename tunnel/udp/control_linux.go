@@ -34,10 +34,10 @@ func parseControl(b []byte) (c control, ok bool) {
 		}
 		var h unix.Cmsghdr
 		copy(unsafe.Slice((*byte)(unsafe.Pointer(&h)), controlHeader), b)
-		if uint64(h.Len) < controlHeader || uint64(h.Len) > uint64(len(b)) {
+		n := int(h.Len) // negative if it is more than an int holds
+		if n < controlHeader || n > len(b) {
 			return c, false
 		}
-		n := int(h.Len)
 		c.take(h.Level, h.Type, b[controlHeader:n])
 		b = b[min(align(n), len(b)):]
 	}

@@ -22,7 +22,7 @@ const (
 // header is struct mmsghdr.
 type header struct {
 	unix.Msghdr
-	sent uint32
+	_ uint32 // msg_len: a datagram goes out whole or not at all
 }
 
 // end is where a send ends, in the messages that Send was given.

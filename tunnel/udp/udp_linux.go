@@ -107,12 +107,11 @@ func (o systemOpener) wrap(conn *net.UDPConn) (*socket, error) {
 	}
 	s := &socket{conn: conn, raw: raw, closed: make(chan struct{})}
 	s.v6 = conn.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Is6()
-	err = onDescriptor(raw, func(fd int) error {
+	err = raw.Control(func(fd uintptr) {
 		// Since Linux 4.18. Older kernels ignore the request and would
 		// send one long datagram.
-		_, err := unix.GetsockoptInt(fd, unix.SOL_UDP, unix.UDP_SEGMENT)
-		s.noSegment = err != nil || o.noSegment
-		return nil
+		_, unknown := unix.GetsockoptInt(int(fd), unix.SOL_UDP, unix.UDP_SEGMENT)
+		s.noSegment = unknown != nil || o.noSegment
 	})
 	s.segments.Store(MaxSegments)
 	return s, err
