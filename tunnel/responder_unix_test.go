@@ -5,7 +5,6 @@ package tunnel_test
 import (
 	"crypto/rand"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"strings"
@@ -154,7 +153,7 @@ func startUs(b *testing.B, private key.Private, peers []key.Public) uint16 {
 	n := &node{arena: aead.NewArena(nil)}
 	n.Tunnel, err = tunnel.New(tunnel.Config{
 		Device: d, Sockets: udp.System(), Clock: tunnel.SystemClock(), Arena: n.arena, Rand: rand.Reader,
-		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Processors: 2,
+		Log: slog.New(slog.DiscardHandler), Processors: 2,
 	})
 	if err != nil {
 		b.Fatal(err)

@@ -58,7 +58,7 @@ func (w *world) wait() { synctest.Wait() }
 
 // sleep lets time pass, and what is due happen.
 func (w *world) sleep(d time.Duration) {
-	time.Sleep(d)
+	time.Sleep(d) //nolint:forbidigo // the bubble's clock jumps: nobody waits
 	synctest.Wait()
 }
 
