@@ -41,6 +41,7 @@ type inRun struct {
 	first, last int // messages[first:last]
 	data        bool
 	fresh       int
+	poll        bool // the machine wants to be asked
 }
 
 func newInbound(t *Tunnel, s udp.Socket, q tun.Queue) *inbound {
@@ -125,12 +126,16 @@ func (b *inbound) finish() {
 	for i := range b.runs {
 		b.accept(&b.runs[i])
 	}
+	// The machine is told before an answer of this host can go out.
+	for i := range b.runs {
+		r := &b.runs[i]
+		r.poll = r.fresh > 0 && r.peer.machine.Received(r.keypair, r.data, b.now)
+	}
 	b.deliver()
 	for i := range b.runs {
 		r := &b.runs[i]
-		poll := r.fresh > 0 && r.peer.machine.Received(r.keypair, r.data, b.now)
 		r.keypair.Release()
-		if poll {
+		if r.poll {
 			r.peer.poll(b.now)
 		}
 	}
