@@ -2,7 +2,6 @@ package tunnel
 
 import (
 	"fmt"
-	"net/netip"
 	"os"
 	"syscall"
 	"testing"
@@ -10,8 +9,6 @@ import (
 
 	"vpn/noise/wire"
 	"vpn/rekey"
-	"vpn/tun"
-	"vpn/tunnel/uapi"
 	"vpn/tunnel/udp"
 )
 
@@ -75,25 +72,6 @@ func TestSendErrorOfOnePeer(t *testing.T) {
 		a.send(a.packetTo(b), p, a.packetTo(b))
 		wantPackets(t, c.received(), [][]byte{p})
 		a.wantDropped(SendFailed, 2)
-	})
-}
-
-// There is no socket for the family.
-func TestNoSocketForFamily(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
-		a, b := w.newSilentHost(), w.newHost()
-		a.opener.v6 = netip.Addr{}
-		a.set(&uapi.Config{PrivateKey: &a.private})
-		a.link(tun.Up)
-		a.set(peers(b.asPeer(b.outer6())))
-		b.set(peers(a.asPeer(netip.AddrPort{})))
-		a.send(a.packetTo(b))
-		a.wantDropped(LinkDown, 1)
-		a.set(peers(b.asPeer(b.outer4())))
-		w.sleep(rekey.RekeyTimeout + rekey.RekeyTimeoutJitterMax)
-		if len(b.received()) != 1 {
-			t.Error("the packet that waited did not arrive over the family that is there")
-		}
 	})
 }
 
