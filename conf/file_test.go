@@ -64,7 +64,7 @@ func TestReadFileRefuses(t *testing.T) {
 	}
 }
 
-// What comes through a pipe, such as `vpn check -`, has no mode.
+// What comes through a pipe, such as `vpn setconf wg0 /dev/stdin`, has no mode.
 func TestReadAPipe(t *testing.T) {
 	r, w, err := os.Pipe()
 	if err != nil {

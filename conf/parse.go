@@ -180,7 +180,7 @@ func (p *parser) setting(l line) {
 		return
 	}
 	if f.quick && p.dialect == WG {
-		p.fail(l.number, f.name, "", "not a setting that `wg setconf` takes", "it is wg-quick's: `vpn strip` leaves such settings out")
+		p.fail(l.number, f.name, "", "not a setting that `wg setconf` takes", "it is wg-quick's: `wg-quick strip` leaves such settings out")
 		return
 	}
 	if len(l.value) == 0 {

@@ -311,7 +311,7 @@ func TestErrorsOfTheWhole(t *testing.T) {
 func TestDialectWG(t *testing.T) {
 	for _, name := range []string{"Address", "DNS", "MTU", "Table", "SaveConfig", "PreUp", "PostUp", "PreDown", "PostDown"} {
 		text := "[Interface]\n" + strings.ToLower(name) + " = 1"
-		want := "x:2: " + name + ": not a setting that `wg setconf` takes\n  hint: it is wg-quick's: `vpn strip` leaves such settings out"
+		want := "x:2: " + name + ": not a setting that `wg setconf` takes\n  hint: it is wg-quick's: `wg-quick strip` leaves such settings out"
 		_, _, err := Parse("x", []byte(text), WG)
 		if got := strings.Join(messages(err), "\n"); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
