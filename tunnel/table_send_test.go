@@ -3,6 +3,7 @@ package tunnel
 import (
 	"fmt"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -26,9 +27,9 @@ func TestSendErrors(t *testing.T) {
 		t.Run(fmt.Sprint(errno), func(t *testing.T) {
 			inWorld(t, func(t *testing.T, w *world) {
 				a, b := w.newSession()
-				refused := 0
+				var refused atomic.Int32 // by lanes and workers
 				a.socket4().setRefuse(func(*udp.Outgoing) error {
-					refused++
+					refused.Add(1)
 					return &udp.SendError{Err: errno}
 				})
 				tx := a.peer(b).tx.Load()
@@ -43,8 +44,8 @@ func TestSendErrors(t *testing.T) {
 				a.wantDropped(SendFailed, 31)
 				w.sleep(rekey.RekeyTimeout + rekey.RekeyTimeoutJitterMax) // and the initiation is tried again
 				a.wantDropped(SendFailed, 32)
-				if refused != 32 {
-					t.Errorf("%d attempts, want 32", refused)
+				if n := refused.Load(); n != 32 {
+					t.Errorf("%d attempts, want 32", n)
 				}
 				a.socket4().setRefuse(nil)
 				w.sleep(rekey.RekeyTimeout + rekey.RekeyTimeoutJitterMax)
