@@ -17,15 +17,22 @@ import (
 type memOpener struct {
 	w      *world
 	v4, v6 netip.Addr
-	fail   error
+	fail   error // guarded by w.mu
+}
+
+// setFail makes Open fail, or not with nil.
+func (o *memOpener) setFail(err error) {
+	o.w.mu.Lock()
+	defer o.w.mu.Unlock()
+	o.fail = err
 }
 
 func (o *memOpener) Open(port uint16, mark uint32) (*udp.Sockets, error) {
+	o.w.mu.Lock()
+	defer o.w.mu.Unlock()
 	if o.fail != nil {
 		return nil, o.fail
 	}
-	o.w.mu.Lock()
-	defer o.w.mu.Unlock()
 	if port == 0 {
 		port = 51820
 	}

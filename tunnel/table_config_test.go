@@ -217,12 +217,12 @@ func TestSetWholeOrNothing(t *testing.T) {
 			b.deliver(a)
 		}
 
-		a.opener.fail = syscall.EADDRINUSE
+		a.opener.setFail(syscall.EADDRINUSE)
 		if err := a.Set(whole()); !errors.Is(err, syscall.EADDRINUSE) {
 			t.Errorf("a port that is taken gives %v", err)
 		}
 		unchanged("after a port was taken")
-		a.opener.fail = nil
+		a.opener.setFail(nil)
 
 		after++
 		c := whole()

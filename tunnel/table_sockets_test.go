@@ -85,7 +85,7 @@ func TestPortTakenAtUp(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		a, b := w.newSilentHost(), w.newHost()
 		b.set(peers(a.asPeer(a.outer4())))
-		a.opener.fail = syscall.EADDRINUSE
+		a.opener.setFail(syscall.EADDRINUSE)
 		a.link(tun.Up)
 		a.set(&uapi.Config{PrivateKey: &a.private})
 		a.set(peers(b.asPeer(b.outer4())))
@@ -94,7 +94,7 @@ func TestPortTakenAtUp(t *testing.T) {
 			t.Error("the initiation is not counted as dropped")
 		}
 		w.sleep(2 * bindRetryTime)
-		a.opener.fail = nil
+		a.opener.setFail(nil)
 		w.sleep(bindRetryTime + rekey.RekeyTimeout + rekey.RekeyTimeoutJitterMax)
 		if len(b.received()) != 1 {
 			t.Error("the packet that waited did not arrive once the port was free")
