@@ -5,9 +5,9 @@
 // file or from a stranger's wg.
 //
 // Reading order: tunnel.go (what is there, up and down), peer.go (one peer), line.go (who works on a batch, and in which order),
-// outbound.go and sender.go (device to socket), inbound.go (socket to device), handshake.go and handshakes.go (the four-message protocol),
+// outbound.go and sender.go (device to socket), inbound.go (socket to device), handshakes.go, cookies.go and handshake.go (the handshake's messages),
 // timers.go (deadlines), config.go (set and get).
 //
-// Lock order: Tunnel.config, then Peer.mu, then any one of the small ones (peerTable, indexTable, schedule, handshakes). The packet paths take
-// Peer.mu only when a deadline or a state changes.
+// Lock order: settings.mu, allowedips.Table, identity.mu, Peer.mu, then any one of the small ones (peerTable, indexTable, schedule,
+// handshakes). The packet paths take Peer.mu only when a deadline or a state changes.
 package tunnel
