@@ -1,10 +1,12 @@
 package tunnel
 
 import (
+	"errors"
 	"math"
 	"testing"
 	"time"
 
+	"vpn/noise"
 	"vpn/noise/wire"
 	"vpn/rekey"
 	"vpn/tun"
@@ -243,6 +245,9 @@ func TestDownAndUp(t *testing.T) {
 func TestDeviceGone(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		a, b := w.newSession()
+		psk := newPreshared(t)
+		a.set(peers(uapi.PeerConfig{PublicKey: b.public(), Preshared: &psk}))
+		before, c := a.identity.Load(), newCaller(&b.private, b.outer4(), a)
 		a.device.Close()
 		<-a.Done()
 		a.wantKeys(0)
@@ -257,13 +262,16 @@ func TestDeviceGone(t *testing.T) {
 			t.Error("Set succeeds after the end")
 		}
 		d, all := a.Get()
+		if !d.PrivateKey.IsZero() {
+			t.Error("the private key is left")
+		}
 		for p := range all {
 			if !p.Preshared.IsZero() {
 				t.Error("a preshared key is left")
 			}
 		}
-		if !d.PrivateKey.IsZero() {
-			t.Error("the private key is left")
+		if _, err := noise.Accept(before.local, wire.AsInitiation(c.initiation(time.Now()).data)); !errors.Is(err, noise.ErrNoPrivateKey) {
+			t.Errorf("handshakes still find the private key: %v", err)
 		}
 		b.send(b.packetTo(a))
 	})
