@@ -141,8 +141,8 @@ func (t *Tunnel) consumeInitiation(m *wire.Initiation, from udp.Endpoint) {
 		return
 	}
 	defer r.Erase()
-	// "the responder ... keeps track of the greatest timestamp received per peer and discards packets containing timestamps less
-	// than or equal to it" (section 5.1)
+	// "The responder keeps track of the greatest timestamp received per peer and discards packets containing timestamps less than or
+	// equal to it." 5.1
 	talk := p.talking()
 	switch {
 	case !r.Timestamp().After(talk.lastTimestamp):

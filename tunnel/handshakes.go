@@ -62,7 +62,7 @@ func (h *handshakes) receive(kind wire.Type, m []byte, from udp.Endpoint, replie
 		t.drop(nil, BadMAC1, 1)
 		return
 	case h.underLoad(now):
-		// "a cookie reply message ... is sent ... only if the message has a valid msg.mac1" (section 5.3)
+		// Only who has a good mac1, and so knows our public key, is told that anybody is here (section 5.3).
 		if !id.cookies.CheckMAC2(m, from.Addr, now) {
 			t.drop(nil, CookieDemanded, 1)
 			replies.add(t, id, m, from, now)

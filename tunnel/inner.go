@@ -64,8 +64,8 @@ func trim(b []byte) (packet []byte, ok bool) {
 
 // paddedLen is the length of the plaintext that carries n bytes of packet.
 //
-// "the packet is padded with zeros ... to a multiple of 16 bytes" (section 5.4.6), but never past the MTU, which would make the
-// largest message too large for the path. A packet longer than the MTU (it shrank just now) is padded as its last MTU-sized part would be.
+// Packets are padded with zeros to a multiple of 16 bytes (section 5.4.6), but never past the MTU, which would make the largest message
+// too large for the path. A packet longer than the MTU (it shrank just now) is padded as its last MTU-sized part would be.
 func paddedLen(n, mtu int) int {
 	last := n
 	if mtu > 0 && n > mtu {

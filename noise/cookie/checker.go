@@ -18,7 +18,7 @@ import (
 	"vpn/noise/wire"
 )
 
-// SecretLifetime is how long one secret makes cookies, and how long these are good: "R_m [...] is changed every two minutes".
+// SecretLifetime is how long one secret makes cookies, and how long these are good: R_m "changes every two minutes to a random value" (section 5.4.7).
 const SecretLifetime = 120 * time.Second
 
 // ErrMessage is returned for a message that is neither an initiation nor a response.
