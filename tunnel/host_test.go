@@ -179,11 +179,11 @@ func (h *host) put(ps ...[]byte) {
 	h.device.more.Broadcast()
 }
 
-// putSuper puts a superpacket into the host's device.
-func (h *host) putSuper(p tun.Packet) {
+// putSuper puts superpackets into the host's device, all at once. They are the device's from now on.
+func (h *host) putSuper(ps ...tun.Packet) {
 	h.device.mu.Lock()
 	defer h.device.mu.Unlock()
-	h.device.outgoing = append(h.device.outgoing, p)
+	h.device.outgoing = append(h.device.outgoing, ps...)
 	h.device.more.Broadcast()
 }
 

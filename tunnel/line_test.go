@@ -24,7 +24,8 @@ type numbers struct {
 
 type numberBatch struct {
 	*numbers
-	n int
+	n      int
+	worked bool
 }
 
 func (b *numberBatch) read() error {
@@ -35,7 +36,7 @@ func (b *numberBatch) read() error {
 	if b.next == b.limit {
 		return errEnd
 	}
-	b.n = b.next
+	b.n, b.worked = b.next, false
 	b.next++
 	return nil
 }
@@ -50,6 +51,7 @@ func (b *numberBatch) work() {
 	for range rand.IntN(50) {
 		runtime.Gosched()
 	}
+	b.worked = true
 }
 
 func (b *numberBatch) finish() {
@@ -57,6 +59,9 @@ func (b *numberBatch) finish() {
 		panic("two lanes are at the head")
 	}
 	defer b.finishing.Add(-1)
+	if !b.worked {
+		panic("a batch is finished before it was worked on")
+	}
 	b.finished = append(b.finished, b.n)
 }
 

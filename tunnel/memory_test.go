@@ -212,6 +212,13 @@ func (d *memDevice) Read(b *tun.Batch) error {
 	return nil
 }
 
+// delivered is how many packets the engine has written that nobody has looked at.
+func (d *memDevice) delivered() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.incoming)
+}
+
 // outstanding is how many packets the engine has not taken yet.
 func (d *memDevice) outstanding() int {
 	d.mu.Lock()
