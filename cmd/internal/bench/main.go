@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"sync"
 	"time"
 
 	"vpn/cmd/internal/testnet"
@@ -53,9 +54,13 @@ func main() {
 	testnet.Clean()
 }
 
+// ending is held by the first who ends the process.
+var ending sync.Mutex
+
 // giveUp ends the process and removes what would outlive it: namespaces and
 // daemons end with it.
 func giveUp(err error) {
+	ending.Lock()
 	testnet.Clean()
 	fmt.Fprintln(os.Stderr, "bench:", err)
 	os.Exit(1)

@@ -58,6 +58,7 @@ var binaries struct {
 	sync.Mutex
 	dir  string
 	path map[Kind]string
+	over bool // Clean has been called
 }
 
 const binariesPrefix = "vpn-testnet-"
@@ -76,6 +77,9 @@ func Binary(tb TB, kind Kind) string {
 	}
 	if path, ok := binaries.path[kind]; ok {
 		return path
+	}
+	if binaries.over {
+		tb.Fatalf("the run is over")
 	}
 	if binaries.dir == "" {
 		removeStale()
@@ -103,10 +107,12 @@ func Main(m interface{ Run() int }) int {
 }
 
 // Clean removes what belongs to the process and not to one test: the binaries,
-// and the control sockets of daemons that were killed.
+// and the control sockets of daemons that were killed. It is the last thing that a
+// process does: what still runs beside it builds nothing any more.
 func Clean() {
 	binaries.Lock()
 	defer binaries.Unlock()
+	binaries.over = true
 	if binaries.dir != "" {
 		if err := os.RemoveAll(binaries.dir); err != nil {
 			fmt.Fprintln(os.Stderr, err)
