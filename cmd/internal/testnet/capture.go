@@ -10,11 +10,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Capture keeps the UDP datagrams that cross a link, whatever they carry.
+// Capture keeps the UDP datagrams that cross a link, whatever they carry, and the
+// headers of all other IP packets.
 type Capture struct {
-	link *Link
-	fd   int
-	all  []Message
+	link   *Link
+	fd     int
+	all    []Message
+	others []Other
+}
+
+// Other is an IP packet that is no UDP datagram.
+type Other struct {
+	Outgoing bool // as the link's host sees it
+	From, To netip.Addr
+	Protocol byte // the IP header's: of the first extension header, if there is one
+	Type     byte // the first byte behind the IP header: of ICMP the type
 }
 
 // Message is a UDP datagram seen on a link, or a coalesced run of datagrams, as
@@ -69,13 +79,24 @@ func (c *Capture) Messages() []Message {
 			continue
 		}
 		c.link.Host.check(err, "captured packet")
+		at, ok := from.(*unix.SockaddrLinklayer)
+		outgoing := ok && at.Pkttype == unix.PACKET_OUTGOING
 		if m, ok := parseUDP(buffer[:n]); ok {
-			if at, ok := from.(*unix.SockaddrLinklayer); ok {
-				m.Outgoing = at.Pkttype == unix.PACKET_OUTGOING
-			}
+			m.Outgoing = outgoing
 			c.all = append(c.all, m)
+		} else if o, ok := parseOther(buffer[:n]); ok {
+			o.Outgoing = outgoing
+			c.others = append(c.others, o)
 		}
 	}
+}
+
+// Others returns the packets that are no UDP datagrams, as Messages does those that
+// are.
+func (c *Capture) Others() []Other {
+	c.link.Host.tb.Helper()
+	c.Messages()
+	return c.others
 }
 
 // Bytes returns the sum of the payloads in one direction.
@@ -113,4 +134,25 @@ func parseUDP(b []byte) (m Message, ok bool) {
 	m.To = netip.AddrPortFrom(to, binary.BigEndian.Uint16(udp[2:]))
 	m.Payload = append([]byte(nil), udp[8:]...)
 	return m, true
+}
+
+// parseOther reads the header of an IP packet.
+func parseOther(b []byte) (o Other, ok bool) {
+	header := 0
+	switch {
+	case len(b) >= 20 && b[0]>>4 == 4:
+		header = int(b[0]&15) * 4
+		o.Protocol = b[9]
+		o.From, o.To = netip.AddrFrom4([4]byte(b[12:16])), netip.AddrFrom4([4]byte(b[16:20]))
+	case len(b) >= 40 && b[0]>>4 == 6:
+		header = 40
+		o.Protocol = b[6]
+		o.From, o.To = netip.AddrFrom16([16]byte(b[8:24])), netip.AddrFrom16([16]byte(b[24:40]))
+	default:
+		return o, false
+	}
+	if len(b) > header {
+		o.Type = b[header]
+	}
+	return o, true
 }

@@ -1,0 +1,102 @@
+//go:build linux
+
+package uptest
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"vpn/cmd/internal/testnet"
+)
+
+// TestHealing takes away what an up has made: it is put back.
+func TestHealing(t *testing.T) {
+	w := newWorld(t, testnet.WireGuardGo)
+	clean := w.look()
+	w.up("wg0", w.config(everything+", 10.99.0.0/16", []string{"#vpn: ExcludedIPs = 198.51.100.0/24", "#vpn: Masquerade = eth0"}, nil))
+	w.through()
+	up := w.network()
+	for _, harm := range []string{
+		"nft flush ruleset",
+		"ip -4 route flush table 51820",
+		"ip -6 route flush table 51820",
+		"ip route delete 10.99.0.0/16 table 51820 || ip route delete 10.99.0.0/16 dev wg0",
+		"ip rule delete not fwmark 51820",
+		"ip -6 rule delete table main suppress_prefixlength 0",
+		"ip address delete " + laptopInner4 + "/24 dev wg0",
+		"ip -6 address delete " + laptopInner6 + "/64 dev wg0",
+	} {
+		t.Run(harm, func(t *testing.T) {
+			w.laptop.MustRun("sh", "-c", harm)
+			var now string
+			testnet.Until(t, "it is put back", func() bool {
+				now = w.network()
+				return now == up
+			})
+			w.through()
+		})
+	}
+	w.must("down", "wg0")
+	w.same(clean)
+}
+
+// network is what healing cares for.
+func (w *world) network() string {
+	w.t.Helper()
+	var b strings.Builder
+	for _, command := range looks[1:7] {
+		b.WriteString(w.laptop.MustRun("sh", "-c", command))
+	}
+	return b.String()
+}
+
+// TestHealingGivesUp holds that what is removed again and again stays removed in
+// the end.
+func TestHealingGivesUp(t *testing.T) {
+	w := newWorld(t, testnet.WireGuardGo)
+	w.up("wg0", w.config(everything, nil, nil))
+	const remove = "ip -4 rule delete not fwmark 51820"
+	testnet.Until(t, "it gives up", func() bool {
+		if _, code := w.laptop.Run("sh", "-c", remove); code == 0 {
+			return false
+		}
+		return !w.comesBack()
+	})
+	w.must("down", "wg0")
+}
+
+// comesBack says whether the rule is there again within a while that is long for
+// what happens at once.
+func (w *world) comesBack() bool {
+	w.t.Helper()
+	for begin := time.Now(); time.Since(begin) < 2*time.Second; {
+		if strings.Contains(w.laptop.MustRun("ip", "-4", "rule"), "fwmark 0xca6c") {
+			return true
+		}
+	}
+	return false
+}
+
+// TestNetworkdRestarted runs a real systemd-networkd, which removes foreign rules
+// and routes when it starts.
+func TestNetworkdRestarted(t *testing.T) {
+	const networkd = "/usr/lib/systemd/systemd-networkd"
+	w := newWorld(t, testnet.WireGuardGo)
+	w.laptop.MustRun("sh", "-c", "mkdir -p /run/systemd/netif /run/systemd/network; chown -R systemd-network /run/systemd/netif; test -x "+networkd)
+	clean := w.look()
+	w.up("wg0", w.config(everything, nil, nil))
+	w.through()
+	up := w.network()
+	for range 2 {
+		p := w.laptop.Start([]string{"SYSTEMD_LOG_LEVEL=info"}, networkd)
+		p.WaitOutput("Enumeration completed")
+		testnet.Until(t, "all is as before", func() bool { return w.network() == up })
+		w.through()
+		p.Signal(15)
+		p.WaitEnd()
+	}
+	w.must("down", "wg0")
+	w.laptop.MustRun("rm", "-rf", "/run/systemd")
+	w.same(clean)
+}
