@@ -141,7 +141,7 @@ func (r *Resolver) ask(ctx context.Context, host string, server netip.AddrPort) 
 func (a answer) join(b answer) answer {
 	var noAddress *net.AddrError // the name is in /etc/hosts, for the other family only
 	if errors.As(b.err, &noAddress) {
-		b.err = &net.DNSError{Err: "no such host", IsNotFound: true}
+		b.err = notFound(noAddress.Addr)
 	}
 	for i := range b.addrs {
 		b.addrs[i] = b.addrs[i].Unmap()
@@ -165,4 +165,8 @@ func (r *Resolver) dialer(server netip.AddrPort) func(ctx context.Context, netwo
 		d := net.Dialer{Control: r.control()}
 		return d.DialContext(ctx, network, server.String())
 	}
+}
+
+func notFound(host string) error {
+	return &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
 }
