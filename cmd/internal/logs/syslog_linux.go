@@ -1,8 +1,9 @@
 package logs
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -13,7 +14,8 @@ import (
 const (
 	syslogPath     = "/dev/log"
 	syslogDaemon   = 3 << 3 // the facility
-	syslogPatience = 200 * time.Millisecond
+	syslogLine     = 8 << 10
+	syslogPatience = 50 * time.Millisecond
 )
 
 // NewSyslog makes a logger for a daemon that has no stream: it writes to the
@@ -23,9 +25,13 @@ func NewSyslog(tag string, level slog.Level) *slog.Logger {
 	if level >= Silent {
 		return slog.New(slog.DiscardHandler)
 	}
-	return slog.New(newLines(&syslog{path: syslogPath}, level, func(l slog.Level) string {
+	return slog.New(newSyslog(syslogPath, tag, level))
+}
+
+func newSyslog(path, tag string, level slog.Level) slog.Handler {
+	return newLines(&syslog{path: path}, level, func(l slog.Level) string {
 		return fmt.Sprintf("<%d>%s %s[%d]: ", syslogDaemon|priority(l), time.Now().Format(time.Stamp), tag, os.Getpid())
-	}))
+	})
 }
 
 // syslog is the socket of the system's log, a datagram a line (RFC 3164).
@@ -36,27 +42,27 @@ type syslog struct {
 	conn net.Conn   // nil until there is something to write
 }
 
-// Write sends a line. It never waits for long: a daemon whose log is stuck goes on.
-func (s *syslog) Write(line []byte) (int, error) {
+// Write sends a line, cut where it is very long. It never waits for long: a daemon
+// goes on when the one that should read its log doesn't.
+func (s *syslog) Write(text []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	line = line[:max(len(line)-1, 0)] // without its newline
+	line := bytes.TrimSuffix(text, []byte("\n"))
+	line = line[:min(len(line), syslogLine)]
 	if s.conn != nil {
-		if s.send(line) == nil {
-			return len(line) + 1, nil
+		err := s.send(line)
+		if err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+			return len(text), err
 		}
 		_ = s.conn.Close() // it has failed already
-		s.conn = nil
 	}
-	conn, err := net.Dial("unixgram", s.path) // the daemon may have been restarted
+	conn, err := net.Dial("unixgram", s.path) // the other daemon may have been restarted
 	if err != nil {
+		s.conn = nil
 		return 0, err
 	}
 	s.conn = conn
-	if err := s.send(line); err != nil {
-		return 0, err
-	}
-	return len(line) + 1, nil
+	return len(text), s.send(line)
 }
 
 func (s *syslog) send(line []byte) error {
@@ -66,5 +72,3 @@ func (s *syslog) send(line []byte) error {
 	_, err := s.conn.Write(line)
 	return err
 }
-
-var _ io.Writer = (*syslog)(nil)
