@@ -69,8 +69,9 @@ func (r *run) some(ctx context.Context, steps []Step) error {
 	if err != nil {
 		return err
 	}
-	for i, s := range steps {
-		// Taken down before it is done: a part of it may be.
+	for _, s := range steps {
+		// Taken down before it is done: a part of it may be. Once one has failed,
+		// there is nothing to take back of the others.
 		u := undoing{s.Undo, 0}
 		if s.isNew() {
 			u.entry = id
@@ -79,24 +80,20 @@ func (r *run) some(ctx context.Context, steps []Step) error {
 		if s.Back != nil {
 			u.Action = s.Back
 		}
-		err := ctx.Err()
 		if err == nil {
-			r.done = append(r.done, u)
-			r.show(s.Do)
-			err = r.do(ctx, s.Do)
+			err = ctx.Err()
 		}
 		if err != nil {
-			for range steps[i+1:] { // nothing came of these
-				r.done = append(r.done, undoing{nil, id})
-				id++
-			}
-			return err
+			r.done = append(r.done, undoing{nil, u.entry})
+			continue
 		}
-		if s.Ends != 0 {
+		r.done = append(r.done, u)
+		r.show(s.Do)
+		if err = r.do(ctx, s.Do); err == nil && s.Ends != 0 {
 			r.ends = append(r.ends, s.Ends)
 		}
 	}
-	return nil
+	return err
 }
 
 // isNew says whether a step makes something that is to be undone at the end, or
