@@ -71,6 +71,12 @@ func (p *Peer) observe(kind EventKind, k *rekey.Keypair) {
 		return
 	}
 	e := Event{Kind: kind, Time: t.clock.Wall(), Peer: p.public()}
+	if x := p.path.Load(); x != nil {
+		e.Endpoint = x.Addr
+	}
+	if p.talk != nil {
+		e.Tries = p.talk.tries
+	}
 	if k != nil {
 		e.Session, e.Role = k.Name(), k.Role()
 		e.Sent, e.Received = k.SentPackets(), k.ReceivedPackets()

@@ -44,6 +44,7 @@ func init() {
 		"add-address": AddAddress{}, "delete-address": DeleteAddress{}, "set-link": SetLink{},
 		"add-route": AddRoute{}, "delete-route": DeleteRoute{}, "add-rule": AddRule{}, "delete-rule": DeleteRule{},
 		"sysctl": Sysctl{}, "hold-sysctl": HoldSysctl{}, "release-sysctl": ReleaseSysctl{}, "claim-mark": ClaimMark{}, "release-mark": ReleaseMark{},
+		"load-table": LoadTable{}, "delete-table": DeleteTable{}, "set-dns": SetDNS{}, "unset-dns": UnsetDNS{},
 		"remove-file": RemoveFile{},
 	} {
 		kinds[name] = reflect.TypeOf(a)

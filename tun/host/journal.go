@@ -20,6 +20,7 @@ import (
 //	{"over":[7,8]}                   steps that are void
 //	{"index":12}                     the link that was opened
 //	{"up":{...}}                     everything has been done; the last one counts
+//	{"down":true}                    and is being undone
 //
 // A last line without its end is what a crash leaves: its step was not done. Not
 // safe for concurrent use, nor by two processes: a link's lock is its owner's.
@@ -44,16 +45,15 @@ type Entry struct {
 
 // UpRecord is what [Journal.MarkUp] keeps of a link that is up.
 type UpRecord struct {
-	File      string   `json:"file"`           // that it came from
-	Hash      string   `json:"hash"`           // of its text
-	Port      uint16   `json:"port,omitempty"` // that is listened on
-	Mark      uint32   `json:"mark,omitempty"`
-	Auto      bool     `json:"auto,omitempty"` // the mark was not the file's
-	Save      bool     `json:"save,omitempty"` // SaveConfig
-	Heal      bool     `json:"heal,omitempty"`
-	DownHooks []Hook   `json:"hooks,omitempty"` // PreDown and PostDown as they were
-	Absent    []int    `json:"absent,omitempty"`
-	Extra     []string `json:"-"`
+	File      string `json:"file"`           // that it came from
+	Hash      string `json:"hash"`           // of its text
+	Port      uint16 `json:"port,omitempty"` // that is listened on
+	Mark      uint32 `json:"mark,omitempty"`
+	Auto      bool   `json:"auto,omitempty"` // the mark was not the file's
+	Save      bool   `json:"save,omitempty"` // SaveConfig
+	Heal      bool   `json:"heal,omitempty"`
+	DownHooks []Hook `json:"hooks,omitempty"` // PreDown and PostDown as they were
+	Absent    []int  `json:"absent,omitempty"`
 }
 
 // record is a line.
@@ -65,6 +65,7 @@ type record struct {
 	Over  []int     `json:"over,omitempty"`
 	Index int       `json:"index,omitempty"`
 	Up    *UpRecord `json:"up,omitempty"`
+	Down  bool      `json:"down,omitempty"`
 }
 
 // file is one of a journal's files. It is opened when it is first written to.
@@ -164,6 +165,8 @@ func (j *Journal) take(r record, earlier bool) {
 		j.index = r.Index
 	case r.Up != nil:
 		j.up = r.Up
+	case r.Down:
+		j.up = nil
 	case r.ID != 0:
 		e := Entry{ID: r.ID, Earlier: earlier}
 		if r.Do != nil {

@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"vpn/tun/host/dns"
 )
 
 // Append writes that steps are about to be done, all in one write, and returns
@@ -39,8 +41,13 @@ func (j *Journal) Append(steps ...Step) (first int, err error) {
 
 // outlivesBoot says whether a step is still in force after a reboot.
 func outlivesBoot(s Step) bool {
-	_, is := s.Undo.(RemoveFile)
-	return is
+	switch a := s.Undo.(type) {
+	case RemoveFile:
+		return true
+	case UnsetDNS:
+		return a.Way != dns.Resolved
+	}
+	return false
 }
 
 // End writes that steps are void: they were undone, or never done.
@@ -69,12 +76,19 @@ func (j *Journal) Opened(index int) error {
 // later. What s shows to be missing already, a hook has removed: it is not ours to
 // put back.
 func (j *Journal) MarkUp(u UpRecord, s *State) error {
-	u.Absent = nil
-	for _, id := range absent(s, j) {
-		u.Absent = append(u.Absent, id)
-	}
+	u.Absent = absent(s, j)
 	j.up = &u
 	return j.put(&j.run, record{Up: &u})
+}
+
+// markDown writes that what follows is the end: a crash in its middle leaves
+// nothing that somebody could take for a link that is up.
+func (j *Journal) markDown() error {
+	j.up = nil
+	if j.run.good == 0 {
+		return nil
+	}
+	return j.put(&j.run, record{Down: true})
 }
 
 // Remove deletes the files, when everything has been undone.

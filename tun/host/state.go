@@ -2,6 +2,8 @@ package host
 
 import (
 	"net/netip"
+
+	"vpn/tun/host/dns"
 )
 
 // State is what a plan looks at of a host: a snapshot of its network namespace.
@@ -17,12 +19,16 @@ type State struct {
 
 	Sysctls         map[string]string // those that a plan may want, as far as they are there
 	SysctlsReadOnly bool
+	StrictFilter    bool            // a link has a strict reverse path filter
 	Held            map[string]bool // variables that our tunnels hold
 	Marks           map[uint32]string
 	TableNames      map[string]uint32 // of rt_tables
 	Damaged         map[string]bool   // tables of the firewall (as nft names them) that are not as we loaded them
 	KillSwitch      bool              // the link's is loaded
 	Sessions        []Session
+	Resolver        dns.Kind
+
+	placed map[placed]bool // Routes; made when it is first asked for
 }
 
 // Link is an interface of the host.

@@ -174,7 +174,6 @@ func (w *watcher) awake() {
 // inhibit asks logind to wait for us the next time. Without that suspend is
 // called all the same, and may come too late.
 func (w *watcher) inhibit(ctx context.Context, conn *dbus.Conn) {
-	w.release()
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
 	var fd dbus.UnixFD
@@ -188,6 +187,7 @@ func (w *watcher) inhibit(ctx context.Context, conn *dbus.Conn) {
 		return
 	}
 	w.refused = ""
+	w.release() // the one before, not earlier: there is to be no gap
 	w.inhibitor = os.NewFile(uintptr(fd), "inhibitor")
 }
 

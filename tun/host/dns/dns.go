@@ -79,7 +79,7 @@ func Unset(ctx context.Context, k Kind, link string) (note string, err error) {
 	case Resolved:
 		err = unsetResolved(ctx, link)
 	case Resolvconf:
-		err = unsetResolvconf(ctx, link)
+		note, err = unsetResolvconf(ctx, link)
 	case File:
 		note, err = unsetFile(link)
 	default:
