@@ -107,14 +107,21 @@ func (e *endpoints) save() error {
 	return renameio.WriteFile(e.path, b.Bytes(), 0o600)
 }
 
-// close writes the file at once if something is new, and nothing after.
-func (e *endpoints) close() {
+// flush writes the file at once if something is new.
+func (e *endpoints) flush() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.timer != nil {
-		e.timer.Stop()
+	if e.timer != nil && e.timer.Stop() {
+		e.timer = nil
 		_ = e.save()
 	}
+}
+
+// close flushes, and ends.
+func (e *endpoints) close() {
+	e.flush()
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	e.ended = true
 }
 
