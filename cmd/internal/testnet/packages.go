@@ -21,7 +21,7 @@ const (
 )
 
 // Install makes a package's programs appear on a host of [NewMachine], and there
-// alone, where they are when it is installed.
+// alone, where they are when it is installed. A host has one package at most.
 func (h *Host) Install(p Package) {
 	h.tb.Helper()
 	cache := os.Getenv("XDG_CACHE_HOME")
