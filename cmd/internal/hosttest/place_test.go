@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"vpn/cmd/internal/testnet"
 	"vpn/conf"
 	"vpn/tun"
@@ -27,7 +29,6 @@ type place struct {
 	neighbour *testnet.Host
 	outer     *testnet.Link
 	owners    map[string]*owner
-	allowDown bool
 }
 
 func newPlace(t *testing.T) *place {
@@ -164,7 +165,8 @@ func (p *place) up(link, text string) {
 		if err := host.Apply(context.Background(), plan, j, p.owner(link), quiet); err != nil {
 			p.t.Fatal(err)
 		}
-		if err := j.MarkUp(host.UpRecord{Mark: plan.Mark, Heal: true}, p.read(link, j)); err != nil {
+		p.owner(link).mark = plan.Mark // as Configure would have set it
+		if err := j.MarkUp(host.UpRecord{Mark: plan.Mark, Auto: host.AutomaticMark(config(p.t, text), plan)}, p.read(link, j)); err != nil {
 			p.t.Fatal(err)
 		}
 	})
@@ -180,6 +182,17 @@ func (p *place) down(link string) {
 	})
 	p.owner(link).close()
 	delete(p.owners, link)
+}
+
+// remountReadOnly makes a folder read-only, in the mount namespace of the thread.
+func (p *place) remountReadOnly(folder string) {
+	p.t.Helper()
+	if err := unix.Mount(folder, folder, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
+		p.t.Fatal(err)
+	}
+	if err := unix.Mount("", folder, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, ""); err != nil {
+		p.t.Fatal(err)
+	}
 }
 
 // What differs from one run to the next, and says nothing.

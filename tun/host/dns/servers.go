@@ -15,11 +15,7 @@ const port = 53
 // link named except, a tunnel's, are left out, and what they stand in the place of
 // is returned instead.
 func Servers(ctx context.Context, except string) ([]netip.AddrPort, error) {
-	leads, err := leadsToResolved()
-	if err != nil {
-		return nil, err
-	}
-	if leads {
+	if leadsToResolved() {
 		if r, err := openResolved(ctx); err == nil {
 			defer r.close()
 			if all, err := r.upstream(ctx, except); err == nil && len(all) > 0 {
