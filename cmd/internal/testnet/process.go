@@ -13,7 +13,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 )
 
@@ -66,7 +65,7 @@ func (h *Host) Start(env []string, program string, args ...string) *Process {
 		// The process lives no longer than the thread that started it: this one
 		// waits for it, and ends with the goroutine.
 		runtime.LockOSThread()
-		err := netns.Set(h.ns)
+		err := h.enter()
 		if err == nil {
 			err = p.cmd.Start()
 		}
@@ -129,6 +128,24 @@ func (p *Process) WaitEnd() int {
 		p.host.tb.Fatalf("%s: %s goes on", p.host.Name, p.name)
 	}
 	return p.cmd.ProcessState.ExitCode()
+}
+
+// Run runs a program to its end and returns what it printed and its exit code.
+func (h *Host) Run(program string, args ...string) (text string, code int) {
+	h.tb.Helper()
+	p := h.Start(nil, program, args...)
+	code = p.WaitEnd()
+	return p.Output(), code
+}
+
+// MustRun runs a program, which has to end well, and returns what it printed.
+func (h *Host) MustRun(program string, args ...string) string {
+	h.tb.Helper()
+	text, code := h.Run(program, args...)
+	if code != 0 {
+		h.tb.Fatalf("%s: %s %s ended with %d:\n%s", h.Name, program, strings.Join(args, " "), code, text)
+	}
+	return text
 }
 
 // Output returns what the process has printed so far.
