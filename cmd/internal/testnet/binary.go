@@ -122,7 +122,7 @@ func Clean() {
 	remove(func(pid int) bool { return pid == os.Getpid() })
 }
 
-// removeStale removes the binaries and control sockets of runs that were killed.
+// removeStale removes the binaries, daemons and control sockets of runs that were killed.
 func removeStale() {
 	remove(func(pid int) bool { return unix.Kill(pid, 0) == unix.ESRCH })
 }
@@ -133,6 +133,7 @@ func remove(chosen func(pid int) bool) {
 	for _, folder := range folders {
 		pid, err := strconv.Atoi(strings.TrimPrefix(filepath.Base(folder), binariesPrefix))
 		if err == nil && chosen(pid) {
+			killFrom(folder)
 			_ = os.RemoveAll(folder) // another run may be doing the same
 		}
 	}

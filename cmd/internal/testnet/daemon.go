@@ -61,7 +61,7 @@ func (h *Host) StartDaemon(kind Kind) *Daemon {
 		if !d.Running() {
 			h.tb.Fatalf("%s: %s ended at once", h.Name, kind)
 		}
-		_, err := exchange(d.Link.Name, "get=1\n\n")
+		_, err := h.exchange(d.Link.Name, "get=1\n\n")
 		return err == nil
 	})
 	return d
@@ -71,7 +71,9 @@ func (h *Host) StartDaemon(kind Kind) *Daemon {
 func (h *Host) StartDaemonAs(kind Kind, link string) *Daemon {
 	h.tb.Helper()
 	path := Binary(h.tb, kind)
-	h.tb.Cleanup(func() { _ = os.Remove(socketPath(link)) }) // a daemon that obeyed SIGTERM has removed it
+	if h.files == nil {
+		h.tb.Cleanup(func() { _ = os.Remove(socketPath(link)) }) // a daemon that obeyed SIGTERM has removed it
+	}
 	p := h.Start(programs[kind].env, path, programs[kind].arguments(link)...)
 	return &Daemon{Process: p, Link: h.Link(link), Kind: kind, Key: NewKey()}
 }
@@ -82,14 +84,14 @@ func (d *Daemon) SocketPath() string { return socketPath(d.Link.Name) }
 // Set configures the daemon with lines of the configuration protocol.
 func (d *Daemon) Set(lines ...string) {
 	d.Host.tb.Helper()
-	_, err := exchange(d.Link.Name, "set=1\n"+strings.Join(lines, "\n")+"\n\n")
+	_, err := d.Host.exchange(d.Link.Name, "set=1\n"+strings.Join(lines, "\n")+"\n\n")
 	d.Host.check(err, "set %s", d.Link.Name)
 }
 
 // Get returns the daemon's configuration and state.
 func (d *Daemon) Get() State {
 	d.Host.tb.Helper()
-	lines, err := exchange(d.Link.Name, "get=1\n\n")
+	lines, err := d.Host.exchange(d.Link.Name, "get=1\n\n")
 	d.Host.check(err, "get %s", d.Link.Name)
 	return parseState(lines)
 }
@@ -121,6 +123,11 @@ func parseState(lines []string) State {
 }
 
 // exchange sends one operation and returns the lines of its answer, without errno.
+func (h *Host) exchange(link, operation string) (lines []string, err error) {
+	h.Do(func() { lines, err = exchange(link, operation) })
+	return lines, err
+}
+
 func exchange(link, operation string) ([]string, error) {
 	conn, err := net.Dial("unix", socketPath(link))
 	if err != nil {

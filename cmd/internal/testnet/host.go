@@ -26,18 +26,28 @@ type TB interface {
 	Failed() bool
 }
 
-// Host is a network namespace with its loopback up.
+// Host is a network namespace with its loopback up. One of NewMachine also has
+// files of its own.
 type Host struct {
 	Name string // for messages only
 
 	tb    TB
 	ns    netns.NsHandle
+	files *os.File // the mount namespace, nil where the files are the test's
 	nl    *netlink.Handle
 	links int // veth ends given so far, for their names
 }
 
-// NewHost makes a namespace that lives as long as the test.
+// NewHost makes a namespace that lives as long as the test. Processes that are
+// left in it at the end are killed.
 func NewHost(tb TB, name string) *Host {
+	tb.Helper()
+	return newHost(tb, name, nil)
+}
+
+// newHost makes a host. mount, if it is not nil, makes the calling thread's mount
+// namespace another one, and returns it.
+func newHost(tb TB, name string, mount func() (*os.File, error)) *Host {
 	tb.Helper()
 	if os.Geteuid() != 0 {
 		tb.Skip("needs root, for network namespaces")
@@ -49,11 +59,19 @@ func NewHost(tb TB, name string) *Host {
 		// and so ends with this goroutine.
 		runtime.LockOSThread()
 		var err error
-		h.ns, err = netns.New()
+		if h.ns, err = netns.New(); err == nil && mount != nil {
+			h.files, err = mount()
+		}
 		made <- err
 	}()
 	h.check(<-made, "new namespace")
-	tb.Cleanup(func() { h.check(h.ns.Close(), "close the namespace") })
+	tb.Cleanup(func() {
+		h.check(h.ns.Close(), "close the namespace")
+		if h.files != nil {
+			h.check(h.files.Close(), "close the mount namespace")
+		}
+	})
+	tb.Cleanup(h.killAll)
 	var err error
 	h.nl, err = netlink.NewHandleAt(h.ns, unix.NETLINK_ROUTE, unix.NETLINK_NETFILTER)
 	h.check(err, "netlink")
@@ -71,11 +89,15 @@ func (h *Host) check(err error, format string, args ...any) {
 	}
 }
 
-// Do calls f in the namespace, on the caller's goroutine. Sockets that f opens
-// stay in the namespace wherever they are used later; goroutines that it starts
-// do not.
+// Do calls f in the namespaces of the host. Sockets that f opens stay in the
+// network namespace wherever they are used later; goroutines that it starts do
+// not. It may end the test.
 func (h *Host) Do(f func()) {
 	h.tb.Helper()
+	if h.files != nil {
+		h.doAway(f)
+		return
+	}
 	runtime.LockOSThread()
 	was, err := netns.Get()
 	h.check(err, "own namespace")
@@ -88,6 +110,42 @@ func (h *Host) Do(f func()) {
 		_ = was.Close()
 	}()
 	f()
+}
+
+// doAway calls f on a thread that is used for nothing else: one that has been in
+// a mount namespace of its own can't share the process's working folder again.
+func (h *Host) doAway(f func()) {
+	h.tb.Helper()
+	ended := make(chan struct{})
+	var entered error
+	whole := false
+	go func() {
+		defer close(ended) // also when f ends the test
+		runtime.LockOSThread()
+		if entered = h.enter(); entered == nil {
+			f()
+		}
+		whole = true
+	}()
+	<-ended
+	h.check(entered, "enter the namespaces")
+	if !whole {
+		runtime.Goexit()
+	}
+}
+
+// enter moves the calling thread into the host's namespaces. It is locked to its
+// goroutine, and never unlocked.
+func (h *Host) enter() error {
+	if h.files != nil {
+		if err := unix.Unshare(unix.CLONE_FS); err != nil {
+			return err
+		}
+		if err := unix.Setns(int(h.files.Fd()), unix.CLONE_NEWNS); err != nil {
+			return err
+		}
+	}
+	return netns.Set(h.ns)
 }
 
 // Sysctl sets a key below /proc/sys/net, such as "ipv4/ip_forward".

@@ -13,7 +13,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 )
 
@@ -56,18 +55,19 @@ func (o *output) read() (text string, more <-chan struct{}) {
 // gets SIGTERM and has to obey.
 func (h *Host) Start(env []string, program string, args ...string) *Process {
 	h.tb.Helper()
-	p := &Process{cmd: exec.Command(program, args...), host: h, name: program, ended: make(chan struct{})}
+	p := &Process{host: h, name: program, ended: make(chan struct{})}
 	p.output.more = make(chan struct{})
-	p.cmd.Env = append(os.Environ(), env...)
-	p.cmd.Stdout, p.cmd.Stderr = &p.output, &p.output
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL}
 	started := make(chan error)
 	go func() {
 		// The process lives no longer than the thread that started it: this one
 		// waits for it, and ends with the goroutine.
 		runtime.LockOSThread()
-		err := netns.Set(h.ns)
+		err := h.enter()
 		if err == nil {
+			p.cmd = exec.Command(program, args...) // found where the host sees it
+			p.cmd.Env = append(os.Environ(), env...)
+			p.cmd.Stdout, p.cmd.Stderr = &p.output, &p.output
+			p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL}
 			err = p.cmd.Start()
 		}
 		started <- err
@@ -129,6 +129,24 @@ func (p *Process) WaitEnd() int {
 		p.host.tb.Fatalf("%s: %s goes on", p.host.Name, p.name)
 	}
 	return p.cmd.ProcessState.ExitCode()
+}
+
+// Run runs a program to its end and returns what it printed and its exit code.
+func (h *Host) Run(program string, args ...string) (text string, code int) {
+	h.tb.Helper()
+	p := h.Start(nil, program, args...)
+	code = p.WaitEnd()
+	return p.Output(), code
+}
+
+// MustRun runs a program, which has to end well, and returns what it printed.
+func (h *Host) MustRun(program string, args ...string) string {
+	h.tb.Helper()
+	text, code := h.Run(program, args...)
+	if code != 0 {
+		h.tb.Fatalf("%s: %s %s ended with %d:\n%s", h.Name, program, strings.Join(args, " "), code, text)
+	}
+	return text
 }
 
 // Output returns what the process has printed so far.

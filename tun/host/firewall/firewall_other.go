@@ -1,0 +1,20 @@
+//go:build !linux
+
+package firewall
+
+import "errors"
+
+var errNotHere = errors.New("nftables is Linux's own")
+
+// Delete takes the table away. It is no error if there is none.
+func (t Table) Delete() error { return errNotHere }
+
+// Exists says whether there is such a table, whatever it holds.
+func (t Table) Exists() (bool, error) { return false, errNotHere }
+
+// List returns the tables whose names are ours, of all links.
+func List() ([]Table, error) { return nil, errNotHere }
+
+func load(Table, []chain) error { return errNotHere }
+
+func intact(Table, []chain) (bool, error) { return false, errNotHere }
