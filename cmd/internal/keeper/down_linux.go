@@ -148,5 +148,6 @@ func Clean(ctx context.Context, name string, show Show) error {
 	e.remove()
 	removePin(name)
 	_ = os.Remove(controlPath(name))
+	_ = os.Remove(host.LibPath(name, "")) // fails if something is there
 	return runHooks(ctx, name, up, host.PostDown, show)
 }

@@ -149,6 +149,7 @@ func Run(ctx context.Context, c Config) error {
 		removePin(k.name)
 	}
 	_ = os.Remove(controlPath(k.name))
+	_ = os.Remove(host.LibPath(k.name, "")) // fails if something is there
 	k.lock.Release()
 	return k.result
 }
@@ -208,6 +209,7 @@ func unlessCancelled(err error) error {
 
 // loop does what there is to do, one thing after another, until the end.
 func (k *Keeper) loop(ctx context.Context) error {
+	gone, deleted := k.gone, k.listener.Deleted() // the same until the end
 	for {
 		var engineDone <-chan struct{}
 		if k.engine != nil {
@@ -216,16 +218,17 @@ func (k *Keeper) loop(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return k.down(k.logged)
-		case <-k.stop:
-			return k.result // of the down that a client asked for
-		case <-k.gone:
+		case <-gone:
 			k.log.Info("the link was deleted")
 			return k.down(k.logged)
-		case <-k.listener.Deleted():
+		case <-deleted:
 			k.log.Info("the link's control socket was deleted")
 			return k.down(k.logged)
 		case j := <-k.work:
 			j.done <- j.do(k.life)
+			if k.isStopped() { // before the link's end is taken for somebody else's doing
+				return k.result
+			}
 		case <-engineDone:
 			k.engineEnded()
 		case <-k.retry:
@@ -243,6 +246,16 @@ func (k *Keeper) loop(ctx context.Context) error {
 				k.log.Error("not restarted", "error", err)
 			}
 		}
+	}
+}
+
+// isStopped says whether a client has had the keeper ended.
+func (k *Keeper) isStopped() bool {
+	select {
+	case <-k.stop:
+		return true
+	default:
+		return false
 	}
 }
 
