@@ -55,6 +55,9 @@ func (t TAI64N) Next() TAI64N {
 	}
 }
 
+// Add returns the timestamp of a time that is d later, rounded down as Stamp does.
+func (t TAI64N) Add(d time.Duration) TAI64N { return Stamp(t.Time().Add(d)) }
+
 // Time returns the time that Stamp was given, less what was rounded off.
 func (t TAI64N) Time() time.Time {
 	seconds := binary.BigEndian.Uint64(t[:8]) - tai64Epoch

@@ -21,6 +21,8 @@ type settings struct {
 	mu         sync.Mutex
 	closed     bool
 	linkUp     bool
+	asleep     bool    // between Suspend and Resume
+	awaited    []*Peer // that had a session when sleep came
 	port       uint16
 	mark       uint32
 	limits     rekey.Limits
@@ -95,16 +97,27 @@ func (t *Tunnel) setSockets(c *uapi.Config) error {
 	case mark == t.config.mark:
 		return nil
 	}
-	if err := setMark(sockets, mark); err != nil {
-		_ = setMark(sockets, t.config.mark) // what was there before worked before
+	if err := t.setMark(sockets, mark); err != nil {
 		return err
 	}
 	t.config.mark = mark
 	return nil
 }
 
-// setMark marks what both sockets send.
-func setMark(sockets *udp.Sockets, mark uint32) error {
+// setMark changes the mark of the sockets, or nothing.
+func (t *Tunnel) setMark(sockets *udp.Sockets, mark uint32) error {
+	if m, ok := t.opener.(udp.Marker); ok {
+		return m.SetMark(mark)
+	}
+	err := markBoth(sockets, mark)
+	if err != nil {
+		_ = markBoth(sockets, t.config.mark) // what was there before worked before
+	}
+	return err
+}
+
+// markBoth marks what both sockets send.
+func markBoth(sockets *udp.Sockets, mark uint32) error {
 	for _, s := range []udp.Socket{sockets.V4, sockets.V6} {
 		if s == nil {
 			continue
@@ -183,6 +196,7 @@ func (t *Tunnel) setPeer(c *uapi.PeerConfig, e *allowedips.Edit[*Peer], now time
 		return nil // a peer with our own key is ignored
 	}
 	p := t.peers.get(c.PublicKey)
+	known := p != nil
 	switch {
 	case c.Remove:
 		if p != nil {
@@ -200,7 +214,10 @@ func (t *Tunnel) setPeer(c *uapi.PeerConfig, e *allowedips.Edit[*Peer], now time
 		p.remote.SetPreshared(c.Preshared)
 	}
 	if c.Endpoint.IsValid() {
-		p.path.Store(&path{Endpoint: udp.Endpoint{Addr: unmap(c.Endpoint)}})
+		p.place(unmap(c.Endpoint), known)
+	}
+	if c.Candidates != nil {
+		p.setCandidates(c.Candidates)
 	}
 	if c.Keepalive != nil {
 		p.keepalive = *c.Keepalive
@@ -216,6 +233,15 @@ func (t *Tunnel) setPeer(c *uapi.PeerConfig, e *allowedips.Edit[*Peer], now time
 		}
 	}
 	return p
+}
+
+// place says where the peer is. What a new one is told with is no news. The caller holds p.mu.
+func (p *Peer) place(at netip.AddrPort, known bool) {
+	x := p.path.Load()
+	p.path.Store(&path{Endpoint: udp.Endpoint{Addr: at}})
+	if known && (x == nil || x.Addr != at) {
+		p.observe(EndpointMoved, nil)
+	}
 }
 
 // unmap turns an IPv4 address in IPv6 clothes into what it is.

@@ -1,6 +1,7 @@
 package tunnel
 
 import (
+	"net/netip"
 	"time"
 
 	"vpn/noise/key"
@@ -21,6 +22,10 @@ const (
 	SessionEnded
 	// AttemptGivenUp: no answer within RekeyAttemptTime; packets that waited are dropped.
 	AttemptGivenUp
+	// InitiationUnanswered: an initiation has had its time, and the next one is on its way.
+	InitiationUnanswered
+	// EndpointMoved: the peer's messages go to another address from now on. Nothing tells of the endpoint that a new peer is given.
+	EndpointMoved
 )
 
 // String gives the kind in words.
@@ -36,6 +41,10 @@ func (k EventKind) String() string {
 		return "session ended"
 	case AttemptGivenUp:
 		return "attempt given up"
+	case InitiationUnanswered:
+		return "initiation unanswered"
+	case EndpointMoved:
+		return "endpoint moved"
 	}
 	return "unknown"
 }
@@ -43,12 +52,14 @@ func (k EventKind) String() string {
 // An Event is something that happened to one peer's handshakes or sessions. The session's name is random and tells nothing about its
 // keys.
 type Event struct {
-	Kind    EventKind
-	Time    time.Time
-	Peer    key.Public
-	Session string     // SessionStarted, SessionEnded
-	Role    rekey.Role // of this side, SessionStarted and SessionEnded
-	Why     rekey.End  // SessionEnded
+	Kind     EventKind
+	Time     time.Time
+	Peer     key.Public
+	Endpoint netip.AddrPort // where the peer is; the zero value where that is not known
+	Session  string         // SessionStarted, SessionEnded
+	Role     rekey.Role     // of this side, SessionStarted and SessionEnded
+	Why      rekey.End      // SessionEnded
+	Tries    int            // initiations in a row that had no answer: InitiationUnanswered, AttemptGivenUp
 
 	Sent, Received uint64 // messages of the session so far
 }
@@ -60,6 +71,12 @@ func (p *Peer) observe(kind EventKind, k *rekey.Keypair) {
 		return
 	}
 	e := Event{Kind: kind, Time: t.clock.Wall(), Peer: p.public()}
+	if x := p.path.Load(); x != nil {
+		e.Endpoint = x.Addr
+	}
+	if p.talk != nil {
+		e.Tries = p.talk.tries
+	}
 	if k != nil {
 		e.Session, e.Role = k.Name(), k.Role()
 		e.Sent, e.Received = k.SentPackets(), k.ReceivedPackets()

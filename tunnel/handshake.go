@@ -40,9 +40,10 @@ func (p *Peer) initiate() {
 	t := p.tunnel
 	now := t.clock.Now()
 	id := t.identity.Load()
-	if id == nil {
+	if id == nil || !t.up.Load() {
 		return
 	}
+	t.timestamps.prepare(id.local.Public(), now) // which may take a while, so no lock is held
 	id.mu.RLock()
 	defer id.mu.RUnlock()
 	p.mu.Lock()
@@ -55,6 +56,10 @@ func (p *Peer) initiate() {
 	if x == nil {
 		return
 	}
+	if p.talking().handshake != nil {
+		p.talk.tries++
+		p.observe(InitiationUnanswered, nil)
+	}
 	p.eraseHandshake()
 	index, err := t.index.reserve(p)
 	if err != nil {
@@ -62,34 +67,24 @@ func (p *Peer) initiate() {
 		return
 	}
 	var m wire.Initiation
-	p.talking().handshake, err = noise.Initiate(id.local, &p.remote, index, p.nextTimestamp(), t.rand, &m)
+	p.talk.handshake, err = noise.Initiate(id.local, &p.remote, index, p.nextTimestamp(), t.rand, &m)
 	if err != nil {
 		// A public key of low order: it may be configured, but nothing is ever sent to it.
 		t.index.release(index)
 		t.drop(p, BadHandshake, 1)
 		return
 	}
-	p.sendHandshake(m[:], x, now)
+	p.sendHandshake(m[:], now, p.destinations(x, now)...)
 	p.observe(InitiationSent, nil)
 }
 
-// nextTimestamp is later than that of all initiations before, also when the clock was set back: the other side takes no other. The
-// caller holds p.mu.
-func (p *Peer) nextTimestamp() noise.TAI64N {
-	last := &p.talking().ownTimestamp
-	now := noise.Stamp(p.tunnel.clock.Wall())
-	if !now.After(*last) {
-		now = last.Next()
-	}
-	*last = now
-	return now
-}
-
-// sendHandshake adds the MACs to an initiation or response, and sends it. The caller holds p.mu.
-func (p *Peer) sendHandshake(m []byte, x *path, now time.Duration) {
+// sendHandshake adds the MACs to an initiation or response, and sends one and the same to all destinations. The caller holds p.mu.
+func (p *Peer) sendHandshake(m []byte, now time.Duration, to ...udp.Endpoint) {
 	p.talking().cookies.AddMACs(m, now)
-	if p.tunnel.sendTo(p, x.Endpoint, m) {
-		p.tx.Add(uint64(len(m)))
+	for _, at := range to {
+		if p.tunnel.sendTo(p, at, m) {
+			p.tx.Add(uint64(len(m)))
+		}
 	}
 }
 
@@ -180,7 +175,7 @@ func (p *Peer) respond(r *noise.Responder, now time.Duration) {
 		t.index.release(index)
 		return
 	}
-	p.sendHandshake(m[:], p.path.Load(), now)
+	p.sendHandshake(m[:], now, p.path.Load().Endpoint)
 	p.observe(ResponseSent, nil)
 	p.apply(p.machine.Responded(k, now), now)
 }
@@ -246,7 +241,7 @@ func (p *Peer) newKeypair(s *noise.Session, role rekey.Role, now time.Duration) 
 
 // consumeCookieReply keeps a cookie for the next handshake message. It never moves the endpoint: the reply says nothing about who is
 // there.
-func (t *Tunnel) consumeCookieReply(m *wire.CookieReply) {
+func (t *Tunnel) consumeCookieReply(m *wire.CookieReply, from udp.Endpoint) {
 	e, ok := t.index.lookup(m.Receiver())
 	if !ok {
 		t.drop(nil, UnknownIndex, 1)
@@ -257,5 +252,7 @@ func (t *Tunnel) consumeCookieReply(m *wire.CookieReply) {
 	defer p.mu.Unlock()
 	if p.talk == nil || !p.talk.cookies.Consume(m, t.clock.Now()) {
 		t.drop(p, BadCookieReply, 1)
+		return
 	}
+	p.cookieFrom(from.Addr)
 }

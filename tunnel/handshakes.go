@@ -171,7 +171,7 @@ func (h *handshakes) run() {
 		case m.kind == wire.TypeResponse:
 			h.tunnel.consumeResponse(wire.AsResponse(m.bytes[:wire.SizeResponse]), m.from)
 		case m.kind == wire.TypeCookieReply:
-			h.tunnel.consumeCookieReply(wire.AsCookieReply(m.bytes[:wire.SizeCookieReply]))
+			h.tunnel.consumeCookieReply(wire.AsCookieReply(m.bytes[:wire.SizeCookieReply]), m.from)
 		}
 	}
 }

@@ -26,6 +26,7 @@ type host struct {
 	device  *memDevice
 	opener  *memOpener
 	time    *bubbleClock
+	floor   Floor // of the next start
 
 	mu     sync.Mutex
 	events []Event
@@ -44,21 +45,38 @@ func (w *world) newHost() *host {
 func (w *world) newSilentHost() *host {
 	w.t.Helper()
 	w.nodes++
-	h := &host{w: w, number: w.nodes, device: newMemDevice(), time: newBubbleClock()}
+	h := &host{w: w, number: w.nodes, time: newBubbleClock()}
 	h.opener = &memOpener{w: w, v4: h.outer4().Addr(), v6: h.outer6().Addr()}
 	var err error
 	if h.private, err = key.NewPrivate(rand.Reader); err != nil {
 		w.t.Fatal(err)
 	}
-	h.Tunnel, err = New(Config{
+	h.start()
+	return h
+}
+
+// start starts the host's engine, with nothing configured.
+func (h *host) start() {
+	h.w.t.Helper()
+	h.device = newMemDevice()
+	t, err := New(Config{
 		Device: h.device, Sockets: h.opener, Clock: h.time, Arena: aead.NewArena(nil), Rand: rand.Reader,
-		Log: slog.New(slog.DiscardHandler), Observe: h.observe, Processors: 2,
+		Log: slog.New(slog.DiscardHandler), Floor: h.floor, Observe: h.observe, Processors: 2,
 	})
 	if err != nil {
-		w.t.Fatal(err)
+		h.w.t.Fatal(err)
 	}
-	w.t.Cleanup(func() { h.Close() })
-	return h
+	h.Tunnel = t
+	h.w.t.Cleanup(func() { t.Close() })
+}
+
+// restart ends the host's engine and starts another, which knows its key and these peers.
+func (h *host) restart(ps ...uapi.PeerConfig) {
+	h.w.t.Helper()
+	h.Close()
+	h.start()
+	h.set(&uapi.Config{PrivateKey: &h.private, Peers: ps})
+	h.link(tun.Up)
 }
 
 func (h *host) observe(e Event) {

@@ -174,7 +174,7 @@ func (b *inbound) accept(r *inRun) {
 		b.packets = append(b.packets, text)
 	}
 	if newest != nil {
-		p.move(newest.From)
+		p.follow(newest.From)
 		p.rx.Add(uint64(bytes))
 	}
 }

@@ -48,6 +48,8 @@ type talk struct {
 	current        *rekey.Keypair   // the session that SessionStarted was last told of
 	lastTimestamp  noise.TAI64N     // the newest initiation's
 	ownTimestamp   noise.TAI64N     // that of our own last initiation
+	tries          int              // our own initiations in a row that had no answer
+	candidates     *candidates      // nil without any
 	lastInitiation time.Duration    // when it was answered
 	lastHandshake  time.Time        // when the current session began
 	staged         stagedQueue
@@ -72,11 +74,26 @@ type path struct {
 
 func (x *path) plain(now time.Duration) bool { return now < time.Duration(x.plainUntil.Load()) }
 
-// move makes authenticated messages' source the peer's endpoint.
+// move makes authenticated messages' source the peer's endpoint. The caller holds p.mu.
 func (p *Peer) move(from udp.Endpoint) {
-	if x := p.path.Load(); x == nil || x.Endpoint != from {
-		p.path.Store(&path{Endpoint: from})
+	x := p.path.Load()
+	if x != nil && x.Endpoint == from {
+		return
 	}
+	p.path.Store(&path{Endpoint: from})
+	if x == nil || x.Addr != from.Addr {
+		p.observe(EndpointMoved, nil)
+	}
+}
+
+// follow is move for the packet path, which takes the lock only when the peer has moved.
+func (p *Peer) follow(from udp.Endpoint) {
+	if x := p.path.Load(); x != nil && x.Endpoint == from {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.move(from)
 }
 
 // clearSource forgets which local address the peer's messages came to: after silence it may be the wrong one.
@@ -86,11 +103,20 @@ func (p *Peer) clearSource() {
 	}
 }
 
-// poll does what is due for the peer.
+// sleptTime is how long after its end a session's end is noticed, at least, if the machine has slept meanwhile.
+const sleptTime = 5 * time.Second
+
+// poll does what is due for the peer. A session whose time has run out in sleep is replaced at once, as after a sleep that was announced:
+// the other side may have something to say, and only our next message tells it where we are.
 func (p *Peer) poll(now time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.apply(p.machine.Poll(now, p.tunnel.jitter()), now)
+	t := p.tunnel
+	was := p.machine.Current()
+	p.apply(p.machine.Poll(now, t.jitter()), now)
+	if was != nil && p.machine.Current() == nil && now-was.Born() >= rekey.RejectAfterTime+sleptTime && t.up.Load() {
+		p.apply(p.machine.Want(now, t.jitter()), now)
+	}
 }
 
 // apply carries out what the machine decided. The caller holds p.mu.
@@ -106,11 +132,12 @@ func (p *Peer) apply(r rekey.Result, now time.Duration) {
 			p.eraseHandshake()
 		}
 		if r.Actions&rekey.DropStaged != 0 {
-			p.observe(AttemptGivenUp, nil)
+			p.giveUp()
 			t.drop(p, NoAnswer, p.clearStaged())
 		}
 		if r.Actions&rekey.ClearSource != 0 {
 			p.clearSource()
+			p.doubt()
 		}
 		if r.Actions&rekey.SendInitiation != 0 {
 			t.handshakes.want(p)
@@ -139,6 +166,7 @@ func (p *Peer) noteSession() {
 		return
 	}
 	if p.talk.current = k; k != nil {
+		p.startOver()
 		p.talk.lastHandshake = p.tunnel.clock.Wall()
 		p.observe(SessionStarted, k)
 	}
@@ -162,5 +190,6 @@ func (p *Peer) forget(why rekey.End, now time.Duration) {
 		p.tunnel.drop(p, NoSession, p.clearStaged())
 	}
 	p.apply(r, now)
+	p.startOver()
 	p.remote.Forget()
 }

@@ -1,7 +1,9 @@
 package tunnel
 
 import (
+	"errors"
 	"net/netip"
+	"slices"
 	"syscall"
 	"testing"
 
@@ -77,6 +79,41 @@ func TestMarkChanged(t *testing.T) {
 		a.set(&uapi.Config{FwMark: &mark})
 		a.link(tun.Up)
 		check(11)
+	})
+}
+
+// markingOpener is a memOpener whose sockets must not be marked by us.
+type markingOpener struct {
+	*memOpener
+	marks []uint32
+	fail  error
+}
+
+func (o *markingOpener) SetMark(mark uint32) error {
+	if o.fail == nil {
+		o.marks = append(o.marks, mark)
+	}
+	return o.fail
+}
+
+// A process without the privilege has the mark changed by who opened the sockets.
+func TestMarkChangedByOpener(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		a, b := w.newSession()
+		o := &markingOpener{memOpener: a.opener}
+		a.Tunnel.opener = o
+		a.socket4().refuseMark = syscall.EPERM
+		mark := uint32(7)
+		a.set(&uapi.Config{FwMark: &mark})
+		a.deliver(b)
+		o.fail = syscall.EPERM
+		other := uint32(8)
+		if err := a.Set(&uapi.Config{FwMark: &other}); !errors.Is(err, syscall.EPERM) {
+			t.Errorf("refused with %v", err)
+		}
+		if d, _ := a.Get(); d.FwMark != mark || !slices.Equal(o.marks, []uint32{mark}) {
+			t.Errorf("the mark is %d, and %d was asked for", d.FwMark, o.marks)
+		}
 	})
 }
 

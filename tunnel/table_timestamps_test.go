@@ -1,9 +1,13 @@
 package tunnel
 
 import (
+	"errors"
+	"sync"
 	"testing"
 	"time"
 
+	"vpn/noise"
+	"vpn/noise/key"
 	"vpn/noise/wire"
 	"vpn/rekey"
 	"vpn/tunnel/uapi"
@@ -80,5 +84,150 @@ func TestClockSetBack(t *testing.T) {
 		a.time.set.Store(0)
 		w.sleep(rekey.RejectAfterTime)
 		a.deliver(b)
+	})
+}
+
+// A memFloor is a Floor on a disk that may fail or hang.
+type memFloor struct {
+	mu   sync.Mutex
+	kept map[key.Public]noise.TAI64N
+	asks int
+	fail error
+	hang chan struct{} // not nil: it answers when this is closed
+}
+
+func (f *memFloor) Reserve(public key.Public, from noise.TAI64N) (first, last noise.TAI64N, err error) {
+	f.mu.Lock()
+	f.asks++
+	hang := f.hang
+	f.mu.Unlock()
+	if hang != nil {
+		<-hang
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.fail != nil {
+		return first, last, f.fail
+	}
+	if f.kept == nil {
+		f.kept = make(map[key.Public]noise.TAI64N)
+	}
+	first, last = from, from.Add(10*time.Second)
+	if before := f.kept[public]; !from.After(before) {
+		first = before.Next()
+		last = first.Add(500 * time.Millisecond)
+	}
+	f.kept[public] = last
+	return first, last, nil
+}
+
+// The wall clock is set back by a year across a restart: with a floor, what is sent still counts as new.
+func TestClockSetBackAcrossRestart(t *testing.T) {
+	const year = -365 * 24 * time.Hour
+	for _, kept := range []bool{true, false} {
+		inWorld(t, func(t *testing.T, w *world) {
+			a, b := w.newPair()
+			floor := new(memFloor)
+			if kept {
+				a.floor = floor
+				a.restart(b.asPeer(b.outer4()))
+			}
+			for range 3 {
+				w.exchange(a, b)
+				w.sleep(rekey.RejectAfterTime)
+			}
+			a.time.set.Store(int64(year))
+			a.restart(b.asPeer(b.outer4()))
+			if !kept {
+				a.send(a.packetTo(b))
+				if b.dropped(ReplayedInitiation) == 0 {
+					t.Error("an older initiation is taken")
+				}
+				return
+			}
+			for range 100 { // more than one range
+				a.deliver(b)
+				w.sleep(rekey.RejectAfterTime)
+			}
+			b.wantDropped(ReplayedInitiation, 0)
+			ahead := b.peer(a).talk.lastTimestamp.Time().Sub(time.Now())
+			if ahead > 10*time.Second {
+				t.Errorf("timestamps are %v ahead of all that were used before", ahead)
+			}
+		})
+	}
+}
+
+// All that is sent lies in a range that was reserved before, and a range is asked for each ten seconds at most.
+func TestTimestampsReserved(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		a, b := w.newPair()
+		floor := new(memFloor)
+		a.floor = floor
+		a.restart(b.asPeer(b.outer4()))
+		began := time.Now()
+		for range 200 {
+			a.Set(peers(uapi.PeerConfig{PublicKey: b.public(), Remove: true}))
+			a.set(peers(b.asPeer(b.outer4())))
+			a.deliver(b)
+			if last := b.peer(a).talk.lastTimestamp; last.After(floor.kept[a.public()]) {
+				t.Fatalf("%v was sent, and %v reserved", last.Time(), floor.kept[a.public()].Time())
+			}
+			w.sleep(rekey.RekeyTimeout + rekey.RekeyTimeoutJitterMax)
+		}
+		if most := int(time.Since(began)/(10*time.Second-floorSlack)) + 2; floor.asks > most {
+			t.Errorf("%d ranges were asked for, want %d at most", floor.asks, most)
+		}
+	})
+}
+
+// A disk that is full, or hangs, keeps nobody from shaking hands.
+func TestFloorFails(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		a, b := w.newPair()
+		floor := &memFloor{fail: errors.New("no space")}
+		a.floor = floor
+		a.restart(b.asPeer(b.outer4()))
+		a.deliver(b)
+		w.sleep(rekey.RejectAfterTime)
+		a.deliver(b)
+		if floor.asks != 2 {
+			t.Errorf("asked %d times", floor.asks)
+		}
+		hang := make(chan struct{})
+		floor.mu.Lock()
+		floor.fail, floor.hang = nil, hang
+		floor.mu.Unlock()
+		w.sleep(rekey.RejectAfterTime)
+		p := a.packetTo(b)
+		a.send(p)
+		w.sleep(floorWait)
+		wantPackets(t, b.received(), [][]byte{p})
+		close(hang)
+		w.wait()
+		if floor.kept[a.public()].IsZero() {
+			t.Error("what comes late is lost")
+		}
+	})
+}
+
+// Another private key has another floor.
+func TestFloorOfAnotherKey(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		a, b := w.newPair()
+		floor := new(memFloor)
+		a.floor = floor
+		a.restart(b.asPeer(b.outer4()))
+		a.deliver(b)
+		w.sleep(rekey.RekeyTimeout + rekey.RekeyTimeoutJitterMax)
+		other := newPrivateKey(t)
+		was := a.public()
+		a.private = other
+		b.set(peers(a.asPeer(a.outer4())))
+		a.set(&uapi.Config{PrivateKey: &other})
+		a.deliver(b)
+		if len(floor.kept) != 2 || floor.kept[was].IsZero() {
+			t.Errorf("%d keys have a floor, want two", len(floor.kept))
+		}
 	})
 }

@@ -11,6 +11,7 @@ import (
 
 	"vpn/noise/aead"
 	"vpn/noise/cookie"
+	"vpn/noise/key"
 	"vpn/rekey"
 	"vpn/tun"
 	"vpn/tunnel/allowedips"
@@ -25,6 +26,9 @@ type Config struct {
 	Arena   *aead.Arena // where session keys live
 	Rand    io.Reader   // for keys, indices and jitter; safe for concurrent use, as crypto/rand.Reader is
 	Log     *slog.Logger
+
+	// Floor keeps the timestamps of initiations across restarts. Nil: nobody does.
+	Floor Floor
 
 	// Observe is told of handshakes and sessions, if it is not nil. It is called with a peer locked, from many goroutines: it must
 	// neither block nor call the Tunnel.
@@ -50,6 +54,7 @@ type Tunnel struct {
 	handshakes  *handshakes
 	limiter     *cookie.Limiter
 	index       indexTable
+	timestamps  *timestamps
 	peers       peerTable
 	allowed     allowedips.Table[*Peer]
 	senders     sync.Pool // of *sender, for what is sent outside of a lane
@@ -81,6 +86,9 @@ func New(c Config) (*Tunnel, error) {
 		lanes:   lanes{processors: int32(max(c.Processors, 1))},
 		timers:  newSchedule(c.Clock),
 		limiter: cookie.NewLimiter(),
+
+		timestamps: &timestamps{floor: c.Floor, clock: c.Clock, log: c.Log},
+
 		index:   indexTable{rand: c.Rand, entries: make(map[uint32]indexEntry)},
 		senders: sync.Pool{New: func() any { return new(sender) }},
 		rebind:  c.Clock.NewTimer(),
@@ -202,7 +210,7 @@ func (t *Tunnel) linkDown() {
 
 // wake lets peers talk, if the link is up and there is an identity. The caller holds config.mu.
 func (t *Tunnel) wake() {
-	if !t.config.linkUp || t.identity.Load() == nil || t.up.Swap(true) {
+	if !t.config.linkUp || t.config.asleep || t.identity.Load() == nil || t.up.Swap(true) {
 		return
 	}
 	now := t.clock.Now()
@@ -295,3 +303,13 @@ func (t *Tunnel) complain(what string, err error) {
 
 // Drops returns what was dropped so far.
 func (t *Tunnel) Drops() Drops { return t.drops.read() }
+
+// PeerDrops returns what was dropped so far of one peer's messages and packets, nothing if there is no such peer.
+func (t *Tunnel) PeerDrops(public key.Public) (d Drops) {
+	if p := t.peers.get(public); p != nil {
+		if c := p.drops.Load(); c != nil {
+			d = c.read()
+		}
+	}
+	return d
+}

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,7 +23,7 @@ func Apply(ctx context.Context, p *Plan, j *Journal, o Owner, show func(Action))
 	}
 	defer x.close()
 	r := run{executor: x}
-	if err := r.all(ctx, p.Steps); err != nil {
+	if err := cmp.Or(r.all(ctx, p.Steps), ctx.Err()); err != nil {
 		return errors.Join(err, r.rollback(context.WithoutCancel(ctx)))
 	}
 	return j.End(r.ends...)
@@ -69,8 +70,9 @@ func (r *run) some(ctx context.Context, steps []Step) error {
 	if err != nil {
 		return err
 	}
-	for i, s := range steps {
-		// Taken down before it is done: a part of it may be.
+	for _, s := range steps {
+		// Taken down before it is done: a part of it may be. Once one has failed,
+		// there is nothing to take back of the others.
 		u := undoing{s.Undo, 0}
 		if s.isNew() {
 			u.entry = id
@@ -79,24 +81,35 @@ func (r *run) some(ctx context.Context, steps []Step) error {
 		if s.Back != nil {
 			u.Action = s.Back
 		}
-		err := ctx.Err()
 		if err == nil {
-			r.done = append(r.done, u)
-			r.show(s.Do)
-			err = r.do(ctx, s.Do)
+			err = ctx.Err()
 		}
 		if err != nil {
-			for range steps[i+1:] { // nothing came of these
-				r.done = append(r.done, undoing{nil, id})
-				id++
-			}
-			return err
+			r.done = append(r.done, undoing{nil, u.entry})
+			continue
 		}
-		if s.Ends != 0 {
-			r.ends = append(r.ends, s.Ends)
+		r.done = append(r.done, u)
+		r.show(s.Do)
+		if err = r.do(ctx, s.Do); err == nil {
+			r.ends = append(r.ends, r.endedBy(s)...)
 		}
 	}
-	return nil
+	return err
+}
+
+// endedBy returns the entries that are void once a step is done: the one that it
+// names, or the one whose undo it is.
+func (r *run) endedBy(s Step) (ids []int) {
+	if s.Ends != 0 {
+		return []int{s.Ends}
+	}
+	rule, is := s.Do.(DeleteRule)
+	for _, e := range r.journal.Entries() {
+		if is && e.Undo == rule {
+			ids = append(ids, e.ID)
+		}
+	}
+	return ids
 }
 
 // isNew says whether a step makes something that is to be undone at the end, or

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/vishvananda/netlink"
@@ -203,8 +204,8 @@ func (x *executor) addAddress(a AddAddress) error {
 	return not(x.nl.AddrAdd(nil, address), unix.EEXIST)
 }
 
-// deleteAddress puts back what the kernel takes away with the first address of a
-// subnet: the others of it.
+// deleteAddress takes away nothing else. The kernel would take the other addresses
+// of a subnet with its first one, and all routes of the family with the last.
 func (x *executor) deleteAddress(a DeleteAddress) error {
 	address, err := x.address(a.Link, a.Prefix)
 	if isGone(err) {
@@ -213,16 +214,20 @@ func (x *executor) deleteAddress(a DeleteAddress) error {
 	if err != nil {
 		return err
 	}
-	before, err := x.addresses(address.LinkIndex)
-	if err != nil {
-		return err
+	promote := sysctlOf("ipv4", a.Link, "promote_secondaries")
+	if was, err := readSysctl(promote); err == nil && was == "0" && writeSysctl(promote, "1") == nil {
+		defer func() { _ = writeSysctl(promote, was) }()
 	}
 	if err := not(x.nl.AddrDel(nil, address), unix.EADDRNOTAVAIL); err != nil {
 		return err
 	}
-	for _, other := range before {
-		if other != a.Prefix && other.Masked() == a.Prefix.Masked() && other.Addr().Is4() {
-			if err := x.addAddress(AddAddress{a.Link, other}); err != nil {
+	left, err := x.addresses(address.LinkIndex)
+	if err != nil || slices.ContainsFunc(left, func(p netip.Prefix) bool { return p.Addr().Is4() }) {
+		return err
+	}
+	for _, e := range x.journal.Entries() {
+		if r, ok := e.Do.(AddRoute); ok && r.Link == a.Link && r.Prefix.Addr().Is4() {
+			if err := x.addRoute(r.Route); err != nil {
 				return err
 			}
 		}

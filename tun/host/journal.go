@@ -49,7 +49,7 @@ type UpRecord struct {
 	Hash      string `json:"hash"`           // of its text
 	Port      uint16 `json:"port,omitempty"` // that is listened on
 	Mark      uint32 `json:"mark,omitempty"`
-	Auto      bool   `json:"auto,omitempty"` // the mark was not the file's
+	Auto      bool   `json:"auto,omitempty"` // the mark is not the file's: AutomaticMark says so
 	Save      bool   `json:"save,omitempty"` // SaveConfig
 	Heal      bool   `json:"heal,omitempty"`
 	DownHooks []Hook `json:"hooks,omitempty"` // PreDown and PostDown as they were

@@ -22,8 +22,10 @@ func (m *maker) mark() error {
 		return nil
 	}
 	m.auto = true
-	if m.plan.Mark = m.o.Mark; m.plan.Mark != 0 {
-		return nil
+	if had := m.prev; had == nil || had.Up() != nil && had.Up().Auto {
+		if m.plan.Mark = m.o.Mark; m.plan.Mark != 0 {
+			return nil
+		}
 	}
 	taken := make(map[uint32]bool)
 	for _, r := range m.s.Routes {
@@ -147,10 +149,11 @@ func (m *maker) rulesBefore(isSix bool) (had []Rule) {
 	return had
 }
 
-// otherTunnels returns the marks of other full tunnels, ours and wg-quick's.
+// otherTunnels returns the marks of other full tunnels, ours and wg-quick's, and
+// the one that this tunnel has and is about to change.
 func (m *maker) otherTunnels(isSix bool) (marks []uint32) {
 	for _, r := range m.s.Rules {
-		if r.Six == isSix && r.Not && !r.Other && r.Mark != 0 && r.Table == r.Mark && r.Mark != m.plan.Mark && r.Mark != m.o.Mark && !slices.Contains(marks, r.Mark) {
+		if r.Six == isSix && r.Not && !r.Other && r.Mark != 0 && r.Table == r.Mark && r.Mark != m.plan.Mark && !slices.Contains(marks, r.Mark) {
 			marks = append(marks, r.Mark)
 		}
 	}

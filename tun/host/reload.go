@@ -9,8 +9,9 @@ import (
 )
 
 // Reload plans what takes a link that is up from what the journal says is ours to
-// what the config wants. It is pure. Keys and peers are their holder's to compare:
-// the plan has neither Configure nor hooks. What is new comes before what is old
+// what the config wants. It is pure. Keys and peers are their holder's to compare,
+// before the plan is done: it has neither Configure nor hooks. The mark is the
+// plan's to change, at the right moment. What is new comes before what is old
 // goes; a plan without steps leaves the host as it is.
 func Reload(c *conf.Config, j *Journal, s *State, o Options) (*Plan, error) {
 	l, there := s.link(o.Link)
@@ -30,7 +31,7 @@ func Reload(c *conf.Config, j *Journal, s *State, o Options) (*Plan, error) {
 			had[k] = e
 		}
 	}
-	var steps []Step
+	var added []Step
 	for _, step := range m.plan.Steps {
 		k := identity(step.Do)
 		if k == "" {
@@ -44,26 +45,43 @@ func Reload(c *conf.Config, j *Journal, s *State, o Options) (*Plan, error) {
 		if is {
 			step.Back, step.Ends = e.Do, e.ID
 		}
-		steps = append(steps, step)
+		added = append(added, step)
 	}
-	steps = append(m.liveSteps(l), steps...)
+	var rules, others []Step // that go
 	for _, e := range slices.Backward(j.Entries()) {
 		if k := identity(e.Do); k == "" || had[k].ID != e.ID || e.Undo == nil {
 			continue
 		}
-		steps = append(steps, Step{Do: e.Undo, Back: e.Do, Ends: e.ID})
+		step := Step{Do: e.Undo, Back: e.Do, Ends: e.ID}
+		if _, isRule := e.Do.(AddRule); isRule {
+			rules = append(rules, step)
+		} else {
+			others = append(others, step)
+		}
 	}
-	m.plan.Steps = steps
+	m.plan.Steps = m.order(l, added, rules, others)
 	return &m.plan, nil
 }
 
-// liveSteps changes what the link itself tells of.
-func (m *maker) liveSteps(l Link) (steps []Step) {
-	if m.plan.Mark != m.o.Mark {
-		steps = append(steps, Step{Do: SetMark{l.Name, m.plan.Mark}, Back: SetMark{l.Name, m.o.Mark}})
-	}
+// order puts the steps of a reload in an order in which the tunnel's messages are
+// never sent into the tunnel itself: not those that have the old mark, nor those
+// that have the new one.
+func (m *maker) order(l Link, added, rules, others []Step) (steps []Step) {
 	if m.plan.MTU != l.MTU {
 		steps = append(steps, Step{Do: SetLink{Link: l.Name, MTU: m.plan.MTU}, Back: SetLink{Link: l.Name, MTU: l.MTU}})
+	}
+	if m.plan.Mark == m.o.Mark {
+		return slices.Concat(steps, added, rules, others)
+	}
+	mark := Step{Do: SetMark{l.Name, m.plan.Mark}, Back: SetMark{l.Name, m.o.Mark}}
+	if len(rules) == 0 {
+		return slices.Concat(steps, []Step{mark}, added, others)
+	}
+	steps = slices.Concat(steps, added, rules, []Step{mark}, others)
+	for _, s := range added {
+		if a, ok := s.Do.(AddRule); ok && !a.Not && a.Mark == m.o.Mark && a.Mark != 0 { // for the meantime only
+			steps = append(steps, Step{Do: s.Undo, Back: s.Do})
+		}
 	}
 	return steps
 }

@@ -66,6 +66,23 @@ func (d Directory) listenerFromFile(name string, f *os.File) (*Listener, error) 
 	return watched, nil
 }
 
+// ListenerOf returns the listener that f is, a control socket whose file is
+// somebody else's to watch and to delete: nothing is asked of the file system. f
+// stays the caller's.
+func ListenerOf(f *os.File) (*Listener, error) {
+	l, err := net.FileListener(f)
+	if err != nil {
+		return nil, fmt.Errorf("use a control socket: %w", err)
+	}
+	inner, ok := l.(*net.UnixListener)
+	if !ok {
+		l.Close()
+		return nil, fmt.Errorf("use a control socket: it is a %s socket", l.Addr().Network())
+	}
+	inner.SetUnlinkOnClose(false)
+	return &Listener{UnixListener: inner, deleted: make(chan struct{})}, nil
+}
+
 // watched wraps a listener whose file is the interface's socket.
 func (d Directory) watched(inner *net.UnixListener, name string) (*Listener, error) {
 	l := &Listener{
@@ -110,11 +127,12 @@ func (l *Listener) wait() {
 }
 
 // Deleted is closed when the socket's file is deleted or replaced: nobody can
-// reach the interface any more, and whoever did it wants it to end.
+// reach the interface any more, and whoever did it wants it to end. It never is for
+// ListenerOf.
 func (l *Listener) Deleted() <-chan struct{} { return l.deleted }
 
-// Addr is the socket's path. The kernel knows it by another, which it had before
-// it answered.
+// Addr is the socket's path, empty for ListenerOf. The kernel knows it by another,
+// which it had before it answered.
 func (l *Listener) Addr() net.Addr { return &net.UnixAddr{Name: l.path, Net: "unix"} }
 
 // SetUnlinkOnClose says whether Close deletes the socket's file. It is so for
@@ -125,6 +143,10 @@ func (l *Listener) SetUnlinkOnClose(unlink bool) { l.unlink = unlink }
 func (l *Listener) Close() error {
 	err := net.ErrClosed
 	l.close.Do(func() {
+		if l.watch == nil {
+			err = l.UnixListener.Close()
+			return
+		}
 		l.watch.Close()
 		<-l.ended
 		if id, e := identify(l.path); l.unlink && e == nil && id == l.id {

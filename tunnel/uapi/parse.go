@@ -3,6 +3,7 @@ package uapi
 import (
 	"bufio"
 	"errors"
+	"net/netip"
 	"time"
 
 	"vpn/noise/key"
@@ -169,6 +170,8 @@ func (p *setParser) peerLine(name, value []byte) (reason string) {
 			return notEndpoint
 		}
 		peer.Endpoint = a
+	case "candidate":
+		return peer.addCandidate(value)
 	case "persistent_keepalive_interval":
 		n, ok := parseUint(value, 1<<16-1)
 		if !ok {
@@ -192,6 +195,21 @@ func parseTrue(value []byte, out *bool) (reason string) {
 		return notTrue
 	}
 	*out = true
+	return ""
+}
+
+// addCandidate takes one more candidate, or with an empty value makes it known
+// that there are none.
+func (p *PeerConfig) addCandidate(value []byte) (reason string) {
+	if len(value) == 0 {
+		p.Candidates = []netip.AddrPort{}
+		return ""
+	}
+	a, ok := parseEndpoint(value)
+	if !ok {
+		return notEndpoint
+	}
+	p.Candidates = append(p.Candidates, a)
 	return ""
 }
 

@@ -65,6 +65,14 @@ func TestParseSet(t *testing.T) {
 			[]string{"private_key=" + hexKey("00"), "listen_port=0", "fwmark=0"},
 			Config{PrivateKey: private(t, 0), ListenPort: &zero16, FwMark: &zero32},
 		},
+		"candidates": {
+			[]string{one, "candidate=1.2.3.4:5", "endpoint=1.2.3.4:6", "candidate=[::ffff:1.2.3.4]:7", two, "candidate=[fe80::1%eth0]:8", "candidate=", "public_key=" + hexKey("03"), "candidate=", "candidate=[::1]:9"},
+			Config{Peers: []PeerConfig{
+				{PublicKey: public(1), Endpoint: netip.MustParseAddrPort("1.2.3.4:6"), Candidates: []netip.AddrPort{netip.MustParseAddrPort("1.2.3.4:5"), netip.MustParseAddrPort("1.2.3.4:7")}},
+				{PublicKey: public(2), Candidates: []netip.AddrPort{}},
+				{PublicKey: public(3), Candidates: []netip.AddrPort{netip.MustParseAddrPort("[::1]:9")}},
+			}},
+		},
 		"our own limits": {
 			[]string{"rekey_after_time=90", "rekey_after_packets=1152921504606846976"},
 			Config{RekeyAfterTime: &rekey, RekeyAfterPackets: &packets},
@@ -125,6 +133,7 @@ func TestParseSet(t *testing.T) {
 func TestParseSetRefuses(t *testing.T) {
 	one := "public_key=" + hexKey("01") + "\n"
 	for text, want := range map[string]string{
+		one + "candidate=vpn.example:1":               "line 2: candidate: not address:port or [address]:port",
 		"listen_port=65536":                           "line 1: listen_port: not a number from 0 to 65535",
 		"listen_port=":                                "line 1: listen_port: not a number from 0 to 65535",
 		"listen_port=-1":                              "line 1: listen_port: not a number from 0 to 65535",

@@ -360,6 +360,43 @@ func TestListenerFromFile(t *testing.T) {
 	}
 }
 
+// A listener that another process watches over needs no file, and leaves it.
+func TestListenerOf(t *testing.T) {
+	d := sockets(t)
+	made := listen(t, d, "wg0")
+	f, err := made.File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	l, err := ListenerOf(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := answer(t, l, new(memory))
+	c, err := d.Dial("wg0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Get(); err != nil {
+		t.Error(err)
+	}
+	c.Close()
+	server.Close()
+	if all := names(t, d); !slices.Equal(all, []string{"wg0.sock"}) {
+		t.Errorf("it has taken the file away: %v", all)
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer w.Close()
+	if _, err := ListenerOf(r); err == nil {
+		t.Error("a pipe was taken for a socket")
+	}
+}
+
 func TestInterfaces(t *testing.T) {
 	d := sockets(t)
 	if got, err := d.Interfaces(); len(got) != 0 || err != nil {

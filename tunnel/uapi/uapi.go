@@ -11,9 +11,10 @@
 // text alone.
 //
 // Source: https://www.wireguard.com/xplatform/#configuration-protocol. Two keys
-// of the interface are our own, rekey_after_time and rekey_after_packets; they
-// are only ever written where they were asked for, so that foreign clients see
-// the protocol that they know.
+// of the interface are our own, rekey_after_time and rekey_after_packets, and one
+// of a peer, candidate; they are only ever written where they were asked for, so
+// that foreign clients see the protocol that they know. No reply tells of
+// candidates.
 package uapi
 
 import (
@@ -59,6 +60,10 @@ type PeerConfig struct {
 	Endpoint          netip.AddrPort // the zero value leaves it as it is
 	Keepalive         *uint16        // seconds; 0: off
 	AllowedIPs        []AllowedIP    // in order
+
+	// Candidates are further addresses at which the peer may be. Nil leaves them as
+	// they are; else they take the place of those before, and an empty list of all.
+	Candidates []netip.AddrPort
 }
 
 // AllowedIP is a prefix that a peer is given, or that is taken from it.

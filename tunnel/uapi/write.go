@@ -64,6 +64,13 @@ func writePeerConfig(w *bufio.Writer, p *PeerConfig) {
 		b = append(b, "replace_allowed_ips=true\n"...)
 	}
 	w.Write(b)
+	if p.Candidates != nil && len(p.Candidates) == 0 {
+		w.WriteString("candidate=\n")
+	}
+	for _, a := range p.Candidates {
+		b = a.AppendTo(append(room(w), "candidate="...))
+		w.Write(append(b, '\n'))
+	}
 	for _, a := range p.AllowedIPs {
 		name := "allowed_ip="
 		if a.Remove {

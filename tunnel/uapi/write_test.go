@@ -60,6 +60,12 @@ func TestWriteSetGolden(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden(t, "set.txt", got.Bytes())
+	got.Reset()
+	c.Peers[0].Candidates = []netip.AddrPort{}
+	c.Peers[1].Candidates = []netip.AddrPort{netip.MustParseAddrPort("1.2.3.4:5"), netip.MustParseAddrPort("[fe80::1%2]:6")}
+	if err := WriteSet(&got, &c); err != nil {
+		t.Fatal(err)
+	}
 	back, err := ParseSet(bufio.NewReader(&got))
 	if err != nil {
 		t.Fatal(err)
@@ -181,6 +187,7 @@ func FuzzParseSet(f *testing.F) {
 	f.Add([]byte("private_key=" + hexKey("aa") + "\nlisten_port=1\nfwmark=2\nreplace_peers=true\nrekey_after_time=3\nrekey_after_packets=4\n" +
 		"public_key=" + hexKey("01") + "\npreshared_key=" + hexKey("bb") + "\nendpoint=[fe80::1%2]:3\npersistent_keepalive_interval=4\nreplace_allowed_ips=true\nallowed_ip=-10.0.0.0/8\n\n"))
 	f.Add([]byte("public_key=" + hexKey("01") + "\nremove=true\nupdate_only=true\nprotocol_version=1\n\n"))
+	f.Add([]byte("public_key=" + hexKey("01") + "\ncandidate=\ncandidate=[fe80::1%2]:3\ncandidate=1.2.3.4:5\n\n"))
 	f.Add([]byte("listen_port=99999\n\nnext"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		c, err := ParseSet(bufio.NewReader(bytes.NewReader(text)))

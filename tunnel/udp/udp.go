@@ -135,6 +135,14 @@ type Opener interface {
 	Open(port uint16, mark uint32) (*Sockets, error)
 }
 
+// A Marker is an Opener whose sockets can't change their mark themselves, since
+// that takes a privilege that this process lacks.
+type Marker interface {
+	// SetMark is Socket.SetMark for all sockets that were opened last. If it fails,
+	// none has changed.
+	SetMark(mark uint32) error
+}
+
 // Sockets is a port, open in one or both address families.
 type Sockets struct {
 	V4, V6 Socket // either may be nil, not both

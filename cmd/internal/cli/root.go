@@ -5,6 +5,7 @@
 //   - show prints what interfaces answer
 //   - setting turns files and arguments into configuration for an interface
 //   - engine runs a tunnel
+//   - keeper brings a link up, and keeps it
 //
 // A command that fails prints one line "error: ..." and, where something
 // helps, one line "hint: ...", and the program ends with 1.
@@ -20,6 +21,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"vpn/cmd/internal/keeper"
 	"vpn/conf"
 )
 
@@ -71,8 +73,9 @@ Commands that wg has take the same arguments and print the same text.`,
 		return hint(err, "see %q", cmd.CommandPath()+" --help")
 	})
 	root.AddCommand(
-		newAddconf(), newCompletion(), newDemo(), newDevice(), newGenkey(), newGenpsk(), newPubkey(), newSet(),
-		newSetconf(), newShow(), newShowconf(), newSyncconf(), newVersion(),
+		newAddconf(), newApply(), newCompletion(), newDemo(), newDevice(), newDown(), newGenkey(), newGenpsk(), newKillswitch(),
+		newPubkey(), newReload(), newRestart(), newRun(), newSet(), newSetconf(), newShow(), newShowconf(), newSyncconf(),
+		newUp(), newVersion(),
 	)
 	for _, cmd := range root.Commands() {
 		cmd.DisableFlagsInUseLine = true
@@ -115,7 +118,7 @@ func exitCode(err error, stderr io.Writer) int {
 	case !errors.Is(err, errTold):
 		printError(err, stderr)
 	}
-	return 1
+	return keeper.ExitCode(err)
 }
 
 // printError prints errors that were joined one after another, each with its

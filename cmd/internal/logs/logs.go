@@ -61,22 +61,28 @@ func New(f *os.File, format Format, level slog.Level) *slog.Logger {
 	return slog.New(slog.NewTextHandler(f, &slog.HandlerOptions{Level: level}))
 }
 
-// journal writes lines that begin with a priority, such as <6>, and without the
-// time, which the journal has. See sd-daemon(3).
-type journal struct {
+// newJournal writes lines that begin with a priority, such as <6>. See sd-daemon(3).
+func newJournal(w io.Writer, level slog.Level) slog.Handler {
+	return newLines(w, level, func(l slog.Level) string { return fmt.Sprintf("<%d>", priority(l)) })
+}
+
+// lines is a handler for a log that has time and level of its own: it writes
+// each record as text without them, after a prefix and in one piece.
+type lines struct {
 	*line
 	slog.Handler // writes to line.text
 }
 
 type line struct {
-	mu   sync.Mutex // guards text and w
-	text bytes.Buffer
-	w    io.Writer
+	prefix func(slog.Level) string
+	mu     sync.Mutex // guards text and w
+	text   bytes.Buffer
+	w      io.Writer
 }
 
-func newJournal(w io.Writer, level slog.Level) slog.Handler {
-	l := &line{w: w}
-	return journal{l, slog.NewTextHandler(&l.text, &slog.HandlerOptions{
+func newLines(w io.Writer, level slog.Level, prefix func(slog.Level) string) slog.Handler {
+	l := &line{prefix: prefix, w: w}
+	return lines{l, slog.NewTextHandler(&l.text, &slog.HandlerOptions{
 		Level: level,
 		ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
 			if len(groups) == 0 && (a.Key == slog.TimeKey || a.Key == slog.LevelKey) {
@@ -100,22 +106,22 @@ func priority(l slog.Level) int {
 	return 7
 }
 
-func (j journal) Handle(ctx context.Context, r slog.Record) error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.text.Reset()
-	fmt.Fprintf(&j.text, "<%d>", priority(r.Level))
-	if err := j.Handler.Handle(ctx, r); err != nil {
+func (l lines) Handle(ctx context.Context, r slog.Record) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.text.Reset()
+	l.text.WriteString(l.prefix(r.Level))
+	if err := l.Handler.Handle(ctx, r); err != nil {
 		return err
 	}
-	_, err := j.w.Write(j.text.Bytes())
+	_, err := l.w.Write(l.text.Bytes())
 	return err
 }
 
-func (j journal) WithAttrs(as []slog.Attr) slog.Handler {
-	return journal{j.line, j.Handler.WithAttrs(as)}
+func (l lines) WithAttrs(as []slog.Attr) slog.Handler {
+	return lines{l.line, l.Handler.WithAttrs(as)}
 }
 
-func (j journal) WithGroup(name string) slog.Handler {
-	return journal{j.line, j.Handler.WithGroup(name)}
+func (l lines) WithGroup(name string) slog.Handler {
+	return lines{l.line, l.Handler.WithGroup(name)}
 }

@@ -9,14 +9,11 @@ import (
 	"strconv"
 	"time"
 
+	"vpn/cmd/internal/lookup"
 	"vpn/conf"
 )
 
-const (
-	defaultRetries = 15
-	firstDelay     = time.Second
-	longestDelay   = 20 * time.Second
-)
+const defaultRetries = 15
 
 // A Resolver turns endpoints with host names into addresses, as wg does: a
 // failure that may pass is tried again, after 1 s first and 1.2 times as long
@@ -59,7 +56,7 @@ func (r *Resolver) Resolve(ctx context.Context, e conf.Endpoint) (netip.AddrPort
 	if addr, ok := e.Addr(); ok {
 		return addr, nil
 	}
-	delay := firstDelay
+	var again lookup.Backoff
 	for retries := r.Retries; ; retries-- {
 		addrs, err := r.Lookup(ctx, e.Host)
 		if err == nil && len(addrs) > 0 {
@@ -68,31 +65,15 @@ func (r *Resolver) Resolve(ctx context.Context, e conf.Endpoint) (netip.AddrPort
 		if err == nil {
 			err = errors.New("it has no address")
 		}
-		if retries == 0 || permanent(err) {
-			return netip.AddrPort{}, fmt.Errorf("%q: %w", e, reason(err))
+		if retries == 0 || lookup.NoSuchName(err) {
+			return netip.AddrPort{}, fmt.Errorf("%q: %w", e, lookup.Reason(err))
 		}
-		r.Notify(e, reason(err), delay)
+		delay := again.Next()
+		r.Notify(e, lookup.Reason(err), delay)
 		if err := r.Wait(ctx, delay); err != nil {
 			return netip.AddrPort{}, fmt.Errorf("%q: %w", e, err)
 		}
-		delay = min(delay*6/5, longestDelay)
 	}
-}
-
-// permanent reports whether to ask again is of no use: the answer was that
-// there is no such name.
-func permanent(err error) bool {
-	var dns *net.DNSError
-	return errors.As(err, &dns) && dns.IsNotFound
-}
-
-// reason leaves out what a DNS error says about servers and sockets.
-func reason(err error) error {
-	var dns *net.DNSError
-	if errors.As(err, &dns) {
-		return errors.New(dns.Err)
-	}
-	return err
 }
 
 func wait(ctx context.Context, d time.Duration) error {

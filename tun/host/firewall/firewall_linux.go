@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"reflect"
 	"slices"
 
@@ -223,9 +222,10 @@ func (s verdict) expression() expr.Any {
 }
 
 // expressions compares an address field; in a table of both families, after the
-// family. The bits of a prefix that end within a byte are masked out.
+// family. Of a prefix the whole bytes are compared, or, where it ends within one,
+// the bits that count.
 func (s address) expressions(t Table) (all []expr.Any) {
-	a := s.prefix.Masked().Addr()
+	a, bits := s.prefix.Masked().Addr(), s.prefix.Bits()
 	family, offset := nfproto4, uint32(12) // of the source, in struct iphdr
 	if a.Is6() {
 		family, offset = nfproto6, 8 // in struct ipv6hdr
@@ -234,18 +234,20 @@ func (s address) expressions(t Table) (all []expr.Any) {
 	if !s.source {
 		offset += uint32(len(value))
 	}
+	whole := bits > 0 && bits%8 == 0
+	if whole {
+		value = value[:bits/8]
+	}
+	size := uint32(len(value))
 	if t.Family == "inet" {
 		all = expressions(t, family)
 	}
-	all = append(all, &expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: uint32(len(value))})
-	if !s.prefix.IsSingleIP() {
-		all = append(all, &expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: uint32(len(value)), Mask: prefixMask(s.prefix), Xor: make([]byte, len(value))})
+	all = append(all, &expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: size})
+	if !whole {
+		mask := net.CIDRMask(bits, a.BitLen())
+		all = append(all, &expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: size, Mask: mask, Xor: make([]byte, size)})
 	}
 	return append(all, compare(false, value))
-}
-
-func prefixMask(p netip.Prefix) []byte {
-	return net.CIDRMask(p.Bits(), p.Addr().BitLen())
 }
 
 // compare compares the register with data.
