@@ -80,7 +80,7 @@ func newSite(t *testing.T) *site {
 	eth0.Route("0.0.0.0/0", netHost.four, 0)
 	eth0.Route("::/0", netHost.six, 0)
 	s.net.Link("lo").Address(allowed.four+"/32", allowed.six+"/128", anywhere.four+"/32", anywhere.six+"/128")
-	for _, a := range []address{netHost, farHost, lanHost} {
+	for _, a := range []address{netHost, allowed, anywhere, farHost, lanHost} { // IPv6 addresses take a moment to be there
 		s.gateway.MustPing(a.four)
 		s.gateway.MustPing(a.six)
 	}
