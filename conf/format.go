@@ -103,6 +103,13 @@ func onOff(b bool) string {
 	return "off"
 }
 
+func nameOrOff(name string) string {
+	if name == "" {
+		return "off"
+	}
+	return name
+}
+
 // String is the table as a file has it.
 func (t Table) String() string {
 	switch t.Kind {
@@ -147,7 +154,7 @@ func (f *formatter) iface(i *Interface) {
 	put(f.directive, "RekeyAfterPackets", i.RekeyAfterPackets, number[uint64])
 	put(f.directive, "KillSwitch", i.KillSwitch, onOff)
 	putAll(f.directive, "KillSwitchAllow", i.KillSwitchAllow, netip.Prefix.String)
-	put(f.directive, "Masquerade", i.Masquerade, onOff)
+	put(f.directive, "Masquerade", i.Masquerade, nameOrOff)
 	putAll(f.directive, "DNSRoute", i.DNSRoute, same)
 	put(f.directive, "Heal", i.Heal, onOff)
 	putAll(f.directive, "ExcludedIPs", i.ExcludedIPs, netip.Prefix.String)

@@ -100,6 +100,8 @@ type hinted struct {
 
 func (h *hinted) Unwrap() error { return h.error }
 
+func (h *hinted) Hint() string { return h.hint }
+
 // hint adds a line of advice to err.
 func hint(err error, format string, args ...any) error {
 	return &hinted{err, fmt.Sprintf(format, args...)}
@@ -126,11 +128,11 @@ func printError(err error, stderr io.Writer) {
 		return
 	}
 	fmt.Fprintf(stderr, "error: %v\n", err)
-	var h *hinted
+	var h interface{ Hint() string }
 	var c *conf.Error
 	switch {
-	case errors.As(err, &h):
-		fmt.Fprintf(stderr, "hint: %s\n", h.hint)
+	case errors.As(err, &h) && h.Hint() != "":
+		fmt.Fprintf(stderr, "hint: %s\n", h.Hint())
 	case errors.As(err, &c) && c.Hint != "":
 		fmt.Fprintf(stderr, "hint: %s\n", c.Hint)
 	}
