@@ -29,16 +29,28 @@ func TestHealing(t *testing.T) {
 	} {
 		t.Run(harm, func(t *testing.T) {
 			w.laptop.MustRun("sh", "-c", harm)
-			var now string
-			testnet.Until(t, "it is put back", func() bool {
-				now = w.network()
-				return now == up
-			})
+			w.back(up)
 			w.through()
 		})
 	}
 	w.must("down", "wg0")
 	w.same(clean)
+}
+
+// back waits until the network is as it was.
+func (w *world) back(as string) {
+	w.t.Helper()
+	var now string
+	defer func() {
+		if now != as {
+			was, is := strings.Split(as, "\n"), strings.Split(now, "\n")
+			w.t.Logf("missing: %q\nnew: %q", without(was, is), without(is, was))
+		}
+	}()
+	testnet.Until(w.t, "all is as before", func() bool {
+		now = w.network()
+		return now == as
+	})
 }
 
 // network is what healing cares for.
@@ -91,7 +103,7 @@ func TestNetworkdRestarted(t *testing.T) {
 	for range 2 {
 		p := w.laptop.Start([]string{"SYSTEMD_LOG_LEVEL=info"}, networkd)
 		p.WaitOutput("Enumeration completed")
-		testnet.Until(t, "all is as before", func() bool { return w.network() == up })
+		w.back(up)
 		w.through()
 		p.Signal(15)
 		p.WaitEnd()
