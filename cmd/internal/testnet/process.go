@@ -66,6 +66,9 @@ func (h *Host) Start(env []string, program string, args ...string) *Process {
 		// waits for it, and ends with the goroutine.
 		runtime.LockOSThread()
 		err := h.enter()
+		if err == nil && h.files == nil {
+			err = ownState()
+		}
 		if err == nil {
 			err = p.cmd.Start()
 		}
