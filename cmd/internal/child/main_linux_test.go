@@ -105,7 +105,7 @@ func attend(e *child.Engine, n int, ports *child.Ports, signals <-chan os.Signal
 			case unix.SIGUSR1:
 				fmt.Println("suspended:", e.Suspend(ctx))
 				drops, err := e.Drops(ctx)
-				fmt.Println("resumed:", e.Resume(ctx), drops[tunnel.NoPeer], err)
+				fmt.Println("resumed:", e.Resume(ctx), err, drops[tunnel.NoPeer] > 0)
 			case unix.SIGUSR2:
 				fmt.Println(portsNow(ports))
 			default:

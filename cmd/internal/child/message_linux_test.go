@@ -120,7 +120,11 @@ func FuzzKeeper(f *testing.F) {
 			t.Errorf("an error of %q", m.Error)
 		}
 		if e := m.Event; e != nil {
-			if text := e.Endpoint.String() + e.Session; strings.ContainsAny(text, "\n\r\x00\x1b ") && e.Endpoint.IsValid() {
+			text := e.Session
+			if e.Endpoint.IsValid() {
+				text += e.Endpoint.String()
+			}
+			if strings.ContainsAny(text, "\n\r\x00\x1b ") {
 				t.Errorf("an event with %q", text)
 			}
 			_ = e.tunnelEvent(time.Now()).Why.String()
