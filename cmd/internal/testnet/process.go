@@ -63,6 +63,9 @@ func (h *Host) Start(env []string, program string, args ...string) *Process {
 		// waits for it, and ends with the goroutine.
 		runtime.LockOSThread()
 		err := h.enter()
+		if err == nil && h.files == nil {
+			err = ownState()
+		}
 		if err == nil {
 			p.cmd = exec.Command(program, args...) // found where the host sees it
 			p.cmd.Env = append(os.Environ(), env...)
