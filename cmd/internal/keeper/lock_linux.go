@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -38,7 +39,8 @@ func (e *HeldError) Error() string {
 // it. It does not wait.
 func Acquire(name, who string) (*Lock, error) {
 	path := host.RunPath(name, lockFile)
-	for {
+	const patience, between = 5 * time.Second, 5 * time.Millisecond
+	for end := time.Now().Add(patience); ; {
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 			return nil, fmt.Errorf("lock %s: %w", name, err)
 		}
@@ -53,7 +55,11 @@ func Acquire(name, who string) (*Lock, error) {
 		if errors.Is(err, unix.EWOULDBLOCK) {
 			held := heldBy(name, f)
 			f.Close()
-			return nil, held
+			if !hasEnded(held.PID) || time.Now().After(end) {
+				return nil, held
+			}
+			<-time.After(between) // a process that it was about to start has it for a moment
+			continue
 		}
 		if err == nil && stillThere(f, path) {
 			l := &Lock{name, f}
@@ -66,7 +72,7 @@ func Acquire(name, who string) (*Lock, error) {
 	}
 }
 
-// Held returns who holds the lock of a link, nil if nobody does.
+// Held returns who holds the lock of a link, nil if nobody who lives does.
 func Held(name string) *HeldError {
 	f, err := os.Open(host.RunPath(name, lockFile))
 	if err != nil {
@@ -74,7 +80,9 @@ func Held(name string) *HeldError {
 	}
 	defer f.Close()
 	if err := onDescriptor(f, func(fd int) error { return unix.Flock(fd, unix.LOCK_SH|unix.LOCK_NB) }); errors.Is(err, unix.EWOULDBLOCK) {
-		return heldBy(name, f)
+		if held := heldBy(name, f); !hasEnded(held.PID) {
+			return held
+		}
 	}
 	return nil
 }
