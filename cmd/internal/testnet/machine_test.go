@@ -63,3 +63,20 @@ func TestMachineRunsDaemons(t *testing.T) {
 		t.Error("the machine's control socket is the test's as well")
 	}
 }
+
+func TestInstalledPackages(t *testing.T) {
+	h := NewMachine(t, "h")
+	h.Install(Openresolv)
+	if text := h.MustRun("resolvconf", "--version"); !strings.Contains(text, "openresolv") {
+		t.Errorf("%s", text)
+	}
+	h = NewMachine(t, "h2")
+	h.StartBus()
+	h.InstallResolved()
+	if text := h.MustRun("resolvectl", "--no-pager", "dns"); !strings.Contains(text, "Global") {
+		t.Errorf("%s", text)
+	}
+	if text := h.ReadFile("/etc/resolv.conf"); !strings.Contains(text, "nameserver 127.0.0.53") {
+		t.Errorf("%s", text)
+	}
+}

@@ -55,11 +55,8 @@ func (o *output) read() (text string, more <-chan struct{}) {
 // gets SIGTERM and has to obey.
 func (h *Host) Start(env []string, program string, args ...string) *Process {
 	h.tb.Helper()
-	p := &Process{cmd: exec.Command(program, args...), host: h, name: program, ended: make(chan struct{})}
+	p := &Process{host: h, name: program, ended: make(chan struct{})}
 	p.output.more = make(chan struct{})
-	p.cmd.Env = append(os.Environ(), env...)
-	p.cmd.Stdout, p.cmd.Stderr = &p.output, &p.output
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL}
 	started := make(chan error)
 	go func() {
 		// The process lives no longer than the thread that started it: this one
@@ -67,6 +64,10 @@ func (h *Host) Start(env []string, program string, args ...string) *Process {
 		runtime.LockOSThread()
 		err := h.enter()
 		if err == nil {
+			p.cmd = exec.Command(program, args...) // found where the host sees it
+			p.cmd.Env = append(os.Environ(), env...)
+			p.cmd.Stdout, p.cmd.Stderr = &p.output, &p.output
+			p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL}
 			err = p.cmd.Start()
 		}
 		started <- err

@@ -22,31 +22,27 @@ var resolvedStub = []netip.Addr{netip.MustParseAddr("127.0.0.53"), netip.MustPar
 // or can be started, and /etc/resolv.conf leads to it; else resolvconf where it is
 // installed; else /etc/resolv.conf.
 func Detect(ctx context.Context) (Kind, error) {
-	program, err := exec.LookPath("resolvconf")
-	installed := err == nil
-	if installed {
-		if program, err = filepath.EvalSymlinks(program); err != nil {
-			return "", err
-		}
+	if leadsToResolved() && resolvedAvailable(ctx) {
+		return Resolved, nil
 	}
-	// resolvectl under this name speaks to systemd-resolved, wherever resolv.conf leads.
-	isResolvectl := installed && filepath.Base(program) == "resolvectl"
-	leads, err := leadsToResolved()
+	program, err := exec.LookPath("resolvconf")
 	if err != nil {
+		return File, nil //nolint:nilerr // not installed
+	}
+	if program, err = filepath.EvalSymlinks(program); err != nil {
 		return "", err
 	}
-	switch {
-	case (leads || isResolvectl) && resolvedAvailable(ctx):
-		return Resolved, nil
-	case installed && !isResolvectl:
-		return Resolvconf, nil
+	// Under this name it speaks to systemd-resolved, which nobody asks here: it
+	// would itself read what /etc/resolv.conf says.
+	if filepath.Base(program) == "resolvectl" {
+		return File, nil
 	}
-	return File, nil
+	return Resolvconf, nil
 }
 
 // leadsToResolved says whether /etc/resolv.conf is a link to a file of
 // systemd-resolved's, which need not be there yet, or names nobody but it.
-func leadsToResolved() (bool, error) {
+func leadsToResolved() bool {
 	path := resolvConf
 	for range 8 {
 		target, err := os.Readlink(path)
@@ -59,15 +55,15 @@ func leadsToResolved() (bool, error) {
 		path = filepath.Clean(target)
 		if dir, name := filepath.Split(path); strings.TrimPrefix(filepath.Clean(dir), "/var") == resolvedDir ||
 			name == "resolv.conf" && strings.HasSuffix(dir, "/lib/systemd/") {
-			return true, nil
+			return true
 		}
 	}
 	text, err := os.ReadFile(resolvConf)
-	if err != nil && !os.IsNotExist(err) {
-		return false, err
+	if err != nil {
+		return false
 	}
 	servers := nameservers(text)
-	return len(servers) > 0 && !slices.ContainsFunc(servers, func(a netip.Addr) bool { return !slices.Contains(resolvedStub, a) }), nil
+	return len(servers) > 0 && !slices.ContainsFunc(servers, func(a netip.Addr) bool { return !slices.Contains(resolvedStub, a) })
 }
 
 // keyword splits a line of resolv.conf. A comment has none.

@@ -113,7 +113,7 @@ func Present(ctx context.Context, k Kind, s Settings) (is bool, err error) {
 func (s Settings) Command(k Kind) string {
 	switch k {
 	case Resolved:
-		return fmt.Sprintf("resolvectl dns %s %s && resolvectl domain %[1]s %s && resolvectl default-route %[1]s %s",
+		return fmt.Sprintf("resolvectl dns %[1]s %[2]s && resolvectl domain %[1]s %[3]s && resolvectl default-route %[1]s %[4]s",
 			s.Link, joined(s.Servers), strings.Join(quoted(s.domains()), " "), yes(s.isDefault()))
 	case Resolvconf:
 		return fmt.Sprintf("resolvconf -a %s -m 0 -x <<EOF\n%sEOF", interfacePrefix()+s.Link, s.lines())

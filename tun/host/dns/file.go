@@ -234,7 +234,7 @@ func unsetFile(link string) (note string, err error) {
 		p, found := s.find(link)
 		switch {
 		case b == nil && !found:
-			return discard(resolvConf)
+			return errors.Join(discard(resolvConf), discard(backupPath(link)))
 		case b == nil:
 			b = new(backup)
 			note = fmt.Sprintf("%s is gone, so that nobody knows which name servers were set before %s: %s has none now", backupPath(link), link, resolvConf)
