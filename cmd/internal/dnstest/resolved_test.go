@@ -267,6 +267,11 @@ func TestResolvedWithoutLinkOrBus(t *testing.T) {
 	r.WaitEnd()
 	m.servers("", netServer) // as its files still say
 	m.MustRun("rm", "/run/dbus/system_bus_socket")
+	m.Do(func() {
+		if is, err := dns.Present(t.Context(), dns.Resolved, settings("eth0", netServer)); is || !errors.Is(err, dns.ErrAway) {
+			t.Errorf("present: %v, %v, want %v", is, err, dns.ErrAway)
+		}
+	})
 	m.detects(dns.File)
 	m.unset(dns.Resolved, "eth0")
 }

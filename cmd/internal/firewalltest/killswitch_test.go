@@ -3,7 +3,9 @@
 package firewalltest
 
 import (
+	"net"
 	"net/netip"
+	"strconv"
 	"testing"
 
 	"vpn/cmd/internal/testnet"
@@ -45,11 +47,11 @@ func TestKillSwitchForwards(t *testing.T) {
 	each(t, func(t *testing.T, six bool) {
 		s := newSite(t)
 		s.netReturns()
-		lan, far, net := s.socket(s.lan, six, 0, 0), s.socket(s.far, six, 0, 0), s.socket(s.net, six, 0, 0)
+		lan, far, outside := s.socket(s.lan, six, 0, 0), s.socket(s.far, six, 0, 0), s.socket(s.net, six, 0, 0)
 		s.passes(lan, anywhere.in(six))
 		s.load(killSwitch)
 		s.stops(lan, anywhere.in(six), lan, allowed.in(six))
-		s.stops(net, lanHost.in(six), far, lanHost.in(six))
+		s.stops(outside, lanHost.in(six), far, lanHost.in(six))
 		s.passes(lan, farHost.in(six))
 		s.passes(far, lanHost.in(six))
 		s.lan.MustPing(farHost.in(six))
@@ -69,7 +71,14 @@ func TestKillSwitchDHCP(t *testing.T) {
 		s.dhcp(netHost.four, test.from, test.to, test.passes)
 	}
 	var scoped string
-	s.net.Do(func() { scoped = linkLocal(t, s.atNet.Name) + "%eth0" })
+	s.net.Do(func() { scoped = linkLocal(t, s.atNet.Name) })
+	s.gateway.Do(func() { // by number: names of links are kept for the whole process
+		eth0, err := net.InterfaceByName("eth0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		scoped += "%" + strconv.Itoa(eth0.Index)
+	})
 	for _, test := range []struct {
 		from, to int
 		passes   bool
@@ -87,8 +96,7 @@ func (s *site) dhcp(to string, source, destination int, passes bool) {
 	from := s.socket(s.gateway, at.Addr().Is6(), 0, source)
 	receiver := s.socket(s.net, at.Addr().Is6(), 0, destination)
 	defer func() { _, _ = from.Close(), receiver.Close() }()
-	var err error
-	s.gateway.Do(func() { _, err = from.WriteToUDPAddrPort([]byte("hello"), at) }) // a zone is the caller's namespace's
+	_, err := from.WriteToUDPAddrPort([]byte("hello"), at)
 	if !passes {
 		if !isPermission(err) {
 			s.t.Errorf("from %d to %s: %v", source, at, err)

@@ -80,7 +80,7 @@ func newSite(t *testing.T) *site {
 	eth0.Route("0.0.0.0/0", netHost.four, 0)
 	eth0.Route("::/0", netHost.six, 0)
 	s.net.Link("lo").Address(allowed.four+"/32", allowed.six+"/128", anywhere.four+"/32", anywhere.six+"/128")
-	for _, a := range []address{netHost, farHost, lanHost} {
+	for _, a := range []address{netHost, allowed, anywhere, farHost, lanHost} { // IPv6 addresses take a moment to be there
 		s.gateway.MustPing(a.four)
 		s.gateway.MustPing(a.six)
 	}
@@ -142,11 +142,13 @@ func (s *site) unload(r firewall.Ruleset) {
 // socket opens one on a host, with a mark if it is not 0, from a port, or 0 for any.
 func (s *site) socket(from *testnet.Host, six bool, mark, port int) *net.UDPConn {
 	s.t.Helper()
-	any := address{"0.0.0.0", "::"}.in(six)
-	conn := from.ListenUDP(netip.AddrPortFrom(netip.MustParseAddr(any), uint16(port)).String())
+	wildcard := netip.MustParseAddr(address{"0.0.0.0", "::"}.in(six))
+	conn := from.ListenUDP(netip.AddrPortFrom(wildcard, uint16(port)).String())
 	raw, err := conn.SyscallConn()
 	if err == nil && mark != 0 {
-		err = errors.Join(raw.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_MARK, mark) }), err)
+		var refused error
+		err = raw.Control(func(fd uintptr) { refused = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_MARK, mark) })
+		err = errors.Join(err, refused)
 	}
 	if err != nil {
 		s.t.Fatal(err)

@@ -165,16 +165,16 @@ func (r *resolved) setNewLink(ctx context.Context, index int32, servers []server
 	}
 }
 
-// unsetResolved has nothing to do where the link or systemd-resolved is gone: the
-// one forgets what belonged to the other.
+// unsetResolved has nothing to do where the link, the bus or systemd-resolved is
+// gone: who is left forgets what belonged to the other.
 func unsetResolved(ctx context.Context, name string) error {
 	link, err := net.InterfaceByName(name)
 	if err != nil {
-		return nil //nolint:nilerr // no link, nothing to revert
+		return nil
 	}
 	r, err := openResolved(ctx)
 	if err != nil {
-		return nil //nolint:nilerr // no bus, so nobody on it
+		return nil
 	}
 	defer r.close()
 	for _, method := range []string{"RevertLink", "FlushCaches"} {
@@ -191,14 +191,15 @@ func unsetResolved(ctx context.Context, name string) error {
 }
 
 // presentResolved does not start systemd-resolved: somebody may have stopped it.
+// Where the link is gone so are its settings.
 func presentResolved(ctx context.Context, s Settings) (bool, error) {
 	link, err := net.InterfaceByName(s.Link)
 	if err != nil {
-		return false, nil //nolint:nilerr // no link, no settings
+		return false, nil
 	}
 	r, err := openResolved(ctx)
 	if err != nil {
-		return false, err
+		return false, errors.Join(ErrAway, err)
 	}
 	defer r.close()
 	var path dbus.ObjectPath

@@ -10,10 +10,10 @@ import (
 // port is where name servers listen.
 const port = 53
 
-// Servers returns the name servers that the host asks now, in their order: behind
-// systemd-resolved's own address, those that it asks itself. The servers of the
-// link named except, a tunnel's, are left out, and what they stand in the place of
-// is returned instead.
+// Servers returns the name servers that the host asks now, in their order where
+// there is one: behind systemd-resolved's own address, those that it asks itself.
+// The servers of the link named except, a tunnel's, are left out, and what they
+// stand in the place of is returned instead.
 func Servers(ctx context.Context, except string) ([]netip.AddrPort, error) {
 	if leadsToResolved() {
 		if r, err := openResolved(ctx); err == nil {
