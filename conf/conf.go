@@ -63,7 +63,7 @@ type Interface struct {
 	RekeyAfterPackets Setting[uint64]
 	KillSwitch        Setting[bool]
 	KillSwitchAllow   []Setting[netip.Prefix]
-	Masquerade        Setting[bool]
+	Masquerade        Setting[string]   // the link that packets leave by; empty: off
 	DNSRoute          []Setting[string] // domains
 	Heal              Setting[bool]
 	ExcludedIPs       []Setting[netip.Prefix]

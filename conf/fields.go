@@ -35,7 +35,7 @@ var (
 		field{name: "RekeyAfterPackets", take: one(func(p *parser) *Setting[uint64] { return &p.iface().RekeyAfterPackets }, readPackets)},
 		field{name: "KillSwitch", take: one(func(p *parser) *Setting[bool] { return &p.iface().KillSwitch }, readSwitch)},
 		field{name: "KillSwitchAllow", take: prefixes(func(p *parser) *[]Setting[netip.Prefix] { return &p.iface().KillSwitchAllow })},
-		field{name: "Masquerade", take: one(func(p *parser) *Setting[bool] { return &p.iface().Masquerade }, readSwitch)},
+		field{name: "Masquerade", take: one(func(p *parser) *Setting[string] { return &p.iface().Masquerade }, readOutLink)},
 		field{name: "DNSRoute", take: many(spaced, func(p *parser) *[]Setting[string] { return &p.iface().DNSRoute }, readDomain)},
 		field{name: "Heal", take: one(func(p *parser) *Setting[bool] { return &p.iface().Heal }, readSwitch)},
 		field{name: "ExcludedIPs", take: prefixes(func(p *parser) *[]Setting[netip.Prefix] { return &p.iface().ExcludedIPs })},

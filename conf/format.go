@@ -15,11 +15,14 @@ import (
 //
 // The text has the keys in it; it is the caller's to erase.
 func (c *Config) Format() []byte {
-	f := formatter{text: make([]byte, 0, 1024+512*len(c.Peers))}
+	f := formatter{text: make([]byte, 0, 1024+512*len(c.Peers)), end: "\n"}
 	if c.Interface.Line != 0 || !c.Interface.isEmpty() || len(c.Peers) == 0 {
 		f.iface(&c.Interface)
 	}
 	for i := range c.Peers {
+		if len(f.text) > 0 {
+			f.add(f.end)
+		}
 		f.peer(&c.Peers[i])
 	}
 	return f.text
@@ -27,13 +30,16 @@ func (c *Config) Format() []byte {
 
 // isEmpty says whether the section has nothing in it.
 func (i *Interface) isEmpty() bool {
-	f := formatter{}
+	f := formatter{end: "\n"}
 	f.iface(i)
 	defer clear(f.text)
 	return string(f.text) == "[Interface]\n"
 }
 
-type formatter struct{ text []byte }
+type formatter struct {
+	text []byte
+	end  string // of each line
+}
 
 // grow makes room, and leaves no copy of the text behind.
 func (f *formatter) grow(n int) {
@@ -52,18 +58,28 @@ func (f *formatter) add(parts ...string) {
 	}
 }
 
-func (f *formatter) setting(name, value string) { f.add(name, " = ", value, "\n") }
+// bytes adds what may be secret, without making a string of it.
+func (f *formatter) bytes(b []byte) {
+	f.grow(len(b))
+	f.text = append(f.text, b...)
+}
 
-func (f *formatter) directive(name, value string) { f.add("#vpn: ", name, " = ", value, "\n") }
+func (f *formatter) setting(name, value string) { f.add(name, " = ", value, f.end) }
+
+func (f *formatter) directive(name, value string) { f.add("#vpn: ", name, " = ", value, f.end) }
 
 // exporter is a key that writes itself into memory that can be erased.
 type exporter interface{ AppendBase64([]byte) []byte }
 
 func (f *formatter) secret(name string, k exporter) {
 	f.add(name, " = ")
+	f.key(k)
+	f.add(f.end)
+}
+
+func (f *formatter) key(k exporter) {
 	f.grow(textSize)
 	f.text = k.AppendBase64(f.text)
-	f.add("\n")
 }
 
 // put writes a setting or directive if it is given.
@@ -87,6 +103,8 @@ func putAll[T any](write func(name, value string), name string, list []Setting[T
 
 func same(s string) string { return s }
 
+func wholeSeconds(d time.Duration) string { return number(int(d / time.Second)) }
+
 func number[T uint16 | uint32 | uint64 | int](n T) string { return fmt.Sprint(n) }
 
 func offOr[T uint16 | uint32](n T) string {
@@ -101,6 +119,13 @@ func onOff(b bool) string {
 		return "on"
 	}
 	return "off"
+}
+
+func nameOrOff(name string) string {
+	if name == "" {
+		return "off"
+	}
+	return name
 }
 
 // String is the table as a file has it.
@@ -126,7 +151,7 @@ func (e Endpoint) String() string {
 }
 
 func (f *formatter) iface(i *Interface) {
-	f.add("[Interface]\n")
+	f.add("[Interface]", f.end)
 	if i.PrivateKey.Given {
 		f.secret("PrivateKey", &i.PrivateKey.Value)
 	}
@@ -143,11 +168,11 @@ func (f *formatter) iface(i *Interface) {
 	f.hooks("PostDown", i.PostDown)
 
 	put(f.directive, "PrivateKeyFile", i.PrivateKeyFile, same)
-	put(f.directive, "RekeyAfterTime", i.RekeyAfterTime, func(d time.Duration) string { return number(int(d / time.Second)) })
+	put(f.directive, "RekeyAfterTime", i.RekeyAfterTime, wholeSeconds)
 	put(f.directive, "RekeyAfterPackets", i.RekeyAfterPackets, number[uint64])
 	put(f.directive, "KillSwitch", i.KillSwitch, onOff)
 	putAll(f.directive, "KillSwitchAllow", i.KillSwitchAllow, netip.Prefix.String)
-	put(f.directive, "Masquerade", i.Masquerade, onOff)
+	put(f.directive, "Masquerade", i.Masquerade, nameOrOff)
 	putAll(f.directive, "DNSRoute", i.DNSRoute, same)
 	put(f.directive, "Heal", i.Heal, onOff)
 	putAll(f.directive, "ExcludedIPs", i.ExcludedIPs, netip.Prefix.String)
@@ -168,10 +193,7 @@ func (f *formatter) hooks(name string, commands []Setting[string]) {
 }
 
 func (f *formatter) peer(p *Peer) {
-	if len(f.text) > 0 {
-		f.add("\n")
-	}
-	f.add("[Peer]\n")
+	f.add("[Peer]", f.end)
 	put(f.directive, "Name", p.Name, same)
 	put(f.setting, "PublicKey", p.PublicKey, key.Public.String)
 	if p.Preshared.Given {
@@ -204,6 +226,17 @@ func (f *formatter) allowedIPs(p *Peer) {
 	f.allowedIPsLine(list[signed:], false)
 }
 
+// text is the prefix as a file has it.
+func (a AllowedIP) text(signed bool) string {
+	switch {
+	case a.Remove:
+		return "-" + a.Prefix.String()
+	case signed:
+		return "+" + a.Prefix.String()
+	}
+	return a.Prefix.String()
+}
+
 func (f *formatter) allowedIPsLine(list []AllowedIP, signed bool) {
 	for i, a := range list {
 		switch {
@@ -212,15 +245,9 @@ func (f *formatter) allowedIPsLine(list []AllowedIP, signed bool) {
 		default:
 			f.add(", ")
 		}
-		switch {
-		case a.Remove:
-			f.add("-")
-		case signed:
-			f.add("+")
-		}
-		f.add(a.Prefix.String())
+		f.add(a.text(signed))
 	}
 	if len(list) > 0 {
-		f.add("\n")
+		f.add(f.end)
 	}
 }

@@ -14,7 +14,7 @@ var seeds = []string{
 	"[Interface]\nPrivateKey = " + secretText + "\nAddress = 10.0.0.1/24\nPostUp = echo # x\n\n[Peer]\nPublicKey = " + oneText + "\nAllowedIPs = +10.0.0.0/8\nEndpoint = a:1\n",
 	"[Peer]\nPublicKey = " + oneText + "\nAllowedIPs = -10.0.0.0/8\nAllowedIPs = 10.1.0.0/16\n# friendly_name = x\n#vpn: Endpoint = [::1]:1",
 	"[Interface]\nTable = 0x10\nMTU = 0100\nFwMark = off\nDNS = 1.1.1.1, a\n#vpn: DNSRoute = a b\n[interface]\n",
-	"\ufeff[ Interface ]\r\n#vpn: KillSwitch = on\r\n\r\n",
+	"\ufeff[ Interface ]\r\n#vpn: KillSwitch = on\r\n#vpn: Masquerade = Off\r\n\r\n",
 	"",
 }
 

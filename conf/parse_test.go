@@ -112,7 +112,7 @@ func TestParseEverything(t *testing.T) {
 
 			RekeyAfterTime: Given(90 * time.Second), RekeyAfterPackets: Given(uint64(1000)),
 			KillSwitch: Given(true), KillSwitchAllow: list(prefix("192.168.0.0/16"), prefix("fe80::/10")),
-			Masquerade: Given(false), DNSRoute: list("corp.example", "lan"), Heal: Given(false),
+			Masquerade: Given("eth0"), DNSRoute: list("corp.example", "lan"), Heal: Given(false),
 			ExcludedIPs: list(prefix("10.9.0.0/16"), prefix("10.8.0.1/32")),
 		},
 		Peers: []Peer{
@@ -276,6 +276,9 @@ func TestErrors(t *testing.T) {
 		"#vpn: RekeyAfterTime = 0":                                   "wg0.conf:2: RekeyAfterTime \"0\": not a number of seconds from 1 to 120",
 		"#vpn: RekeyAfterPackets = 1152921504606846977":              "wg0.conf:2: RekeyAfterPackets \"1152921504606846977\": more than the protocol's own 2^60 packets\n  hint: the limit can only be lowered",
 		"#vpn: RekeyAfterPackets = 1e6":                              "wg0.conf:2: RekeyAfterPackets \"1e6\": not a number of packets from 1 to 2^60",
+		"#vpn: Masquerade = on":                                      "wg0.conf:2: Masquerade \"on\": not the name of a link\n  hint: name the link that packets leave by, as in eth0; or write off",
+		"#vpn: Masquerade = eth0, eth1":                              "wg0.conf:2: Masquerade \"eth0, eth1\": not the name of a link, nor off",
+		"#vpn: Masquerade = a-name-of-16-chars":                      "wg0.conf:2: Masquerade \"a-name-of-16-chars\": not the name of a link, nor off",
 		"#vpn: KillSwitchAllow = 10.0.0.0/99":                        "wg0.conf:2: KillSwitchAllow \"10.0.0.0/99\": prefix length exceeds 32",
 		"#vpn: ExcludedIPs = x":                                      "wg0.conf:2: ExcludedIPs \"x\": not an IP address",
 		"#vpn: PrivateKeyFile = credential:a/b":                      "wg0.conf:2: PrivateKeyFile \"credential:a/b\": not the name of a credential",

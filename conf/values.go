@@ -138,6 +138,21 @@ func readSwitch(s string) (bool, problem) {
 	return false, bad("neither on nor off")
 }
 
+// readOutLink reads the name of a link as the kernel takes one, or off.
+func readOutLink(s string) (string, problem) {
+	const most = 15 // IFNAMSIZ, less its zero
+	switch strings.ToLower(s) {
+	case "off":
+		return "", problem{}
+	case "on", "true", "false":
+		return "", problem{"not the name of a link", "name the link that packets leave by, as in eth0; or write off"}
+	}
+	if len(s) > most || s == "." || s == ".." || strings.ContainsAny(s, space+"/:,") || !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl) {
+		return "", bad("not the name of a link, nor off")
+	}
+	return s, problem{}
+}
+
 // The protocol's own limits on a session, which may be lowered but not raised.
 const (
 	maxRekeyAfterTime    = 120 * time.Second

@@ -80,7 +80,7 @@ func ListenerOf(f *os.File) (*Listener, error) {
 		return nil, fmt.Errorf("use a control socket: it is a %s socket", l.Addr().Network())
 	}
 	inner.SetUnlinkOnClose(false)
-	return &Listener{UnixListener: inner}, nil
+	return &Listener{UnixListener: inner, deleted: make(chan struct{})}, nil
 }
 
 // watched wraps a listener whose file is the interface's socket.
@@ -127,7 +127,7 @@ func (l *Listener) wait() {
 }
 
 // Deleted is closed when the socket's file is deleted or replaced: nobody can
-// reach the interface any more, and whoever did it wants it to end. It is nil for
+// reach the interface any more, and whoever did it wants it to end. It never is for
 // ListenerOf.
 func (l *Listener) Deleted() <-chan struct{} { return l.deleted }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
@@ -13,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"vpn/cmd/internal/engine"
+	"vpn/cmd/internal/floor"
 	"vpn/cmd/internal/logs"
 	"vpn/tun"
 	"vpn/tunnel"
@@ -103,6 +105,9 @@ type daemon struct {
 // start opens what the daemon needs, so that errors are told where it was
 // called, and then runs it, here or in the background.
 func (d *daemon) start() error {
+	if keeper, err := inheritedFile(envKeeperFD); keeper != nil || err != nil {
+		return d.serve(keeper, err)
+	}
 	status, err := inheritStatus()
 	if err != nil {
 		return err
@@ -175,17 +180,32 @@ func permissionHint(err error) error {
 
 // run runs the interface in this process.
 func (d *daemon) run(ctx context.Context, status *statusPipe) error {
-	log := logs.New(os.Stderr, d.format, logs.Level(os.Getenv(envLogLevel))).With("interface", d.name)
-	if err := engine.Harden(); err != nil {
-		log.Warn("memory is not protected", "error", err)
-	}
+	log := d.harden()
 	return engine.Run(ctx, engine.Config{
 		Device:   d.device,
 		Listener: d.listener,
 		Sockets:  udp.System(),
 		Clock:    tunnel.SystemClock(),
 		Arena:    engine.NewArena(log),
+		Floor:    ownFloor(),
 		Log:      log,
-		Ready:    status.ready,
+		Ready:    func(*tunnel.Tunnel) { status.ready() },
 	})
+}
+
+// harden protects the memory of this process, and makes its log.
+func (d *daemon) harden() *slog.Logger {
+	log := logs.New(os.Stderr, d.format, logs.Level(os.Getenv(envLogLevel))).With("interface", d.name)
+	if err := engine.Harden(); err != nil {
+		log.Warn("memory is not protected", "error", err)
+	}
+	return log
+}
+
+// ownFloor is where root keeps timestamps; others have no such place.
+func ownFloor() tunnel.Floor {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	return floor.New(floor.Default)
 }

@@ -5,6 +5,7 @@
 //   - show prints what interfaces answer
 //   - setting turns files and arguments into configuration for an interface
 //   - engine runs a tunnel
+//   - keeper brings a link up, and keeps it
 //
 // A command that fails prints one line "error: ..." and, where something
 // helps, one line "hint: ...", and the program ends with 1.
@@ -20,6 +21,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"vpn/cmd/internal/keeper"
 	"vpn/conf"
 )
 
@@ -71,8 +73,9 @@ Commands that wg has take the same arguments and print the same text.`,
 		return hint(err, "see %q", cmd.CommandPath()+" --help")
 	})
 	root.AddCommand(
-		newAddconf(), newCompletion(), newDemo(), newDevice(), newGenkey(), newGenpsk(), newPubkey(), newSet(),
-		newSetconf(), newShow(), newShowconf(), newSyncconf(), newVersion(),
+		newAddconf(), newApply(), newCompletion(), newDemo(), newDevice(), newDown(), newGenkey(), newGenpsk(), newKillswitch(),
+		newPubkey(), newReload(), newRestart(), newRun(), newSet(), newSetconf(), newShow(), newShowconf(), newSyncconf(),
+		newUp(), newVersion(),
 	)
 	for _, cmd := range root.Commands() {
 		cmd.DisableFlagsInUseLine = true
@@ -100,6 +103,8 @@ type hinted struct {
 
 func (h *hinted) Unwrap() error { return h.error }
 
+func (h *hinted) Hint() string { return h.hint }
+
 // hint adds a line of advice to err.
 func hint(err error, format string, args ...any) error {
 	return &hinted{err, fmt.Sprintf(format, args...)}
@@ -113,7 +118,7 @@ func exitCode(err error, stderr io.Writer) int {
 	case !errors.Is(err, errTold):
 		printError(err, stderr)
 	}
-	return 1
+	return keeper.ExitCode(err)
 }
 
 // printError prints errors that were joined one after another, each with its
@@ -126,11 +131,11 @@ func printError(err error, stderr io.Writer) {
 		return
 	}
 	fmt.Fprintf(stderr, "error: %v\n", err)
-	var h *hinted
+	var h interface{ Hint() string }
 	var c *conf.Error
 	switch {
-	case errors.As(err, &h):
-		fmt.Fprintf(stderr, "hint: %s\n", h.hint)
+	case errors.As(err, &h) && h.Hint() != "":
+		fmt.Fprintf(stderr, "hint: %s\n", h.Hint())
 	case errors.As(err, &c) && c.Hint != "":
 		fmt.Fprintf(stderr, "hint: %s\n", c.Hint)
 	}

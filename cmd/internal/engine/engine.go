@@ -6,6 +6,7 @@ package engine
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -24,7 +25,8 @@ type Config struct {
 	Listener Listener
 	Sockets  udp.Opener
 	Clock    tunnel.Clock
-	Arena    *aead.Arena // see NewArena
+	Arena    *aead.Arena  // see NewArena
+	Floor    tunnel.Floor // nil: timestamps are not kept
 	Log      *slog.Logger
 
 	// Observe is told of handshakes and sessions, if it is not nil; see
@@ -32,25 +34,27 @@ type Config struct {
 	Observe func(tunnel.Event)
 
 	// Ready is called, if it is not nil, once requests are answered.
-	Ready func()
+	Ready func(*tunnel.Tunnel)
 }
 
 // A Listener is the control socket. Deleted is closed when nobody can reach it
-// any more; it may be nil where Accept fails instead.
+// any more; it is nil where Accept fails instead.
 type Listener interface {
 	net.Listener
 	Deleted() <-chan struct{}
 }
 
 // Run runs a tunnel until ctx ends, its device is gone, or its control socket
-// is. All of these are a good end: all that was open is closed, all keys are
-// erased, and the control socket's file is deleted.
+// is. All that was open is closed then, all keys are erased, and the control
+// socket's file is deleted. It is a good end, without an error, unless the control
+// socket failed and was not deleted.
 func Run(ctx context.Context, c Config) error {
 	t, err := tunnel.New(tunnel.Config{
 		Device:     c.Device,
 		Sockets:    c.Sockets,
 		Clock:      c.Clock,
 		Arena:      c.Arena,
+		Floor:      c.Floor,
 		Rand:       rand.Reader,
 		Log:        c.Log,
 		Observe:    c.Observe,
@@ -67,25 +71,30 @@ func Run(ctx context.Context, c Config) error {
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(c.Listener) }()
 	if c.Ready != nil {
-		c.Ready()
+		c.Ready(t)
 	}
 	c.Log.Info("tunnel started")
 
-	why := "asked to end"
+	var why string
 	select {
 	case <-ctx.Done():
+		why = context.Cause(ctx).Error()
 	case <-t.Done():
 		why = "the device is gone"
 	case <-c.Listener.Deleted():
 		why = "the control socket was deleted"
 	case err := <-served:
-		why = fmt.Sprintf("the control socket failed: %v", err)
-		served <- nil
+		why = "the control socket failed"
+		served <- err
 	}
 	c.Log.Info("tunnel ends", "why", why)
 	server.Close()
-	if err := <-served; err != nil {
+	if err = <-served; err != nil {
 		c.Log.Warn("the control socket failed", "error", err)
+		err = fmt.Errorf("the control socket failed: %w", err)
 	}
-	return t.Close()
+	if c.Listener.Deleted() == nil {
+		err = nil // it was deleted, as far as can be told
+	}
+	return errors.Join(err, t.Close())
 }

@@ -62,13 +62,13 @@ func TestRunEnds(t *testing.T) {
 			go func() {
 				ended <- Run(ctx, Config{
 					Device: device, Listener: c, Sockets: udp.System(), Clock: tunnel.SystemClock(), Arena: arena,
-					Log: slog.New(slog.DiscardHandler), Ready: func() { close(ready) },
+					Log: slog.New(slog.DiscardHandler), Ready: func(*tunnel.Tunnel) { close(ready) },
 				})
 			}()
 			<-ready
 			configure(t, l.Addr())
 			end(stop, device, c)
-			if err := <-ended; err != nil {
+			if err := <-ended; (err != nil) != (how == "failed") {
 				t.Errorf("Run returns %v", err)
 			}
 			if _, err := net.Dial("tcp", l.Addr().String()); err == nil {

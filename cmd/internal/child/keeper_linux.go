@@ -1,0 +1,221 @@
+package child
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"vpn/noise"
+	"vpn/noise/key"
+	"vpn/tunnel"
+	"vpn/tunnel/udp"
+)
+
+const (
+	// answerTime is how long the keeper may take for sockets and marks.
+	answerTime = 10 * time.Second
+	// startTime is how long it may take to say with what to start.
+	startTime = 30 * time.Second
+	// eventTime is how long an event waits for room.
+	eventTime = time.Second
+	// maxQueues bounds the queues of a device: the kernel's own limit.
+	maxQueues = 250
+	// maxSockets come with a reply.
+	maxSockets = 2
+)
+
+var (
+	// ErrStopped is the cause of the end of an engine that was asked to end.
+	ErrStopped = errors.New("the keeper asks for it")
+	// ErrKeeperGone is the cause of the end of an engine that nobody keeps.
+	ErrKeeperGone = errors.New("the keeper is gone")
+)
+
+// Keeper is the privileged process, as its engine sees it: it opens and marks
+// sockets (udp.Opener, udp.Marker), keeps timestamps (tunnel.Floor), and is told
+// of events. All methods may be called concurrently.
+type Keeper struct {
+	// Device are the queues of the TUN link, and Listener is the control socket.
+	// They are the caller's.
+	Device   []*os.File
+	Listener *os.File
+
+	pair   *pair
+	outbox *outbox
+	orders chan *message // for the tunnel
+	ctx    context.Context
+	end    context.CancelCauseFunc
+}
+
+// Connect takes the descriptor that EnvKeeper names, which becomes its own, and
+// waits for what the keeper gives to start with.
+func Connect(f *os.File) (*Keeper, error) {
+	p, err := pairOf(f)
+	if err != nil {
+		return nil, fmt.Errorf("connect to the keeper: %w", err)
+	}
+	k := &Keeper{pair: p, outbox: newOutbox(), orders: make(chan *message, 16)}
+	if err := k.begin(); err != nil {
+		p.close()
+		return nil, fmt.Errorf("connect to the keeper: %w", err)
+	}
+	k.ctx, k.end = context.WithCancelCause(context.Background())
+	go k.listen()
+	go k.tell()
+	return k, nil
+}
+
+// begin takes the first message.
+func (k *Keeper) begin() error {
+	if err := k.pair.conn.SetReadDeadline(time.Now().Add(startTime)); err != nil {
+		return err
+	}
+	r, err := k.pair.receive(1 + maxQueues)
+	if err != nil {
+		return err
+	}
+	if r.Kind != kindStart || len(r.files) < 2 {
+		r.closeFiles()
+		return fmt.Errorf("a message of kind %q with %d descriptors", r.Kind, len(r.files))
+	}
+	k.Listener, k.Device = r.files[0], r.files[1:]
+	// What we can't do now we shall never be able to do.
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return os.NewSyscallError("prctl", err)
+	}
+	return k.pair.conn.SetReadDeadline(time.Time{})
+}
+
+// Context ends when the keeper asks for the end, or is gone: see context.Cause.
+func (k *Keeper) Context() context.Context { return k.ctx }
+
+// Close ends the connection.
+func (k *Keeper) Close() { k.pair.close() }
+
+// Failed tells the keeper why there is no tunnel.
+func (k *Keeper) Failed(err error) {
+	_ = k.pair.send(&message{Kind: kindFailed, Error: err.Error()}, answerTime) // it is all that can be done
+}
+
+// Ready tells the keeper that requests are answered, and has t obey it.
+func (k *Keeper) Ready(t *tunnel.Tunnel) {
+	go k.obey(t)
+	_ = k.pair.send(&message{Kind: kindReady}, answerTime) // where it can't be told, Context ends
+}
+
+// listen takes what the keeper says until the end of the pair.
+func (k *Keeper) listen() {
+	defer k.pair.close()
+	for {
+		r, err := k.pair.receive(maxSockets)
+		if err != nil {
+			k.end(ErrKeeperGone)
+			return
+		}
+		switch r.Kind {
+		case kindReply:
+			k.pair.answered(r)
+		case kindStop:
+			k.end(ErrStopped)
+		default:
+			select {
+			case k.orders <- r.message:
+			default: // who asks so much waits in vain
+			}
+		}
+	}
+}
+
+// obey does what the keeper asks of the tunnel. It is apart from listen because
+// the tunnel may be waiting for a reply.
+func (k *Keeper) obey(t *tunnel.Tunnel) {
+	for {
+		select {
+		case <-k.ctx.Done():
+			return
+		case m := <-k.orders:
+			answer := &message{Kind: kindReply, ID: m.ID}
+			switch m.Kind {
+			case kindSuspend:
+				t.Suspend()
+			case kindResume:
+				t.Resume()
+			case kindDrops:
+				answer.Drops = k.drops(t, m.Peer)
+			default:
+				answer.fail(fmt.Errorf("asked for %q", m.Kind))
+			}
+			_ = k.pair.send(answer, answerTime) // who doesn't read waits in vain
+		}
+	}
+}
+
+func (k *Keeper) drops(t *tunnel.Tunnel, peer *key.Public) map[string]uint64 {
+	if peer == nil {
+		return dropsOf(t.Drops())
+	}
+	return dropsOf(t.PeerDrops(*peer))
+}
+
+// Observe is for tunnel.Config: it never waits.
+func (k *Keeper) Observe(e tunnel.Event) {
+	if told(e.Kind) {
+		k.outbox.add(e)
+	}
+}
+
+// tell passes events on.
+func (k *Keeper) tell() {
+	for {
+		e, lost, ok := k.outbox.take()
+		if !ok {
+			select {
+			case <-k.outbox.wake:
+				continue
+			case <-k.ctx.Done():
+				return
+			}
+		}
+		if err := k.pair.send(&message{Kind: kindEvent, Event: eventOf(&e, lost)}, eventTime); err != nil {
+			if k.ctx.Err() != nil {
+				return
+			}
+			k.outbox.dropped()
+		}
+	}
+}
+
+// Open implements udp.Opener: the sockets are the keeper's.
+func (k *Keeper) Open(port uint16, mark uint32) (*udp.Sockets, error) {
+	r, err := k.pair.ask(&message{Kind: kindOpen, Port: port, Mark: mark}, answerTime, nil)
+	if err != nil {
+		return nil, fmt.Errorf("ask for UDP port %d: %w", port, err)
+	}
+	defer r.closeFiles()
+	sockets, err := udp.FromFiles(r.files...)
+	if err != nil {
+		return nil, fmt.Errorf("ask for UDP port %d: %w", port, err)
+	}
+	return sockets, nil
+}
+
+// SetMark implements udp.Marker.
+func (k *Keeper) SetMark(mark uint32) error {
+	if _, err := k.pair.ask(&message{Kind: kindMark, Mark: mark}, answerTime, nil); err != nil {
+		return fmt.Errorf("ask for mark %#x: %w", mark, err)
+	}
+	return nil
+}
+
+// Reserve implements tunnel.Floor.
+func (k *Keeper) Reserve(public key.Public, from noise.TAI64N) (first, last noise.TAI64N, err error) {
+	r, err := k.pair.ask(&message{Kind: kindFloor, Peer: &public, First: stamp(from)}, answerTime, nil)
+	if err != nil {
+		return first, last, fmt.Errorf("ask for timestamps: %w", err)
+	}
+	return noise.TAI64N(r.First), noise.TAI64N(r.Last), nil
+}

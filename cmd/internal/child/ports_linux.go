@@ -1,0 +1,123 @@
+package child
+
+import (
+	"os"
+	"sync"
+
+	"vpn/tunnel/udp"
+)
+
+// Ports are the UDP sockets of one tunnel. They live as long as the keeper:
+// engines come and go. It may be used concurrently.
+type Ports struct {
+	opener udp.Opener
+
+	mu      sync.Mutex   // guards what follows
+	sockets *udp.Sockets // nil: nothing is open
+	mark    uint32
+}
+
+// NewPorts returns ports of which none is open yet.
+func NewPorts(o udp.Opener) *Ports { return &Ports{opener: o} }
+
+// Open returns duplicates of the sockets of a port, for the caller to close.
+// Sockets that are open on that port are kept, and so they are for port 0, any,
+// with the mark changed on them. Others are closed once the new ones are open.
+func (p *Ports) Open(port uint16, mark uint32) (files []*os.File, bound uint16, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.sockets != nil && (port == 0 || port == p.sockets.Port) {
+		if err := p.setMark(mark); err != nil {
+			return nil, 0, err
+		}
+		files, err = p.sockets.Files()
+		return files, p.sockets.Port, err
+	}
+	opened, err := p.opener.Open(port, mark)
+	if err != nil {
+		return nil, 0, err
+	}
+	if files, err = opened.Files(); err != nil {
+		opened.Close()
+		return nil, 0, err
+	}
+	if p.sockets != nil {
+		p.sockets.Close()
+	}
+	p.sockets, p.mark = opened, mark
+	return files, opened.Port, nil
+}
+
+// Adopt makes sockets that Open has returned, perhaps to a keeper before this
+// one, the open ones. The files stay the caller's. The mark is what they have.
+func (p *Ports) Adopt(files []*os.File, mark uint32) error {
+	sockets, err := udp.FromFiles(files...)
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.sockets != nil {
+		p.sockets.Close()
+	}
+	p.sockets, p.mark = sockets, mark
+	return nil
+}
+
+// SetMark changes the mark of the sockets that are open, if there are any. If it
+// fails, none has changed.
+func (p *Ports) SetMark(mark uint32) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.sockets == nil {
+		return nil
+	}
+	return p.setMark(mark)
+}
+
+func (p *Ports) setMark(mark uint32) error {
+	if mark == p.mark {
+		return nil
+	}
+	err := markBoth(p.sockets, mark)
+	if err != nil {
+		_ = markBoth(p.sockets, p.mark) // what was there before worked before
+		return err
+	}
+	p.mark = mark
+	return nil
+}
+
+func markBoth(sockets *udp.Sockets, mark uint32) error {
+	for _, s := range []udp.Socket{sockets.V4, sockets.V6} {
+		if s == nil {
+			continue
+		}
+		if err := s.SetMark(mark); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Current returns port and mark in force; port 0: nothing is open.
+func (p *Ports) Current() (port uint16, mark uint32) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.sockets == nil {
+		return 0, 0
+	}
+	return p.sockets.Port, p.mark
+}
+
+// Close closes the sockets. Those that an engine has stay open for it.
+func (p *Ports) Close() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.sockets == nil {
+		return nil
+	}
+	err := p.sockets.Close()
+	p.sockets, p.mark = nil, 0
+	return err
+}

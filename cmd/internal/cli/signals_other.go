@@ -1,0 +1,8 @@
+//go:build !unix
+
+package cli
+
+import "os"
+
+// notifyKeeper does nothing on this system, which has no such signals.
+func notifyKeeper(chan<- os.Signal, chan<- os.Signal) {}

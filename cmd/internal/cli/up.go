@@ -1,0 +1,183 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"vpn/cmd/internal/configfile"
+	"vpn/cmd/internal/keeper"
+	"vpn/conf"
+	"vpn/tunnel/uapi"
+)
+
+func newUp() *cobra.Command {
+	var o upOptions
+	var dryRun bool
+	cmd := &cobra.Command{
+		Use:   "up NAME|FILE|- [--dry-run] [--wait [--timeout 30s]] [--force]",
+		Short: "Bring a link up as a wg-quick file says",
+		Long: `Make the link, give it keys and peers, addresses, routes, DNS and firewall as the
+file says, and run its hooks. Each step is printed as the command that a person
+would have typed. If one fails, all of them are undone.
+
+NAME is /etc/wireguard/NAME.conf; what has a slash in it or ends in .conf is a
+file's path, and - is standard input. Where systemd runs, the link is a unit of
+its own, vpn@NAME.service or a transient one; elsewhere it is a process in the
+background, which logs to syslog.
+
+What an earlier run has left, because it was killed, is set right first.`,
+		Example: `  vpn up wg0
+  vpn up ./office.conf --wait --timeout 10s
+  vpn up wg0 --dry-run
+  pass show vpn/office | vpn up - --name office`,
+		Args:              exactly(1),
+		ValidArgsFunction: completeAt(completeConfigs),
+	}
+	o.flags(cmd)
+	cmd.Flags().BoolVarP(&dryRun, "dry-run", "n", false, "print the steps, and do none of them")
+	cmd.Flags().BoolVar(&o.wait, "wait", false, "return when all peers with an endpoint have shaken hands")
+	cmd.Flags().DurationVar(&o.timeout, "timeout", 30*time.Second, "of --wait; 0 waits for ever")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+		defer stop()
+		s, err := o.source(args[0])
+		if err != nil {
+			return err
+		}
+		defer clear(s.text)
+		show := console(cmd.ErrOrStderr())
+		if dryRun {
+			return keeper.Preview(ctx, s.File, s.text, o.force, show)
+		}
+		return o.up(ctx, s, show)
+	}
+	return cmd
+}
+
+// upOptions are what "vpn up" and "vpn apply" have in common.
+type upOptions struct {
+	name    string // for standard input
+	force   bool
+	wait    bool
+	timeout time.Duration
+}
+
+func (o *upOptions) flags(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&o.force, "force", false, "also if the kill switch cuts an SSH session")
+	cmd.Flags().StringVar(&o.name, "name", "", "of the link, for standard input; the first wgN that is free")
+}
+
+// source is where a configuration comes from.
+type source struct {
+	configfile.File
+	text []byte // of standard input, else nil
+	arg  string // for a process that runs elsewhere
+}
+
+// source finds the configuration that an argument names, and reads it if it is
+// standard input.
+func (o *upOptions) source(arg string) (source, error) {
+	f, err := configfile.Find(arg)
+	if err != nil {
+		return source{}, keeper.WithCode(err, 1)
+	}
+	s := source{File: f, arg: arg}
+	switch {
+	case f.Path == "":
+		return o.stdin()
+	case o.name != "":
+		return source{}, fmt.Errorf("--name is for standard input: a file gives the link its own")
+	case strings.Contains(arg, "/") || strings.HasSuffix(arg, ".conf"):
+		if s.Path, err = filepath.Abs(f.Path); err != nil {
+			return source{}, err
+		}
+		s.arg = s.Path
+	}
+	return s, nil
+}
+
+func (o *upOptions) stdin() (source, error) {
+	name := o.name
+	if name == "" {
+		name = freeName()
+	}
+	if !uapi.ValidName(name) {
+		return source{}, hint(fmt.Errorf("%q can't be the name of an interface", name), "a name has 1 to 15 letters, digits, and _ = + . -")
+	}
+	f := configfile.File{Name: name}
+	text, _, err := f.Read()
+	var wrong *conf.Error
+	if errors.As(err, &wrong) {
+		err = keeper.WithCode(err, keeper.CodeConfig)
+	}
+	return source{File: f, text: text}, err
+}
+
+// freeName returns the first name that no link has and no keeper.
+func freeName() string {
+	for n := 0; ; n++ {
+		name := fmt.Sprintf("wg%d", n)
+		if _, err := net.InterfaceByName(name); err != nil && keeper.Held(name) == nil {
+			return name
+		}
+	}
+}
+
+// up brings a link up, and waits for its peers if it is to.
+func (o *upOptions) up(ctx context.Context, s source, show keeper.Show) error {
+	if err := keeper.Refuse(s.Name); err != nil {
+		return err
+	}
+	if s.text != nil {
+		if err := keeper.Pin(s.Name, s.text); err != nil {
+			return err
+		}
+	}
+	if err := launch(ctx, s, o.force, show); err != nil {
+		return err
+	}
+	if !o.wait {
+		return nil
+	}
+	c, err := keeper.Dial(s.Name)
+	if err != nil {
+		return err
+	}
+	silent, err := c.Wait(ctx, o.timeout)
+	if err != nil || len(silent) == 0 {
+		return err
+	}
+	return hint(fmt.Errorf("%s is up, but not all of its peers have answered:\n  %s", s.Name, strings.Join(silent, "\n  ")),
+		"\"vpn show %s\" shows them; the link stays up until \"vpn down %s\"", s.Name, s.Name)
+}
+
+// completeConfigs lists the names of the files in /etc/wireguard, for a shell.
+func completeConfigs() []string {
+	paths, err := filepath.Glob(filepath.Join(configfile.Dir, "*.conf"))
+	if err != nil {
+		return nil
+	}
+	var names []string
+	for _, path := range paths {
+		names = append(names, strings.TrimSuffix(filepath.Base(path), ".conf"))
+	}
+	return names
+}
+
+// completeUp lists the links that are up, for a shell.
+func completeUp() []string {
+	names, err := keeper.Links()
+	if err != nil {
+		return nil
+	}
+	return names
+}

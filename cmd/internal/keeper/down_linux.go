@@ -1,0 +1,153 @@
+package keeper
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"vpn/cmd/internal/outside"
+	"vpn/cmd/internal/systemd"
+	"vpn/tun/host"
+)
+
+// handleDown is `vpn down`. While the link is on its way up, that is given up.
+func (k *Keeper) handleDown(_ context.Context, _ []byte, show Show) (*Result, error) {
+	if k.State().Phase == Starting {
+		k.endWork()
+		<-k.ended
+		return nil, nil // what went wrong is for whoever wanted it up
+	}
+	// Whoever asked may leave: it goes on.
+	err := k.do(context.Background(), func(ctx context.Context) error { return k.downIfAgreed(ctx, show) })
+	if err != nil {
+		return nil, err
+	}
+	<-k.ended
+	return nil, k.result
+}
+
+// endWork ends the keeper, whatever it is at.
+func (k *Keeper) endWork() { k.stopped.Do(func() { close(k.stop) }) }
+
+// downIfAgreed takes the link down, unless a PreDown hook fails.
+func (k *Keeper) downIfAgreed(ctx context.Context, show Show) error {
+	k.busy.Add(1)
+	defer k.busy.Add(-1)
+	if err := runHooks(ctx, k.name, k.journal.Up(), host.PreDown, show); err != nil {
+		return hint(err, "%s is still up", k.name)
+	}
+	k.result = k.tearDown(show)
+	k.endWork()
+	return nil
+}
+
+// down takes the link down, whatever its hooks say.
+func (k *Keeper) down(show Show) error {
+	k.busy.Add(1)
+	defer k.busy.Add(-1)
+	if err := runHooks(context.Background(), k.name, k.journal.Up(), host.PreDown, show); err != nil {
+		k.log.Error("going down all the same", "error", err)
+	}
+	return k.tearDown(show)
+}
+
+// tearDown undoes all, after the hooks of PreDown.
+func (k *Keeper) tearDown(show Show) error {
+	k.setPhase(Stopping)
+	k.told(systemd.Stopping("going down"))
+	up := *k.journal.Up()
+	if up.Save {
+		show(Message{Step: "vpn save " + k.name})
+		if err := k.save(); err != nil {
+			show(Message{Warning: fmt.Sprintf("not saved: %v", err)})
+			k.log.Error("not saved", "error", err)
+		}
+	}
+	k.endLife()
+	k.stopEngine()
+	err := host.Undo(context.Background(), k.journal, showStep(show))
+	k.closeLink()
+	if err == nil {
+		k.config = nil
+	}
+	err = errors.Join(err, runHooks(context.Background(), k.name, &up, host.PostDown, show))
+	k.log.Info("the link is down")
+	return err
+}
+
+// save writes what is in force to the file. It is a process of its own, since the
+// file may lie where this one may not write.
+func (k *Keeper) save() error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	if k.c.File.Path == "" {
+		return errors.New("it came from standard input")
+	}
+	return runOutside(context.Background(), outside.Command{
+		Description: "save the configuration of " + k.name,
+		Args:        []string{self, "save", k.c.File.Path},
+		Env:         hookRunner{k.name, k.c.File.Path}.env(),
+	}, func(m Message) { k.log.Info(m.Output) })
+}
+
+// runHooks runs the hooks of one kind, as they were when the link came up, until
+// one fails.
+func runHooks(ctx context.Context, name string, up *host.UpRecord, kind host.HookKind, show Show) error {
+	if up == nil {
+		return nil
+	}
+	for _, h := range up.DownHooks {
+		if h.Kind != kind {
+			continue
+		}
+		show(Message{Step: h.Command})
+		if err := (hookRunner{name, up.File}).run(ctx, h, show); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ErrNotUp says that there is nothing of a link to take down.
+var ErrNotUp = errors.New("is not up")
+
+// Clean takes a link down whose keeper is gone: all that its journals list. If a
+// PreDown hook fails, what is there stays.
+func Clean(ctx context.Context, name string, show Show) error {
+	lock, err := Acquire(name, "vpn down "+name)
+	if err != nil {
+		return err
+	}
+	defer lock.Release()
+	j, err := host.OpenJournal(name)
+	if err != nil {
+		return err
+	}
+	defer j.Close()
+	if j.Empty() && j.Up() == nil {
+		return fmt.Errorf("%s %w", name, ErrNotUp)
+	}
+	var up *host.UpRecord
+	if u := j.Up(); u != nil {
+		record := *u
+		up = &record
+		if up.Save {
+			show(Message{Warning: "not saved: no engine is left that knows the peers"})
+		}
+	}
+	if err := runHooks(ctx, name, up, host.PreDown, show); err != nil {
+		return err
+	}
+	if err := host.Undo(ctx, j, showStep(show)); err != nil {
+		return err
+	}
+	e := openEndpoints(host.RunPath(name, endpointsFile))
+	e.remove()
+	removePin(name)
+	_ = os.Remove(controlPath(name))
+	_ = os.Remove(host.LibPath(name, "")) // fails if something is there
+	return runHooks(ctx, name, up, host.PostDown, show)
+}

@@ -1,0 +1,170 @@
+package keeper
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"vpn/cmd/internal/child"
+	"vpn/tunnel"
+)
+
+const (
+	readyPatience = 30 * time.Second
+	stopPatience  = 5 * time.Second
+	// cleanPatience is how long the sign for which an engine has ended may take to
+	// reach us too.
+	cleanPatience = time.Second
+)
+
+// backoff says how long to wait before an engine is started again.
+type backoff struct {
+	delay time.Duration
+	since time.Time // of the last start
+}
+
+const (
+	firstRestart   = 100 * time.Millisecond
+	longestRestart = 10 * time.Second
+	wellAfter      = time.Minute // an engine that has run so long was well
+)
+
+// next returns the wait after an engine that ended now: none for the first.
+func (b *backoff) next(now time.Time) time.Duration {
+	if now.Sub(b.since) > wellAfter {
+		b.delay = 0
+	}
+	d := b.delay
+	b.delay = min(max(2*b.delay, firstRestart), longestRestart)
+	return d
+}
+
+// startEngine starts an engine on what is open, and returns when it answers.
+func (k *Keeper) startEngine(ctx context.Context) error {
+	socket, err := k.listener.File()
+	if err != nil {
+		return err
+	}
+	defer socket.Close()
+	k.backoff.since = time.Now()
+	e, err := child.Start(k.life, child.Config{
+		Name:     k.name,
+		Device:   k.device.Files(),
+		Listener: socket,
+		Ports:    k.ports,
+		Floor:    k.floor,
+		Log:      k.log,
+		Stderr:   k.c.Stderr,
+		Format:   k.c.Format,
+		Level:    k.c.Level,
+	})
+	if err != nil {
+		return fmt.Errorf("start the engine: %w", err)
+	}
+	k.engine = e
+	go k.follow(e)
+	k.mu.Lock()
+	k.state.Engine = e.PID()
+	k.state.Engines++
+	k.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, readyPatience)
+	defer cancel()
+	select {
+	case <-e.Ready():
+		return nil
+	case <-e.Done():
+		return fmt.Errorf("the engine ended before it was ready: %w", e.Err())
+	case <-ctx.Done():
+		return fmt.Errorf("the engine does not become ready: %w", ctx.Err())
+	}
+}
+
+// stopEngine ends the engine, if there is one, and waits for it.
+func (k *Keeper) stopEngine() {
+	if k.engine == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), stopPatience)
+	defer cancel()
+	if err := k.engine.Stop(ctx); err != nil {
+		k.log.Warn("the engine had to be killed", "error", err)
+	}
+	k.engine = nil
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.state.Engine = 0
+}
+
+// engineEnded sees to it that there will be another engine, unless this one has
+// ended because the link or its control socket is gone, which ends the keeper too.
+func (k *Keeper) engineEnded() {
+	err, clean := k.engine.Err(), k.engine.Clean()
+	k.engine = nil
+	k.mu.Lock()
+	k.state.Engine = 0
+	k.mu.Unlock()
+	if clean {
+		sign := time.NewTimer(cleanPatience)
+		defer sign.Stop()
+		select {
+		case <-k.gone:
+			return
+		case <-k.listener.Deleted():
+			return
+		case <-sign.C:
+		}
+	}
+	wait := k.backoff.next(time.Now())
+	k.log.Error("the engine has ended, another one follows", "error", err, "in", wait)
+	k.retry = time.After(wait)
+}
+
+// restartEngine starts an engine on the same link and sockets, and gives it the
+// same configuration, with peers where they were last.
+func (k *Keeper) restartEngine() {
+	k.retry = nil
+	if err := k.renewEngine(k.life); err != nil {
+		k.stopEngine()
+		wait := k.backoff.next(time.Now())
+		k.log.Error("no engine", "error", err, "next", wait)
+		k.retry = time.After(wait)
+	}
+}
+
+func (k *Keeper) renewEngine(ctx context.Context) error {
+	l, err := k.load(ctx)
+	if err != nil {
+		return err
+	}
+	defer l.erase()
+	if err := k.startEngine(ctx); err != nil {
+		return err
+	}
+	port, _ := k.ports.Current()
+	if err := k.configure(l, port, l.hash == k.hash); err != nil {
+		return err
+	}
+	k.log.Info("a new engine runs the link", "pid", k.engine.PID())
+	if l.hash != k.hash {
+		k.log.Warn("the file has changed meanwhile, and is in force now", "file", l.label)
+		_, err = k.reload(ctx, ReloadRequest{Force: true}, k.logged)
+	}
+	return err
+}
+
+// follow takes down what an engine tells of peers.
+func (k *Keeper) follow(e *child.Engine) {
+	for event := range e.Events() {
+		switch event.Kind {
+		case tunnel.EndpointMoved:
+			k.endpoints.moved(event.Peer, event.Endpoint)
+		case tunnel.SessionStarted:
+			k.endpoints.moved(event.Peer, event.Endpoint)
+			k.names.Worked(event.Peer, event.Endpoint)
+			k.tries.set(event.Peer, 0)
+		case tunnel.InitiationUnanswered, tunnel.AttemptGivenUp:
+			k.names.Retry(event.Peer)
+			k.tries.set(event.Peer, event.Tries)
+		}
+	}
+}

@@ -1,0 +1,182 @@
+package keeper
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"vpn/cmd/internal/lookup"
+	"vpn/noise/key"
+	"vpn/tun"
+	"vpn/tun/host"
+	"vpn/tunnel/uapi"
+)
+
+// uapiPatience bounds a request to the engine, which may be stuck or worse.
+const uapiPatience = 30 * time.Second
+
+// owner does what a plan leaves to the holder of the link.
+type owner struct {
+	*Keeper
+	l    *loaded
+	show Show
+}
+
+// OpenLink makes the link and starts an engine on it.
+func (o *owner) OpenLink(ctx context.Context, name string) (index int, err error) {
+	if err := o.open(ctx); err != nil {
+		o.closeLink()
+		return 0, err
+	}
+	i, err := net.InterfaceByName(name)
+	if err != nil {
+		return 0, err
+	}
+	return i.Index, nil
+}
+
+// Configure gives the link what the file says.
+func (o *owner) Configure(context.Context) error { return o.configure(o.l, 0, false) }
+
+// SetMark changes the mark of the tunnel's messages.
+func (o *owner) SetMark(_ context.Context, mark uint32) error {
+	err := o.ask(func(c *uapi.Client) error { return c.Set(&uapi.Config{FwMark: &mark}) })
+	if err == nil {
+		o.mark = mark
+		o.resolver.SetMark(mark)
+	}
+	return err
+}
+
+// Hook runs a command of the user's.
+func (o *owner) Hook(ctx context.Context, h host.Hook) error {
+	return hookRunner{o.name, o.l.label}.run(ctx, h, o.show)
+}
+
+// open opens the device and the control socket, those that were handed on if there
+// are any, and starts an engine. What it made goes with closeLink.
+func (k *Keeper) open(ctx context.Context) error {
+	var err error
+	if h := k.c.Handed; h != nil && h.Device != nil {
+		err = k.takeHanded(h)
+	} else {
+		err = k.create(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	k.gone = make(chan struct{})
+	go func(gone chan struct{}, events <-chan tun.Event) {
+		for range events { //nolint:revive // until the link is gone
+		}
+		close(gone)
+	}(k.gone, k.device.Events())
+	return k.startEngine(ctx)
+}
+
+// create opens the device, which outlives this process, and makes the control
+// socket.
+func (k *Keeper) create(ctx context.Context) error {
+	device, err := createDevice(ctx, k.name)
+	if err != nil {
+		return err
+	}
+	k.device = device.(tun.Native)
+	if err := k.device.SetPersistent(true); err != nil {
+		return err
+	}
+	k.listener, err = uapi.Listen(k.name)
+	return err
+}
+
+// createDevice waits for the engine of a keeper that has died to let go of the
+// link.
+func createDevice(ctx context.Context, name string) (tun.Device, error) {
+	const patience, between = 5 * time.Second, 10 * time.Millisecond
+	tick := time.NewTicker(between)
+	defer tick.Stop()
+	for end := time.Now().Add(patience); ; {
+		device, err := tun.Create(name, 0, 1)
+		if err == nil || !errors.Is(err, unix.EBUSY) || time.Now().After(end) {
+			return device, err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// closeLink ends the engine and closes what it ran on. The link stays.
+func (k *Keeper) closeLink() {
+	k.stopEngine()
+	if k.listener != nil {
+		k.listener.SetUnlinkOnClose(true)
+		k.listener.Close()
+	}
+	if k.device != nil {
+		k.device.Close()
+	}
+	_ = k.ports.Close() // they go in any case
+	k.listener, k.device = nil, nil
+}
+
+// ask makes a request to the engine.
+func (k *Keeper) ask(request func(*uapi.Client) error) error {
+	conn, err := net.DialTimeout("unix", string(uapi.Default)+"/"+k.name+".sock", uapiPatience)
+	if err != nil {
+		return fmt.Errorf("configure %s: %w", k.name, err)
+	}
+	if err := conn.SetDeadline(time.Now().Add(uapiPatience)); err != nil {
+		return err
+	}
+	c := uapi.NewClient(k.name, conn)
+	defer c.Close()
+	return request(c)
+}
+
+// configure gives a new engine all that l says. The port is the one to keep where
+// l gives none. Peers whose endpoint the file has not changed are where they were
+// last.
+func (k *Keeper) configure(l *loaded, port uint16, sameFile bool) error {
+	k.peers.Lock()
+	defer k.peers.Unlock()
+	u := *l.set
+	u.ReplacePeers = true
+	if u.FwMark == nil || *u.FwMark == 0 {
+		u.FwMark = &k.mark
+	}
+	if u.ListenPort == nil || *u.ListenPort == 0 {
+		u.ListenPort = &port
+	}
+	named := make(map[key.Public][]netip.AddrPort)
+	for _, p := range lookup.Peers(l.conf) {
+		named[p.Key] = k.names.Known(p.Key)
+	}
+	u.Peers = append([]uapi.PeerConfig(nil), u.Peers...)
+	for i := range u.Peers {
+		p := &u.Peers[i]
+		if at := k.endpoints.last(p.PublicKey); at.IsValid() && (sameFile || !p.Endpoint.IsValid()) {
+			p.Endpoint = at
+		}
+		if known := named[p.PublicKey]; len(known) > 1 || len(known) == 1 && !p.Endpoint.IsValid() {
+			p.Candidates = known
+		}
+	}
+	return k.ask(func(c *uapi.Client) error { return c.Set(&u) })
+}
+
+// offer tells the engine at which addresses a peer may be.
+func (k *Keeper) offer(peer key.Public, candidates []netip.AddrPort) error {
+	k.peers.Lock()
+	defer k.peers.Unlock()
+	return k.ask(func(c *uapi.Client) error {
+		return c.Set(&uapi.Config{Peers: []uapi.PeerConfig{{PublicKey: peer, UpdateOnly: true, Candidates: candidates}}})
+	})
+}

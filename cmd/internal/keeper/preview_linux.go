@@ -1,0 +1,186 @@
+package keeper
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"vpn/cmd/internal/configfile"
+	"vpn/cmd/internal/lookup"
+	"vpn/noise/key"
+	"vpn/tun/host"
+)
+
+// Refuse says why a link can't be brought up now: a keeper is at work on it. It is
+// nil if none is.
+func Refuse(name string) error {
+	if held := Held(name); held != nil {
+		return explainHeld(held)
+	}
+	return nil
+}
+
+// Preview shows what Run would do. The text is the configuration's, or nil: then
+// it is read.
+func Preview(ctx context.Context, f configfile.File, text []byte, force bool, show Show) error {
+	l, err := loadOrParse(ctx, f, text)
+	if err != nil {
+		return err
+	}
+	defer l.erase()
+	for _, w := range l.warnings {
+		show(Message{Warning: w})
+	}
+	plan, err := plan(ctx, l, force)
+	if err != nil {
+		return err
+	}
+	for _, w := range plan.Warnings {
+		show(Message{Warning: w})
+	}
+	for _, s := range plan.Steps {
+		showStep(show)(s.Do)
+	}
+	return nil
+}
+
+func loadOrParse(ctx context.Context, f configfile.File, text []byte) (*loaded, error) {
+	if text == nil {
+		return Load(ctx, f)
+	}
+	return parse(ctx, f, slices.Clone(text), nil)
+}
+
+// plan plans as Run would, without looking up names.
+func plan(ctx context.Context, l *loaded, force bool) (*host.Plan, error) {
+	given := make(map[key.Public][]netip.AddrPort)
+	peers := lookup.Peers(l.conf)
+	for _, p := range peers {
+		for _, e := range p.Endpoints {
+			if at, is := e.Addr(); is {
+				given[p.Key] = append(given[p.Key], at)
+			}
+		}
+	}
+	s, err := host.Read(ctx, host.Query{
+		Link:   l.file.Name,
+		Toward: toward(peers, func(k key.Public) []netip.AddrPort { return given[k] }),
+	})
+	if err != nil {
+		return nil, err
+	}
+	p, err := host.Up(l.conf, s, host.Options{Link: l.file.Name, File: l.label, Force: force})
+	return p, ofConfig(err)
+}
+
+// Links returns the links that there may be something to take down of.
+func Links() ([]string, error) {
+	names, err := host.Journals()
+	if err != nil {
+		return nil, err
+	}
+	sockets, err := filepath.Glob(controlPath("*"))
+	if err != nil {
+		return nil, err
+	}
+	for _, path := range sockets {
+		names = append(names, filepath.Base(filepath.Dir(path)))
+	}
+	slices.Sort(names)
+	return slices.Compact(names), nil
+}
+
+// AwaitEnd returns when nobody holds a link's lock any more, and the process that
+// did has ended.
+func AwaitEnd(ctx context.Context, name string, pid int) error {
+	const between = 5 * time.Millisecond
+	tick := time.NewTicker(between)
+	defer tick.Stop()
+	for {
+		if Held(name) == nil && hasEnded(pid) {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// hasEnded says whether a process has; one that its parent has not asked for yet
+// has too.
+func hasEnded(pid int) bool {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return true
+	}
+	defer unix.Close(fd)
+	n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+	return n > 0 || err != nil && !errors.Is(err, unix.EINTR)
+}
+
+// KillSwitch loads the kill switch of a file, as Run would before anything else,
+// and nothing more. It may be loaded already.
+func KillSwitch(ctx context.Context, f configfile.File, show Show) error {
+	l, err := Load(ctx, f)
+	if err != nil {
+		return err
+	}
+	defer l.erase()
+	if !l.conf.Interface.KillSwitch.Value {
+		return fmt.Errorf("%s has no KillSwitch", l.label)
+	}
+	lock, err := Acquire(f.Name, "vpn killswitch "+f.Name)
+	var held *HeldError
+	if errors.As(err, &held) {
+		return nil // its keeper has seen to it
+	}
+	if err != nil {
+		return err
+	}
+	defer lock.Release()
+	if _, err := os.Stat("/sys/class/net/" + f.Name); err == nil {
+		return nil // its keeper had
+	}
+	p, err := plan(ctx, l, true)
+	if err != nil {
+		return err
+	}
+	j, err := host.OpenJournal(f.Name)
+	if err != nil {
+		return err
+	}
+	defer j.Close()
+	p.Steps = slices.DeleteFunc(p.Steps, func(s host.Step) bool { return !isKillSwitch(s.Do) })
+	replaces(p, j)
+	return host.Apply(ctx, p, j, nil, showStep(show))
+}
+
+// isKillSwitch says whether an action loads a kill switch.
+func isKillSwitch(a host.Action) bool {
+	t, is := a.(host.LoadTable)
+	return is && t.KillSwitch != nil
+}
+
+// replaces lets a plan's kill switch take the place of the one that a journal
+// lists, which is there again if the plan fails.
+func replaces(p *host.Plan, j *host.Journal) {
+	for _, e := range j.Entries() {
+		if !isKillSwitch(e.Do) {
+			continue
+		}
+		for i := range p.Steps {
+			if isKillSwitch(p.Steps[i].Do) {
+				p.Steps[i].Back, p.Steps[i].Ends = e.Do, e.ID
+			}
+		}
+	}
+}

@@ -1,0 +1,256 @@
+package keeper
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"vpn/cmd/internal/lookup"
+	"vpn/cmd/internal/setting"
+	"vpn/cmd/internal/systemd"
+	"vpn/conf"
+	"vpn/noise/key"
+	"vpn/tun/host"
+	"vpn/tunnel/uapi"
+)
+
+func (k *Keeper) handleReload(ctx context.Context, body []byte, show Show) (*Result, error) {
+	var r ReloadRequest
+	if err := json.Unmarshal(body, &r); err != nil {
+		return nil, err
+	}
+	defer clear(r.Text)
+	var changed bool
+	err := k.do(ctx, func(ctx context.Context) (err error) {
+		changed, err = k.reload(ctx, r, show)
+		return err
+	})
+	return &Result{Changed: changed}, err
+}
+
+// reloadOnSignal is SIGHUP.
+func (k *Keeper) reloadOnSignal() {
+	changed, err := k.reload(k.life, ReloadRequest{}, k.logged)
+	if err != nil {
+		k.log.Error("not reloaded: nothing has changed", "error", err)
+		return
+	}
+	k.log.Info("reloaded", "changed", changed)
+}
+
+// reload brings the link to what its file says now, changing only what differs. It
+// reports whether that was anything. After an error everything is as before.
+func (k *Keeper) reload(ctx context.Context, r ReloadRequest, show Show) (changed bool, err error) {
+	k.busy.Add(1)
+	defer k.busy.Add(-1)
+	if !r.DryRun {
+		k.told(systemd.Reloading("reloading"))
+		defer func() { k.told(systemd.Ready(k.statusLine())) }()
+	}
+	if err := k.mayReload(r); err != nil {
+		return false, err
+	}
+	l, err := k.loadNew(ctx, r.Text)
+	if err != nil {
+		return false, err
+	}
+	defer l.erase()
+	for _, w := range l.warnings {
+		show(Message{Warning: w})
+	}
+	d, err := k.differences(ctx, l, r.Force)
+	if err != nil {
+		return false, err
+	}
+	defer d.current.Erase()
+	for _, w := range d.plan.Warnings {
+		show(Message{Warning: w})
+	}
+	d.showPeers(k.name, k.config, show)
+	if r.DryRun {
+		for _, s := range d.plan.Steps {
+			showStep(show)(s.Do)
+		}
+		return d.any(), nil
+	}
+	if r.Confirm > 0 {
+		if err := k.pinCurrent(d.current); err != nil {
+			return false, err
+		}
+	}
+	if err := k.apply(ctx, l, d, show); err != nil {
+		if r.Confirm > 0 {
+			k.unpin()
+		}
+		return false, err
+	}
+	if r.Confirm > 0 {
+		k.awaitConfirmation(r)
+		return d.any(), nil
+	}
+	return d.any(), k.settle(r.Text)
+}
+
+// mayReload says why a reload would be wrong now.
+func (k *Keeper) mayReload(r ReloadRequest) error {
+	switch {
+	case k.pending != nil && !r.DryRun:
+		return hint(errors.New("an earlier reload waits to be confirmed"), "\"vpn reload --keep %s\" confirms it; else it is taken back", k.name)
+	case k.journal.Up().Save && !r.Force && !r.DryRun:
+		return hint(errors.New("SaveConfig is on: what was changed since the link came up would be lost, and the file is written when it goes down"),
+			"\"vpn save %s\" writes what is in force to the file; --force reloads all the same", k.name)
+	case k.engine == nil:
+		return hint(errors.New("there is no engine just now"), "another one is being started: try again in a moment")
+	}
+	return nil
+}
+
+// loadNew reads what is to be in force: the text, or else the file.
+func (k *Keeper) loadNew(ctx context.Context, text []byte) (*loaded, error) {
+	switch {
+	case len(text) > 0:
+		return parse(ctx, k.c.File, slices.Clone(text), nil)
+	case k.c.File.Path == "":
+		return nil, hint(fmt.Errorf("%s came from standard input: there is no file to read anew", k.name), "\"vpn apply - --name %s\" takes another configuration from there", k.name)
+	}
+	return Load(ctx, k.c.File)
+}
+
+// differences is what a reload changes.
+type differences struct {
+	current *uapi.Device
+	change  *uapi.Config // of keys and peers
+	plan    *host.Plan   // of the host
+	record  bool         // of what the journal keeps besides, such as hooks
+}
+
+func (d *differences) any() bool {
+	return !setting.Empty(d.change) || len(d.plan.Steps) > 0 || d.record
+}
+
+// differences holds the file against the live state.
+func (k *Keeper) differences(ctx context.Context, l *loaded, force bool) (*differences, error) {
+	var d differences
+	err := k.ask(func(c *uapi.Client) (err error) {
+		d.current, err = c.Get()
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	fail := func(err error) (*differences, error) {
+		d.current.Erase()
+		return nil, ofConfig(err)
+	}
+	s, err := k.read(ctx, l)
+	if err != nil {
+		return fail(err)
+	}
+	d.plan, err = host.Reload(l.conf, k.journal, s, host.Options{Link: k.name, File: l.label, Mark: d.current.FwMark, Force: force})
+	if err != nil {
+		return fail(err)
+	}
+	want := *l.set
+	want.FwMark = &d.current.FwMark // the plan's to change
+	want.Peers = append([]uapi.PeerConfig(nil), want.Peers...)
+	before, now := endpointsOf(k.config), endpointsOf(l.conf)
+	for i := range want.Peers {
+		p := &want.Peers[i]
+		if was, had := before[p.PublicKey]; had && was == now[p.PublicKey] {
+			p.Endpoint = (uapi.PeerConfig{}).Endpoint // roamed, perhaps: it stays
+		}
+	}
+	if want.PrivateKey == nil { // a hook's, perhaps
+		want.PrivateKey = &d.current.PrivateKey
+	}
+	d.change = setting.Sync(d.current, &want)
+	d.record = k.recordDiffers(l.conf)
+	return &d, nil
+}
+
+// recordDiffers says whether the file's hooks for the end, or its switches, are
+// others than before.
+func (k *Keeper) recordDiffers(c *conf.Config) bool {
+	i, up := &c.Interface, k.journal.Up()
+	hooks := append(host.Hooks(host.PreDown, i.PreDown, k.name), host.Hooks(host.PostDown, i.PostDown, k.name)...)
+	same := slices.EqualFunc(hooks, up.DownHooks, func(a, b host.Hook) bool { return a.Kind == b.Kind && a.Command == b.Command })
+	return !same || up.Save != i.SaveConfig.Value || up.Heal != (!i.Heal.Given || i.Heal.Value)
+}
+
+// showPeers shows what changes of keys and peers, as the commands that a person
+// would have typed.
+func (d *differences) showPeers(name string, before *conf.Config, show Show) {
+	inFile := make(map[key.Public]bool)
+	for i := range before.Peers {
+		inFile[before.Peers[i].PublicKey.Value] = true
+	}
+	for _, line := range commands(name, d.change) {
+		show(Message{Step: line})
+	}
+	for i := range d.change.Peers {
+		if p := &d.change.Peers[i]; p.Remove && !inFile[p.PublicKey] {
+			show(Message{Note: fmt.Sprintf("peer %v was added by hand and is not in the file: it goes", p.PublicKey)})
+		}
+	}
+}
+
+// apply makes the change: peers first, then the host.
+func (k *Keeper) apply(ctx context.Context, l *loaded, d *differences, show Show) error {
+	set := func(change *uapi.Config) error {
+		if setting.Empty(change) {
+			return nil
+		}
+		k.peers.Lock()
+		defer k.peers.Unlock()
+		return k.ask(func(c *uapi.Client) error { return c.Set(change) })
+	}
+	if err := set(d.change); err != nil {
+		return errors.Join(err, k.putBackPeers(d.current))
+	}
+	auto := host.AutomaticMark(l.conf, d.plan)
+	if err := host.Apply(ctx, d.plan, k.journal, &owner{k, l, show}, showStep(show)); err != nil {
+		return errors.Join(err, k.putBackPeers(d.current))
+	}
+	k.names.Set(lookup.Peers(l.conf))
+	kept := make(map[key.Public]bool)
+	for i := range l.set.Peers {
+		kept[l.set.Peers[i].PublicKey] = true
+	}
+	k.endpoints.forget(func(p key.Public) bool { return kept[p] })
+	return k.markUp(ctx, l, auto)
+}
+
+// putBackPeers gives the engine what it had.
+func (k *Keeper) putBackPeers(had *uapi.Device) error {
+	var now *uapi.Device
+	return k.ask(func(c *uapi.Client) (err error) {
+		if now, err = c.Get(); err != nil {
+			return err
+		}
+		defer now.Erase()
+		change := setting.Sync(now, asConfig(had))
+		if setting.Empty(change) {
+			return nil
+		}
+		return c.Set(change)
+	})
+}
+
+// asConfig is the configuration that leads to a device. It shares its keys.
+func asConfig(d *uapi.Device) *uapi.Config {
+	c := &uapi.Config{
+		PrivateKey: &d.PrivateKey, ListenPort: &d.ListenPort, FwMark: &d.FwMark,
+		RekeyAfterTime: &d.RekeyAfterTime, RekeyAfterPackets: &d.RekeyAfterPackets,
+	}
+	for i := range d.Peers {
+		p := &d.Peers[i]
+		peer := uapi.PeerConfig{PublicKey: p.PublicKey, Preshared: &p.Preshared, Keepalive: &p.Keepalive, Endpoint: p.Endpoint, ReplaceAllowedIPs: true}
+		for _, prefix := range p.AllowedIPs {
+			peer.AllowedIPs = append(peer.AllowedIPs, uapi.AllowedIP{Prefix: prefix})
+		}
+		c.Peers = append(c.Peers, peer)
+	}
+	return c
+}

@@ -1,0 +1,203 @@
+package keeper
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+
+	"vpn/cmd/internal/lookup"
+	"vpn/noise/key"
+	"vpn/tun/host"
+	"vpn/tun/host/dns"
+)
+
+// planAttempts bounds how often a plan is made anew because another tunnel was
+// faster.
+const planAttempts = 10
+
+// start brings the link up, or takes it over from a keeper that is gone. What else
+// the journals list is set right first.
+func (k *Keeper) start(ctx context.Context) error {
+	k.busy.Add(1)
+	defer k.busy.Add(-1)
+	l, err := k.load(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { l.erase() }()
+	for _, w := range l.warnings {
+		k.say(Message{Warning: w})
+	}
+	if k.journal, err = host.OpenJournal(k.name); err != nil {
+		return err
+	}
+	k.startNames(l)
+	if up := k.journal.Up(); up != nil && k.isOurs() {
+		return k.adopt(ctx, l, *up)
+	}
+	if !k.journal.Empty() {
+		k.say(Message{Note: "undoing what an earlier run has left"})
+		if err := host.Undo(ctx, k.journal, k.step); err != nil {
+			return err
+		}
+	}
+	k.endpoints.forget(func(key.Public) bool { return false })
+	for range planAttempts {
+		err = k.up(ctx, l)
+		if !errors.Is(err, host.ErrTaken) {
+			return err
+		}
+		l.erase()
+		if l, err = k.load(ctx); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
+// isOurs says whether the link that the journal tells of is there.
+func (k *Keeper) isOurs() bool {
+	i, err := net.InterfaceByName(k.name)
+	return err == nil && k.journal.Index() == i.Index
+}
+
+// up brings the link up on a host that has none of it.
+func (k *Keeper) up(ctx context.Context, l *loaded) error {
+	s, err := k.read(ctx, l)
+	if err != nil {
+		return err
+	}
+	plan, err := host.Up(l.conf, s, host.Options{Link: k.name, File: l.label, Force: k.c.Force})
+	if err != nil {
+		return ofConfig(err)
+	}
+	for _, w := range plan.Warnings {
+		k.say(Message{Warning: w})
+	}
+	k.mark = plan.Mark
+	k.resolver.SetMark(plan.Mark)
+	if err := host.Apply(ctx, plan, k.journal, &owner{k, l, k.say}, k.step); err != nil {
+		k.closeLink()
+		return err
+	}
+	if err := k.markUp(ctx, l, host.AutomaticMark(l.conf, plan)); err != nil {
+		k.closeLink()
+		return errors.Join(err, host.Undo(context.WithoutCancel(ctx), k.journal, k.step))
+	}
+	return k.begin(l)
+}
+
+// adopt takes over a link that is up: its routes, its port and where its peers
+// were last. Then it is brought to what the file says now.
+func (k *Keeper) adopt(ctx context.Context, l *loaded, was host.UpRecord) error {
+	k.say(Message{Note: fmt.Sprintf("taking over %s, which is up", k.name)})
+	s, err := k.read(ctx, l)
+	if err != nil {
+		return err
+	}
+	k.mark = was.Mark
+	k.resolver.SetMark(k.mark)
+	plan, err := host.Reload(l.conf, k.journal, s, host.Options{Link: k.name, File: l.label, Mark: k.mark, Force: true})
+	if err != nil {
+		return ofConfig(err)
+	}
+	for _, w := range plan.Warnings {
+		k.say(Message{Warning: w})
+	}
+	o := &owner{k, l, k.say}
+	if err := o.open(ctx); err != nil {
+		k.closeLink()
+		return err
+	}
+	if err := k.configure(l, was.Port, was.Hash == l.hash); err != nil {
+		k.closeLink()
+		return err
+	}
+	if err := host.Apply(ctx, plan, k.journal, o, k.step); err != nil {
+		k.closeLink()
+		return err
+	}
+	if err := k.markUp(ctx, l, host.AutomaticMark(l.conf, plan)); err != nil {
+		k.closeLink()
+		return err
+	}
+	return k.begin(l)
+}
+
+// read takes down what the host is like now.
+func (k *Keeper) read(ctx context.Context, l *loaded) (*host.State, error) {
+	return host.Read(ctx, host.Query{
+		Link: k.name, Mark: k.mark, Journal: k.journal,
+		Toward: toward(lookup.Peers(l.conf), k.names.Known),
+	})
+}
+
+// markUp writes that all is done as l has it, which is in force from then on.
+func (k *Keeper) markUp(ctx context.Context, l *loaded, auto bool) error {
+	s, err := k.read(ctx, l)
+	if err != nil {
+		return err
+	}
+	i := &l.conf.Interface
+	port, mark := k.ports.Current()
+	record := host.UpRecord{
+		File: l.label, Hash: l.hash, Port: port, Mark: mark, Auto: auto,
+		Save: i.SaveConfig.Value, Heal: !i.Heal.Given || i.Heal.Value,
+		DownHooks: append(host.Hooks(host.PreDown, i.PreDown, k.name), host.Hooks(host.PostDown, i.PostDown, k.name)...),
+	}
+	if err := k.journal.MarkUp(record, s); err != nil {
+		return err
+	}
+	k.mark = mark
+	k.resolver.SetMark(mark)
+	l.erase()
+	k.config, k.hash = l.conf, l.hash
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.state.Port, k.state.Mark = port, mark
+	return nil
+}
+
+// begin starts what goes on while the link is up.
+func (k *Keeper) begin(l *loaded) error {
+	var err error
+	if k.journal.Up().Heal {
+		if k.changes, err = host.Watch(k.life, k.name); err != nil {
+			k.log.Warn("what others take away is not put back", "error", err)
+		}
+		k.watchResolved()
+	}
+	l.erase()
+	return nil
+}
+
+// startNames begins to look for the addresses of the endpoints' names.
+func (k *Keeper) startNames(l *loaded) {
+	k.resolver = lookup.NewResolver(k.servers, 0)
+	k.names = lookup.Start(k.life, lookup.Config{
+		Lookup: k.resolver.Lookup,
+		Path:   host.LibPath(k.name, addressesFile),
+		Log:    k.log,
+	}, lookup.Peers(l.conf))
+	k.mu.Lock()
+	k.scheduler = k.names
+	k.mu.Unlock()
+	go k.followNames()
+}
+
+// followNames tells the engine where peers may be, as that is found out.
+func (k *Keeper) followNames() {
+	for r := range k.names.Results() {
+		if err := k.offer(r.Peer, r.Candidates); err != nil && k.life.Err() == nil {
+			k.log.Debug("addresses of an endpoint don't reach the engine", "peer", r.Peer, "error", err)
+		}
+	}
+}
+
+// servers are the DNS servers that are asked for endpoints: not those that the
+// tunnel brings.
+func (k *Keeper) servers(ctx context.Context) ([]netip.AddrPort, error) {
+	return dns.Servers(ctx, k.name)
+}

@@ -1,0 +1,28 @@
+//go:build !linux
+
+package host
+
+import (
+	"context"
+	"errors"
+)
+
+var errOther = errors.New("only Linux hosts can be set up: elsewhere, use `vpn device`")
+
+// Read fails: see the package's Linux part.
+func Read(context.Context, Query) (*State, error) { return nil, errOther }
+
+// Watch fails: see the package's Linux part.
+func Watch(context.Context, string) (<-chan Change, error) { return nil, errOther }
+
+// executor does nothing.
+type executor struct {
+	journal *Journal
+	show    func(Action)
+}
+
+func newExecutor(*Journal, Owner, func(Action)) (*executor, error) { return nil, errOther }
+
+func (*executor) close() {}
+
+func (*executor) do(context.Context, Action) error { return errOther }

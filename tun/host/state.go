@@ -1,0 +1,78 @@
+package host
+
+import (
+	"net/netip"
+
+	"vpn/tun/host/dns"
+)
+
+// State is what a plan looks at of a host: a snapshot of its network namespace.
+type State struct {
+	Links     []Link
+	Addresses []netip.Prefix // of the link that was asked for
+	Routes    []FoundRoute   // of all tables but the kernel's local one
+	Rules     []FoundRule    // of both families, in the order in which they are looked at
+	IPv6      bool           // a new link can have IPv6 addresses
+	LinkIPv6  bool           // the link that was asked for can
+	Paths     map[netip.Addr]int
+	Default   int // the least MTU of the default routes; 0: there is none
+
+	Sysctls         map[string]string // those that a plan may want, as far as they are there
+	SysctlsReadOnly bool
+	StrictFilter    bool            // a link has a strict reverse path filter
+	Held            map[string]bool // variables that our tunnels hold
+	Marks           map[uint32]string
+	TableNames      map[string]uint32 // of rt_tables
+	Damaged         map[string]bool   // tables of the firewall (as nft names them) that are not as we loaded them
+	KillSwitch      bool              // the link's is loaded
+	Sessions        []Session
+	Resolver        dns.Kind
+
+	placed map[placed]bool // Routes; made when it is first asked for
+}
+
+// Link is an interface of the host.
+type Link struct {
+	Name  string
+	Index int
+	Kind  string // as ip knows it, such as tun; empty for a real one
+	MTU   int
+	Up    bool // administratively
+}
+
+// FoundRoute is a route that is there.
+type FoundRoute struct {
+	Route
+	Protocol uint8
+}
+
+// FoundRule is a policy rule that is there. Its For is never known.
+type FoundRule struct {
+	Rule
+	Protocol uint8
+	Other    bool // it selects by more than a mark, or does something else than look up
+}
+
+// Session is somebody's SSH session with this host.
+type Session struct {
+	Peer netip.Addr
+	Link string // that packets to the peer leave by; empty if that isn't known
+}
+
+// Query says what a [State] is read for.
+type Query struct {
+	Link    string
+	Toward  []netip.Addr // where the tunnel's messages will go, as far as is known
+	Mark    uint32       // that they carry now
+	Journal *Journal     // whose firewall tables are compared; may be nil
+}
+
+// link returns the link of that name.
+func (s *State) link(name string) (Link, bool) {
+	for _, l := range s.Links {
+		if l.Name == name {
+			return l, true
+		}
+	}
+	return Link{}, false
+}
