@@ -51,7 +51,7 @@ func furnish() error {
 	if err := unix.Mount("", "/", "", unix.MS_PRIVATE|unix.MS_REC, ""); err != nil {
 		return fmt.Errorf("keep mounts to ourselves: %w", err)
 	}
-	for path, kind := range map[string]string{"/proc": "proc", "/sys": "sysfs", "/run": "tmpfs"} {
+	for path, kind := range map[string]string{"/proc": "proc", "/sys": "sysfs", "/run": "tmpfs", "/var/lib": "tmpfs"} {
 		if err := unix.Mount(kind, path, kind, 0, ""); err != nil {
 			return fmt.Errorf("mount %s: %w", path, err)
 		}

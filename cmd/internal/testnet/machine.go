@@ -60,6 +60,21 @@ func ownFiles() (*os.File, error) {
 	return os.Open("/proc/thread-self/ns/mnt")
 }
 
+// ownState gives the calling thread an empty /var/lib: what a daemon keeps there
+// is of no use after the test. All other files are the machine's.
+func ownState() error {
+	if err := unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS); err != nil {
+		return fmt.Errorf("unshare: %w", err)
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
+		return fmt.Errorf("keep mounts to ourselves: %w", err)
+	}
+	if err := unix.Mount("tmpfs", "/var/lib", "tmpfs", 0, "mode=755"); err != nil {
+		return fmt.Errorf("mount /var/lib: %w", err)
+	}
+	return nil
+}
+
 // overlay lets changes of a folder go to another one.
 func overlay(folder, changes string) error {
 	upper, work := changes+"/upper", changes+"/work"

@@ -63,11 +63,16 @@ func (h *Host) Start(env []string, program string, args ...string) *Process {
 		// waits for it, and ends with the goroutine.
 		runtime.LockOSThread()
 		err := h.enter()
+		if err == nil && h.files == nil {
+			err = ownState()
+		}
 		if err == nil {
 			p.cmd = exec.Command(program, args...) // found where the host sees it
 			p.cmd.Env = append(os.Environ(), env...)
 			p.cmd.Stdout, p.cmd.Stderr = &p.output, &p.output
-			p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL}
+			if h.more == nil { // those beside systemd end with it, and can't see who started them
+				p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL}
+			}
 			err = p.cmd.Start()
 		}
 		started <- err
