@@ -117,7 +117,7 @@ func (m *machine) facts() string {
 		"find /var/lib/vpn -mindepth 1 -not -path '*/floor*'",
 	} {
 		text, _ := m.Run("sh", "-c", command+" 2>/dev/null") // not all are there at first
-		fmt.Fprintf(&b, "$ %s\n%s\n", command, text)
+		fmt.Fprintf(&b, "$ %s\n%s\n", command, strings.ReplaceAll(text, " tentative", ""))
 	}
 	fmt.Fprintf(&b, "processes %v\n", m.Processes())
 	return b.String()
