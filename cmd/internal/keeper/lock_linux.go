@@ -122,15 +122,19 @@ func heldBy(name string, f *os.File) *HeldError {
 	return held
 }
 
-// isEnding says whether a process has ended, or will in a moment: its first thread
-// has.
+// isEnding says whether a process has ended, or is about to: its first thread is.
 func isEnding(pid int) bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return true
 	}
-	_, state, _ := bytes.Cut(stat[bytes.LastIndexByte(stat, ')')+1:], []byte(" "))
-	return bytes.HasPrefix(state, []byte("Z")) || bytes.HasPrefix(state, []byte("X"))
+	const flags, exiting = 6, 0x4 // the place after the name, and PF_EXITING; see proc(5)
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	if len(fields) <= flags {
+		return false
+	}
+	n, err := strconv.ParseUint(fields[flags], 10, 64)
+	return err == nil && n&exiting != 0
 }
 
 // sign writes who holds the lock.
