@@ -177,8 +177,9 @@ func (k *Keeper) live(ctx context.Context) error {
 		}
 	}()
 	if err := k.start(starting); err != nil {
+		told := starting.Err() != nil
 		k.endWork()
-		if starting.Err() != nil {
+		if told {
 			return errors.Join(fmt.Errorf("%s was told to end before it was up", k.name), unlessCancelled(err))
 		}
 		return err

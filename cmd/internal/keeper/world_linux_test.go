@@ -42,6 +42,11 @@ func newWorld(t *testing.T) *world {
 	toB.Up()
 	toA.Up()
 	w.outer = toB
+	for _, m := range []*machine{w.a, w.b} {
+		testnet.Until(t, "its link has all addresses", func() bool {
+			return strings.Count(m.MustRun("ip", "-6", "route", "show", "table", "local"), "dev "+toB.Name) == 3 // two, and multicast
+		})
+	}
 	return w
 }
 
