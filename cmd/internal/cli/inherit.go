@@ -30,6 +30,7 @@ func inheritedFile(variable string) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s is not the number of a descriptor: %q", variable, value)
 	}
+	closeOnExec(uintptr(fd)) // it was meant for this process
 	f := os.NewFile(uintptr(fd), variable)
 	if _, err := f.Stat(); err != nil {
 		return nil, fmt.Errorf("%s: descriptor %d can't be used: %w", variable, fd, err)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"regexp"
 	"strings"
@@ -133,7 +134,7 @@ func (p *place) journal(link string, f func(j *host.Journal)) {
 // plan makes a plan for what the host is like now.
 func (p *place) plan(link, text string, j *host.Journal) *host.Plan {
 	p.t.Helper()
-	s := p.read(link, j)
+	s := p.read(link, j, endpoints(config(p.t, text))...)
 	o := host.Options{Link: link, File: "test.conf", Mark: p.owner(link).mark}
 	var plan *host.Plan
 	var err error
@@ -148,9 +149,19 @@ func (p *place) plan(link, text string, j *host.Journal) *host.Plan {
 	return plan
 }
 
-func (p *place) read(link string, j *host.Journal) *host.State {
+// endpoints returns the addresses that a config names.
+func endpoints(c *conf.Config) (all []netip.Addr) {
+	for i := range c.Peers {
+		if a, ok := c.Peers[i].Endpoint.Value.Addr(); ok && c.Peers[i].Endpoint.Given {
+			all = append(all, a.Addr())
+		}
+	}
+	return all
+}
+
+func (p *place) read(link string, j *host.Journal, toward ...netip.Addr) *host.State {
 	p.t.Helper()
-	s, err := host.Read(context.Background(), host.Query{Link: link, Journal: j, Mark: p.owner(link).mark})
+	s, err := host.Read(context.Background(), host.Query{Link: link, Journal: j, Mark: p.owner(link).mark, Toward: toward})
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -233,3 +244,5 @@ lines:
 	}
 	return strings.Join(kept, "")
 }
+
+func address(s string) netip.Addr { return netip.MustParseAddr(s) }

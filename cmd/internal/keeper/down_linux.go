@@ -9,6 +9,7 @@ import (
 	"vpn/cmd/internal/outside"
 	"vpn/cmd/internal/systemd"
 	"vpn/tun/host"
+	"vpn/tunnel/uapi"
 )
 
 // handleDown is `vpn down`. While the link is on its way up, that is given up.
@@ -144,8 +145,10 @@ func Clean(ctx context.Context, name string, show Show) error {
 	if err := host.Undo(ctx, j, showStep(show)); err != nil {
 		return err
 	}
-	e := openEndpoints(host.RunPath(name, endpointsFile))
-	e.remove()
+	if l, err := uapi.Listen(name); err == nil { // nobody answers at the socket: it goes
+		l.Close()
+	}
+	openEndpoints(host.RunPath(name, endpointsFile)).remove()
 	removePin(name)
 	_ = os.Remove(controlPath(name))
 	_ = os.Remove(host.LibPath(name, "")) // fails if something is there

@@ -1,12 +1,14 @@
 package keeper
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -38,7 +40,8 @@ func (e *HeldError) Error() string {
 // it. It does not wait.
 func Acquire(name, who string) (*Lock, error) {
 	path := host.RunPath(name, lockFile)
-	for {
+	const patience, between = 5 * time.Second, 5 * time.Millisecond
+	for end := time.Now().Add(patience); ; {
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 			return nil, fmt.Errorf("lock %s: %w", name, err)
 		}
@@ -53,7 +56,11 @@ func Acquire(name, who string) (*Lock, error) {
 		if errors.Is(err, unix.EWOULDBLOCK) {
 			held := heldBy(name, f)
 			f.Close()
-			return nil, held
+			if !isEnding(held.PID) || time.Now().After(end) {
+				return nil, held
+			}
+			<-time.After(between) // its last thread, or a process that it was about to start, has it for a moment
+			continue
 		}
 		if err == nil && stillThere(f, path) {
 			l := &Lock{name, f}
@@ -66,7 +73,7 @@ func Acquire(name, who string) (*Lock, error) {
 	}
 }
 
-// Held returns who holds the lock of a link, nil if nobody does.
+// Held returns who holds the lock of a link, nil if nobody who lives does.
 func Held(name string) *HeldError {
 	f, err := os.Open(host.RunPath(name, lockFile))
 	if err != nil {
@@ -74,7 +81,9 @@ func Held(name string) *HeldError {
 	}
 	defer f.Close()
 	if err := onDescriptor(f, func(fd int) error { return unix.Flock(fd, unix.LOCK_SH|unix.LOCK_NB) }); errors.Is(err, unix.EWOULDBLOCK) {
-		return heldBy(name, f)
+		if held := heldBy(name, f); !isEnding(held.PID) {
+			return held
+		}
 	}
 	return nil
 }
@@ -111,6 +120,21 @@ func heldBy(name string, f *os.File) *HeldError {
 		held.PID, held.Who = number, who
 	}
 	return held
+}
+
+// isEnding says whether a process has ended, or is about to: its first thread is.
+func isEnding(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return true
+	}
+	const flags, exiting = 6, 0x4 // the place after the name, and PF_EXITING; see proc(5)
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	if len(fields) <= flags {
+		return false
+	}
+	n, err := strconv.ParseUint(fields[flags], 10, 64)
+	return err == nil && n&exiting != 0
 }
 
 // sign writes who holds the lock.

@@ -68,7 +68,7 @@ func (k *Keeper) handleWait(ctx context.Context, body []byte, _ Show) (*Result, 
 		case <-k.ended:
 			return nil, errEnded
 		case <-ctx.Done():
-			if err != nil {
+			if err != nil && silent == nil {
 				return nil, err
 			}
 			return &Result{Silent: w.why(silent)}, nil

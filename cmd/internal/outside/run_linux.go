@@ -112,7 +112,7 @@ func (c Command) properties() []dbus.Property {
 	all := []dbus.Property{
 		dbus.PropDescription(c.Description),
 		dbus.PropType("oneshot"),
-		dbus.PropExecStart(args, true),
+		dbus.PropExecStart(args, false), // true would take each exit code for success, whatever the library says
 		// It runs at shutdown too, which services else are in conflict with.
 		set("DefaultDependencies", false),
 		set("KillMode", "process"),

@@ -42,7 +42,7 @@ func Watch(ctx context.Context, log *slog.Logger, suspend func(context.Context) 
 	for first := true; ; first = false {
 		began, err := w.session(ctx)
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // the connection ends with ctx
 		}
 		if first && !began {
 			return fmt.Errorf("%w: %w", ErrNoBus, err)

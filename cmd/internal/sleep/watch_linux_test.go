@@ -13,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"vpn/cmd/internal/testbus"
 	"vpn/cmd/internal/testnet"
 
 	"github.com/godbus/dbus/v5"
@@ -100,13 +99,15 @@ func (l *logind) holds() bool {
 }
 
 // serve makes a logind on a bus.
-func serve(t *testing.T, b *testbus.Bus, events chan string, change func(*logind)) *logind {
+func serve(t *testing.T, h *testnet.Host, events chan string, change func(*logind)) *logind {
 	t.Helper()
 	l := &logind{t: t, events: events, delay: 5 * time.Second}
 	if change != nil {
 		change(l)
 	}
-	conn, err := dbus.Connect(b.Address())
+	var conn *dbus.Conn
+	var err error
+	h.Do(func() { conn, err = dbus.ConnectSystemBus() })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,14 +163,12 @@ func (b *buffer) String() string {
 	return b.text.String()
 }
 
-func watch(t *testing.T, events chan string) *watching {
+func watch(t *testing.T, h *testnet.Host, events chan string) *watching {
 	w := &watching{t: t, events: events, goOn: make(chan error), ended: make(chan error, 1)}
 	ctx, stop := context.WithCancel(t.Context())
 	w.stop = stop
 	log := slog.New(slog.NewTextHandler(&w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	go func() {
-		w.ended <- Watch(ctx, log, w.suspend, func() { events <- "resume" })
-	}()
+	go h.Do(func() { w.ended <- Watch(ctx, log, w.suspend, func() { events <- "resume" }) })
 	t.Cleanup(func() {
 		stop()
 		for {
@@ -229,10 +228,18 @@ func (w *watching) wantBoth(one, other string) {
 	w.want(other)
 }
 
+// machine is a host with a system bus of its own.
+func machine(t *testing.T) (h *testnet.Host, bus *testnet.Process, events chan string) {
+	h = testnet.NewMachine(t, "machine")
+	return h, h.StartBus(), make(chan string, 100)
+}
+
+func TestMain(m *testing.M) { os.Exit(testnet.Main(m)) }
+
 func TestSleepAndWake(t *testing.T) {
-	b, events := testbus.New(t), make(chan string, 100)
-	l := serve(t, b, events, nil)
-	w := watch(t, events)
+	h, _, events := machine(t)
+	l := serve(t, h, events, nil)
+	w := watch(t, h, events)
 	w.want("inhibited")
 	for range 3 {
 		l.prepare(true)
@@ -250,9 +257,9 @@ func TestSleepAndWake(t *testing.T) {
 }
 
 func TestSuspendFails(t *testing.T) {
-	b, events := testbus.New(t), make(chan string, 100)
-	l := serve(t, b, events, nil)
-	w := watch(t, events)
+	h, _, events := machine(t)
+	l := serve(t, h, events, nil)
+	w := watch(t, h, events)
 	w.want("inhibited")
 	l.prepare(true)
 	w.want("suspend")
@@ -267,9 +274,9 @@ func TestSuspendFails(t *testing.T) {
 
 // TestSuspendTakesTooLong ends suspend before logind no longer waits.
 func TestSuspendTakesTooLong(t *testing.T) {
-	b, events := testbus.New(t), make(chan string, 100)
-	l := serve(t, b, events, func(l *logind) { l.delay = 100 * time.Millisecond })
-	w := watch(t, events)
+	h, _, events := machine(t)
+	l := serve(t, h, events, func(l *logind) { l.delay = 100 * time.Millisecond })
+	w := watch(t, h, events)
 	w.want("inhibited")
 	l.prepare(true)
 	w.want("suspend", "late", "released")
@@ -279,9 +286,9 @@ func TestSuspendTakesTooLong(t *testing.T) {
 
 // TestSpuriousSignals says twice what has to be said once.
 func TestSpuriousSignals(t *testing.T) {
-	b, events := testbus.New(t), make(chan string, 100)
-	l := serve(t, b, events, nil)
-	w := watch(t, events)
+	h, _, events := machine(t)
+	l := serve(t, h, events, nil)
+	w := watch(t, h, events)
 	w.want("inhibited")
 	l.prepare(false)
 	w.wantBoth("inhibited", "released") // one for the other; nobody had been asleep
@@ -295,9 +302,9 @@ func TestSpuriousSignals(t *testing.T) {
 }
 
 func TestRefused(t *testing.T) {
-	b, events := testbus.New(t), make(chan string, 100)
-	l := serve(t, b, events, func(l *logind) { l.refuse = true })
-	w := watch(t, events)
+	h, _, events := machine(t)
+	l := serve(t, h, events, func(l *logind) { l.refuse = true })
+	w := watch(t, h, events)
 	w.want("refused")
 	for range 2 {
 		l.prepare(true)
@@ -313,14 +320,14 @@ func TestRefused(t *testing.T) {
 
 // TestLogindRestarts is gone while awake, and while asleep.
 func TestLogindRestarts(t *testing.T) {
-	b, events := testbus.New(t), make(chan string, 100)
-	w := watch(t, events) // there is none at first
+	h, _, events := machine(t)
+	w := watch(t, h, events) // there is none at first
 	testnet.Until(t, "it is said that there is no logind", func() bool { return strings.Contains(w.log.String(), "not asked to wait") })
-	l := serve(t, b, events, nil)
+	l := serve(t, h, events, nil)
 	w.want("inhibited")
 	l.conn.Close()
 	w.want("released")
-	l = serve(t, b, events, nil)
+	l = serve(t, h, events, nil)
 	w.want("inhibited")
 	l.prepare(true)
 	w.want("suspend")
@@ -328,36 +335,38 @@ func TestLogindRestarts(t *testing.T) {
 	w.want("released")
 	l.conn.Close()
 	w.want("resume")
-	serve(t, b, events, nil)
+	serve(t, h, events, nil)
 	w.want("inhibited")
 }
 
 // TestBusRestarts is gone while awake, and while asleep.
 func TestBusRestarts(t *testing.T) {
-	b, events := testbus.New(t), make(chan string, 100)
-	l := serve(t, b, events, nil)
-	w := watch(t, events)
+	h, bus, events := machine(t)
+	serve(t, h, events, nil)
+	w := watch(t, h, events)
 	w.want("inhibited")
-	b.Stop()
+	bus.Signal(unix.SIGKILL)
+	bus.WaitEnd()
 	w.want("released")
-	b.Start()
-	l = serve(t, b, events, nil)
+	bus = h.StartBus()
+	l := serve(t, h, events, nil)
 	w.want("inhibited")
 	l.prepare(true)
 	w.want("suspend")
 	w.goOn <- nil
 	w.want("released")
-	b.Stop()
+	bus.Signal(unix.SIGKILL)
+	bus.WaitEnd()
 	w.want("resume")
-	b.Start()
-	serve(t, b, events, nil)
+	h.StartBus()
+	serve(t, h, events, nil)
 	w.want("inhibited")
 }
 
 func TestNoBus(t *testing.T) {
-	t.Setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path="+filepath.Join(t.TempDir(), "none"))
-	err := Watch(t.Context(), slog.New(slog.DiscardHandler), nil, nil)
-	if !errors.Is(err, ErrNoBus) || !errors.Is(err, os.ErrNotExist) {
+	var err error
+	testnet.NewMachine(t, "machine").Do(func() { err = Watch(t.Context(), slog.New(slog.DiscardHandler), nil, nil) })
+	if !errors.Is(err, ErrNoBus) {
 		t.Errorf("%v", err)
 	}
 }

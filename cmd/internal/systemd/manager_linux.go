@@ -68,8 +68,10 @@ func (m *Manager) Start(ctx context.Context, unit string) error {
 }
 
 // Run makes a unit that lives until it ends or the system does, starts it and
-// waits until it is ready, as Start does.
+// waits until it is ready, as Start does. One of this name that has failed before is
+// forgotten; one that runs is an error.
 func (m *Manager) Run(ctx context.Context, unit string, s Service) error {
+	_ = m.conn.ResetFailedUnitContext(ctx, unit) // mostly there is none
 	return m.start(ctx, unit, func(result chan<- string) error {
 		_, err := m.conn.StartTransientUnitContext(ctx, unit, "fail", s.properties(), result)
 		return err

@@ -1,12 +1,30 @@
 package systemd
 
 import (
+	"strings"
+
 	"github.com/coreos/go-systemd/v22/dbus"
 	godbus "github.com/godbus/dbus/v5"
 )
 
 // exitStatuses is how systemd takes lists of exit codes and signals.
 type exitStatuses struct{ Codes, Signals []int32 }
+
+// command is how systemd takes one. Its library's has the last the wrong way round.
+type command struct {
+	Path          string
+	Args          []string
+	IgnoreFailure bool
+}
+
+// escape keeps systemd from putting variables into arguments.
+func escape(args []string) []string {
+	escaped := make([]string, len(args))
+	for i, arg := range args {
+		escaped[i] = strings.ReplaceAll(arg, "$", "$$")
+	}
+	return escaped
+}
 
 // configError is the exit code after which starting again is of no use.
 const configError = 78 // EX_CONFIG
@@ -18,9 +36,10 @@ func (s Service) properties() []dbus.Property {
 	}
 	all := []dbus.Property{
 		dbus.PropDescription(s.Description),
+		set("PartOf", []string{"vpn.target"}),
 		dbus.PropType("notify"),
 		set("NotifyAccess", "main"),
-		dbus.PropExecStart(s.Args, true),
+		set("ExecStart", []command{{s.Args[0], escape(s.Args), false}}),
 		set("Restart", "on-failure"),
 		set("RestartUSec", 2*second),
 		set("StartLimitIntervalUSec", uint64(0)),
@@ -28,10 +47,10 @@ func (s Service) properties() []dbus.Property {
 		set("TimeoutStartUSec", 90*second),
 		set("TimeoutStopUSec", 90*second),
 		set("KillMode", "mixed"),
-		set("CollectMode", "inactive-or-failed"),
 	}
-	if unit, ok := Template(s.Name); ok {
-		all = append(all, dbus.PropConflicts(unit, "wg-quick@"+s.Name+".service"))
+	if plain.MatchString(s.Name) {
+		other := "wg-quick@" + s.Name + ".service"
+		all = append(all, dbus.PropConflicts(other), dbus.PropAfter(other))
 	}
 	if len(s.Env) > 0 {
 		all = append(all, set("Environment", s.Env))

@@ -33,7 +33,8 @@ type Host struct {
 
 	tb    TB
 	ns    netns.NsHandle
-	files *os.File // the mount namespace, nil where the files are the test's
+	files *os.File   // the mount namespace, nil where the files are the test's
+	more  []*os.File // namespaces of other kinds, for what is started
 	nl    *netlink.Handle
 	links int // veth ends given so far, for their names
 }
@@ -142,6 +143,11 @@ func (h *Host) enter() error {
 			return err
 		}
 		if err := unix.Setns(int(h.files.Fd()), unix.CLONE_NEWNS); err != nil {
+			return err
+		}
+	}
+	for _, ns := range h.more {
+		if err := unix.Setns(int(ns.Fd()), 0); err != nil {
 			return err
 		}
 	}

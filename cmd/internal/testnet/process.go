@@ -70,7 +70,9 @@ func (h *Host) Start(env []string, program string, args ...string) *Process {
 			p.cmd = exec.Command(program, args...) // found where the host sees it
 			p.cmd.Env = append(os.Environ(), env...)
 			p.cmd.Stdout, p.cmd.Stderr = &p.output, &p.output
-			p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL}
+			if h.more == nil { // those beside systemd end with it, and can't see who started them
+				p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL}
+			}
 			err = p.cmd.Start()
 		}
 		started <- err
