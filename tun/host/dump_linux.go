@@ -103,7 +103,13 @@ func parseRoute(m []byte, name func(index int) string) (d dumped, ok bool) {
 	}
 	bits := int(m[1])
 	d.Table, d.Protocol, d.Type = uint32(m[4]), m[5], typeNames[m[7]]
+	d.Plain = d.Type == Unicast && d.Protocol != unix.RTPROT_KERNEL && d.Protocol != unix.RTPROT_RA && d.Protocol != unix.RTPROT_REDIRECT
 	for kind, value := range attributes(m[unix.SizeofRtMsg:]) {
+		switch kind {
+		case unix.RTA_DST, unix.RTA_TABLE, unix.RTA_OIF, unix.RTA_PRIORITY, unix.RTA_CACHEINFO, unix.RTA_PREF:
+		default:
+			d.Plain = false
+		}
 		switch {
 		case kind == unix.RTA_DST:
 			address, _ = netip.AddrFromSlice(value)
