@@ -29,6 +29,15 @@ func (m *Machine) InitiationSent(now, jitter time.Duration) Result {
 	return m.result(0, nil)
 }
 
+// Unsent is told that the initiation that was asked for last did not go out, since nobody knew where to, and that somebody knows now: the
+// next one need not wait. Whatever result comes next has its deadline.
+func (m *Machine) Unsent(now time.Duration) {
+	if m.pending {
+		m.pending = false
+		m.floor = min(m.floor, now)
+	}
+}
+
 // Poll does what is due: at the deadline, or because Sent or Received said so. Called at another time it does nothing. jitter is
 // random, from 0 to RekeyTimeoutJitterMax.
 func (m *Machine) Poll(now, jitter time.Duration) Result {

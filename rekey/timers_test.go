@@ -330,6 +330,35 @@ func TestPersistentKeepaliveWithoutSession(t *testing.T) {
 	}
 }
 
+// TestUnsent is a peer of which nobody knew where it is when a handshake was wanted.
+func TestUnsent(t *testing.T) {
+	x := newScript(t, Settings{})
+	x.packetWaits()
+	x.want(SendInitiation)
+	x.initiate()
+	x.wait(time.Second)
+	x.m.Unsent(x.now)
+	x.initiated = 0 // nothing went out
+	x.poll()
+	x.want(SendInitiation)
+	x.initiate()
+
+	t.Logf("# a floor from before stays")
+	x = newScript(t, Settings{})
+	x.m.SetFloor(origin + time.Second)
+	x.packetWaits()
+	x.want(0)
+	x.m.Unsent(x.now)
+	x.due(time.Second, SendInitiation)
+
+	t.Logf("# and nobody who wants nothing is made to initiate")
+	x = newScript(t, Settings{})
+	x.m.Unsent(x.now)
+	x.poll()
+	x.want(0)
+	x.wantDeadline(-1)
+}
+
 func TestPersistentKeepaliveOfAnotherInterval(t *testing.T) {
 	x := newScript(t, Settings{Keepalive: 100 * time.Second})
 	x.session(Initiator)

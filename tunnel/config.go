@@ -215,7 +215,7 @@ func (t *Tunnel) setPeer(c *uapi.PeerConfig, e *allowedips.Edit[*Peer], now time
 		p.remote.SetPreshared(c.Preshared)
 	}
 	if c.Endpoint.IsValid() {
-		p.place(unmap(c.Endpoint), known)
+		p.place(unmap(c.Endpoint), known, now)
 	}
 	if c.Candidates != nil {
 		p.setCandidates(c.Candidates)
@@ -236,9 +236,12 @@ func (t *Tunnel) setPeer(c *uapi.PeerConfig, e *allowedips.Edit[*Peer], now time
 	return p
 }
 
-// place says where the peer is. What a new one is told with is no news. The caller holds p.mu.
-func (p *Peer) place(at netip.AddrPort, known bool) {
+// place says where the peer is. What a new one is told with is no news. The caller holds p.mu, and calls configure.
+func (p *Peer) place(at netip.AddrPort, known bool, now time.Duration) {
 	x := p.path.Load()
+	if x == nil {
+		p.machine.Unsent(now)
+	}
 	p.path.Store(&path{Endpoint: udp.Endpoint{Addr: at}})
 	if known && (x == nil || x.Addr != at) {
 		p.observe(EndpointMoved, nil)

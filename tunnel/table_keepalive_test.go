@@ -1,6 +1,7 @@
 package tunnel
 
 import (
+	"net/netip"
 	"testing"
 	"time"
 
@@ -117,6 +118,30 @@ func TestPersistentKeepalive(t *testing.T) {
 		set(0)
 		w.sleep(time.Minute)
 		want(0, "after it is switched off")
+	})
+}
+
+// A peer that is to be kept alive, and whose endpoint becomes known later, is called as soon as it is.
+func TestEndpointComesLate(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		a, b := w.newHost(), w.newHost()
+		known, seconds := b.asPeer(netip.AddrPort{}), uint16(25)
+		known.Keepalive = &seconds
+		a.set(peers(known))
+		b.set(peers(a.asPeer(a.outer4())))
+		w.sleep(7 * time.Second)
+		if log := w.sent(); len(log) > 0 {
+			t.Fatalf("sent %v, and nobody knows where to", log)
+		}
+		a.set(peers(uapi.PeerConfig{PublicKey: b.public(), Endpoint: b.outer4()}))
+		if got := w.kinds(); len(got) == 0 || got[0] != wire.TypeInitiation {
+			t.Errorf("sent %v, want an initiation at once", got)
+		}
+		a.set(peers(uapi.PeerConfig{PublicKey: b.public(), Endpoint: b.outer4()}))
+		w.sleep(rekey.RekeyTimeout)
+		if got := find(w.sent(), b.outer4(), wire.TypeInitiation); len(got) > 0 {
+			t.Error("a second initiation")
+		}
 	})
 }
 
