@@ -13,10 +13,10 @@ import (
 	"vpn/cmd/internal/testnet"
 )
 
-const scripts = "../../../scripts"
-
-// built is the program as scripts/install builds it.
-var built string
+var (
+	scripts string // the folder
+	built   string // the program as scripts/install builds it
+)
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
@@ -28,6 +28,9 @@ func run(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	built = filepath.Join(dir, "bin", "vpn")
+	if scripts, err = filepath.Abs("../../../scripts"); err != nil {
+		panic(err)
+	}
 	if text, err := exec.Command(scripts+"/install", "--prefix", dir).CombinedOutput(); err != nil {
 		panic(string(text))
 	}
