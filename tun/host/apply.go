@@ -173,8 +173,10 @@ func Undo(ctx context.Context, j *Journal, show func(Action)) error {
 
 // takeBack does what takes things back, which is given in the order in which they
 // were done, and returns the entries that are void. If the link is to be deleted,
-// policy rules go first, so that nothing is sent to a table without routes, then
-// the link, with all that lies on it, then DNS, then the rest, the last first.
+// it goes first, with all that lies on it: as long as it has addresses and no rule
+// sends them into it, what is bound to them would leave in the clear. Then go policy
+// rules, whose table has an unreachable route until then, DNS, and the rest, the
+// last first.
 func (r *run) takeBack(ctx context.Context, all []undoing) (ended []int, err error) {
 	all = slices.Clone(all)
 	slices.Reverse(all)
@@ -200,9 +202,9 @@ func (r *run) takeBack(ctx context.Context, all []undoing) (ended []int, err err
 
 func rank(a Action) int {
 	switch a.(type) {
-	case DeleteRule:
-		return 0
 	case DeleteLink:
+		return 0
+	case DeleteRule:
 		return 1
 	case UnsetDNS:
 		return 2
