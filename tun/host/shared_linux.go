@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/google/renameio/v2"
 	"golang.org/x/sys/unix"
 )
 
@@ -102,7 +101,7 @@ func (s shared) write(h *holdings) error {
 	if err != nil {
 		return err
 	}
-	return renameio.WriteFile(s.path, text, 0o600)
+	return Replace(s.path, text)
 }
 
 // hold sets a variable. What it was is on file before it changes.

@@ -12,9 +12,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/google/renameio/v2"
-
 	"vpn/noise/key"
+	"vpn/tun/host"
 )
 
 // saveEvery bounds how often the file of the endpoints is written.
@@ -104,7 +103,7 @@ func (e *endpoints) save() error {
 	for _, peer := range slices.SortedFunc(maps.Keys(e.at), func(a, b key.Public) int { return bytes.Compare(a[:], b[:]) }) {
 		fmt.Fprintf(&b, "%v %v\n", peer, e.at[peer])
 	}
-	return renameio.WriteFile(e.path, b.Bytes(), 0o600)
+	return host.Replace(e.path, b.Bytes())
 }
 
 // flush writes the file at once if something is new.

@@ -8,8 +8,6 @@ import (
 	"net/netip"
 	"os"
 
-	"github.com/google/renameio/v2"
-
 	"vpn/cmd/internal/configfile"
 	"vpn/cmd/internal/lookup"
 	"vpn/cmd/internal/setting"
@@ -51,7 +49,7 @@ func Pin(name string, text []byte) error {
 }
 
 func writePin(name string, text []byte) error {
-	return renameio.WriteFile(host.RunPath(name, configFile), text, 0o600)
+	return host.Replace(host.RunPath(name, configFile), text)
 }
 
 // removePin deletes the pinned configuration, if there is one.

@@ -5,6 +5,7 @@ package testnet
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"runtime"
@@ -163,18 +164,28 @@ func (p *Process) Output() string {
 // WaitOutput waits until the process has printed text.
 func (p *Process) WaitOutput(text string) {
 	p.host.tb.Helper()
+	p.WaitPrinted(fmt.Sprintf("%q", text), func(got string) bool { return strings.Contains(got, text) })
+}
+
+// WaitPrinted waits until the process has printed what holds wants, and looks as soon
+// as it has printed more.
+func (p *Process) WaitPrinted(what string, holds func(text string) bool) {
+	p.host.tb.Helper()
 	timeout := time.After(Patience)
 	for {
 		got, more := p.output.read()
-		if strings.Contains(got, text) {
+		if holds(got) {
 			return
 		}
 		select {
 		case <-more:
 		case <-p.ended:
-			p.host.tb.Fatalf("%s: %s ended without printing %q", p.host.Name, p.name, text)
+			if got, _ := p.output.read(); !holds(got) {
+				p.host.tb.Fatalf("%s: %s ended without printing %s", p.host.Name, p.name, what)
+			}
+			return
 		case <-timeout:
-			p.host.tb.Fatalf("%s: %s does not print %q", p.host.Name, p.name, text)
+			p.host.tb.Fatalf("%s: %s does not print %s", p.host.Name, p.name, what)
 		}
 	}
 }

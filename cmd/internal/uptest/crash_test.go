@@ -3,6 +3,7 @@
 package uptest
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -55,23 +56,18 @@ func TestKilledAtEachStep(t *testing.T) {
 	}
 }
 
-// killAt starts a keeper and kills it when it shows that step. It says whether there was such a step.
+// killAt starts a keeper and kills it when it shows that step. It says whether there
+// was such a step.
 func (w *world) killAt(step int) bool {
 	w.t.Helper()
 	p := w.laptop.Start(nil, w.vpn, "run", "wg0")
 	killed := false
-	testnet.Until(w.t, "the keeper is at its step, or ready", func() bool {
-		text := p.Output()
-		if strings.Count(text, "[#]") >= step && !strings.Contains(text, "ready") {
+	p.WaitPrinted(fmt.Sprintf("step %d, or that the link is up", step), func(text string) bool {
+		killed = strings.Count(text, "[#]") >= step
+		if killed {
 			p.Signal(unix.SIGKILL)
-			killed = true
-			return true
 		}
-		if !p.Running() {
-			w.t.Fatalf("the keeper ended by itself: %s", text)
-		}
-		_, code := w.laptop.Run(w.vpn, "show", "wg0")
-		return code == 0 && strings.Contains(text, "up")
+		return killed || strings.Contains(text, "the link is up")
 	})
 	if killed {
 		p.WaitEnd()
@@ -95,7 +91,10 @@ func (w *world) reboot() {
 			ip $f rule flush; ip $f rule add lookup main pref 32766
 		done
 		ip rule add lookup default pref 32767
-		for t in $(seq 51820 51830); do ip route flush table $t 2>/dev/null; ip -6 route flush table $t 2>/dev/null; done
+		for t in $(seq 51820 51830); do
+			ip route flush table $t 2>/dev/null; ip -6 route flush table $t 2>/dev/null
+			ip -6 route delete unreachable default metric 4294967295 table $t 2>/dev/null # which flush leaves
+		done
 		echo 0 >/proc/sys/net/ipv4/conf/all/src_valid_mark
 		echo 1 >/proc/sys/net/ipv4/conf/all/send_redirects
 		echo 0 >/proc/sys/net/ipv4/ip_forward

@@ -173,7 +173,7 @@ func (w *world) kill(command string) {
 var looks = []string{
 	"ip -o link show", "ip -o address show", "ip -4 rule show", "ip -6 rule show",
 	"ip -4 route show table all", "ip -6 route show table all",
-	"nft list ruleset", "cat /etc/resolv.conf", "ls -l /etc/resolv.conf",
+	"nft list ruleset", "cat /etc/resolv.conf", "stat -c '%A %U:%G %N' /etc/resolv.conf",
 	"cat /proc/sys/net/ipv4/conf/all/src_valid_mark /proc/sys/net/ipv4/conf/all/send_redirects",
 	"cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding",
 	// A file that tunnels lock in turn can't be removed by any of them.
