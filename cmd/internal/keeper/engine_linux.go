@@ -61,12 +61,8 @@ func (k *Keeper) startEngine(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("start the engine: %w", err)
 	}
-	k.engine = e
+	k.setEngine(e)
 	go k.follow(e)
-	k.mu.Lock()
-	k.state.Engine = e.PID()
-	k.state.Engines++
-	k.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, readyPatience)
 	defer cancel()
 	select {
@@ -89,20 +85,32 @@ func (k *Keeper) stopEngine() {
 	if err := k.engine.Stop(ctx); err != nil {
 		k.log.Warn("the engine had to be killed", "error", err)
 	}
-	k.engine = nil
+	k.setEngine(nil)
+}
+
+func (k *Keeper) setEngine(e *child.Engine) {
+	k.engine = e
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.state.Engine = 0
+	k.serving, k.state.Engine = e, 0
+	if e != nil {
+		k.state.Engine = e.PID()
+		k.state.Engines++
+	}
+}
+
+// running returns the engine, nil if there is none. Any goroutine may ask.
+func (k *Keeper) running() *child.Engine {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.serving
 }
 
 // engineEnded sees to it that there will be another engine, unless this one has
 // ended because the link or its control socket is gone, which ends the keeper too.
 func (k *Keeper) engineEnded() {
 	err, clean := k.engine.Err(), k.engine.Clean()
-	k.engine = nil
-	k.mu.Lock()
-	k.state.Engine = 0
-	k.mu.Unlock()
+	k.setEngine(nil)
 	if clean {
 		sign := time.NewTimer(cleanPatience)
 		defer sign.Stop()

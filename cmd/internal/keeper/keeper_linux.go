@@ -91,6 +91,7 @@ type Keeper struct {
 	state     State
 	said      []Message         // of the start
 	scheduler *lookup.Scheduler // names
+	serving   *child.Engine     // engine
 }
 
 // job is work for the main goroutine.
@@ -176,8 +177,9 @@ func (k *Keeper) live(ctx context.Context) error {
 		}
 	}()
 	if err := k.start(starting); err != nil {
+		told := starting.Err() != nil
 		k.endWork()
-		if starting.Err() != nil {
+		if told {
 			return errors.Join(fmt.Errorf("%s was told to end before it was up", k.name), unlessCancelled(err))
 		}
 		return err
@@ -185,7 +187,7 @@ func (k *Keeper) live(ctx context.Context) error {
 	k.setPhase(Running)
 	k.c.Ready()
 	k.log.Info("the link is up", "file", k.c.File.String())
-	k.told(systemd.Ready(k.statusLine()))
+	k.ready()
 	go k.watchdog()
 	go k.watchSleep()
 	go k.status()
@@ -270,6 +272,13 @@ func (k *Keeper) do(ctx context.Context, f func(context.Context) error) error {
 		return errEnded
 	}
 	return <-j.done
+}
+
+// ready tells the service manager that a start or a reload is complete.
+func (k *Keeper) ready() {
+	if systemd.Managed() {
+		k.told(systemd.Ready(k.statusLine()))
+	}
 }
 
 // told logs that the service manager could not be told something.

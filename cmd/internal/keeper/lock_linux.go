@@ -1,6 +1,7 @@
 package keeper
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -55,10 +56,10 @@ func Acquire(name, who string) (*Lock, error) {
 		if errors.Is(err, unix.EWOULDBLOCK) {
 			held := heldBy(name, f)
 			f.Close()
-			if !hasEnded(held.PID) || time.Now().After(end) {
+			if !isEnding(held.PID) || time.Now().After(end) {
 				return nil, held
 			}
-			<-time.After(between) // a process that it was about to start has it for a moment
+			<-time.After(between) // its last thread, or a process that it was about to start, has it for a moment
 			continue
 		}
 		if err == nil && stillThere(f, path) {
@@ -80,7 +81,7 @@ func Held(name string) *HeldError {
 	}
 	defer f.Close()
 	if err := onDescriptor(f, func(fd int) error { return unix.Flock(fd, unix.LOCK_SH|unix.LOCK_NB) }); errors.Is(err, unix.EWOULDBLOCK) {
-		if held := heldBy(name, f); !hasEnded(held.PID) {
+		if held := heldBy(name, f); !isEnding(held.PID) {
 			return held
 		}
 	}
@@ -119,6 +120,21 @@ func heldBy(name string, f *os.File) *HeldError {
 		held.PID, held.Who = number, who
 	}
 	return held
+}
+
+// isEnding says whether a process has ended, or is about to: its first thread is.
+func isEnding(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return true
+	}
+	const flags, exiting = 6, 0x4 // the place after the name, and PF_EXITING; see proc(5)
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	if len(fields) <= flags {
+		return false
+	}
+	n, err := strconv.ParseUint(fields[flags], 10, 64)
+	return err == nil && n&exiting != 0
 }
 
 // sign writes who holds the lock.

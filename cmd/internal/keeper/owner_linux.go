@@ -127,8 +127,15 @@ func (k *Keeper) closeLink() {
 	k.listener, k.device = nil, nil
 }
 
-// ask makes a request to the engine.
+var errNoEngine = errors.New("there is no engine just now")
+
+// ask makes a request to the engine. Without one it fails at once: the socket,
+// which outlives engines, would let it wait for the next.
 func (k *Keeper) ask(request func(*uapi.Client) error) error {
+	e := k.running()
+	if e == nil {
+		return fmt.Errorf("configure %s: %w", k.name, errNoEngine)
+	}
 	conn, err := net.DialTimeout("unix", string(uapi.Default)+"/"+k.name+".sock", uapiPatience)
 	if err != nil {
 		return fmt.Errorf("configure %s: %w", k.name, err)
@@ -137,7 +144,15 @@ func (k *Keeper) ask(request func(*uapi.Client) error) error {
 		return err
 	}
 	c := uapi.NewClient(k.name, conn)
-	defer c.Close()
+	answered := make(chan struct{})
+	defer close(answered)
+	go func() {
+		select {
+		case <-e.Done():
+		case <-answered:
+		}
+		_ = conn.Close()
+	}()
 	return request(c)
 }
 

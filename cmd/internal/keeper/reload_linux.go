@@ -47,7 +47,7 @@ func (k *Keeper) reload(ctx context.Context, r ReloadRequest, show Show) (change
 	defer k.busy.Add(-1)
 	if !r.DryRun {
 		k.told(systemd.Reloading("reloading"))
-		defer func() { k.told(systemd.Ready(k.statusLine())) }()
+		defer k.ready()
 	}
 	if err := k.mayReload(r); err != nil {
 		return false, err

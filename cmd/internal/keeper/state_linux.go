@@ -113,6 +113,9 @@ const statusEvery = 30 * time.Second
 
 // status keeps the service manager's status line up to date.
 func (k *Keeper) status() {
+	if !systemd.Managed() {
+		return
+	}
 	tick := time.NewTicker(statusEvery)
 	defer tick.Stop()
 	for {

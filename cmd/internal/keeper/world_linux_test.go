@@ -42,6 +42,11 @@ func newWorld(t *testing.T) *world {
 	toB.Up()
 	toA.Up()
 	w.outer = toB
+	for _, m := range []*machine{w.a, w.b} {
+		testnet.Until(t, "its link has all addresses", func() bool {
+			return strings.Count(m.MustRun("ip", "-6", "route", "show", "table", "local"), "dev "+toB.Name) == 3 // two, and multicast
+		})
+	}
 	return w
 }
 
@@ -117,7 +122,7 @@ func (m *machine) facts() string {
 		"find /var/lib/vpn -mindepth 1 -not -path '*/floor*'",
 	} {
 		text, _ := m.Run("sh", "-c", command+" 2>/dev/null") // not all are there at first
-		fmt.Fprintf(&b, "$ %s\n%s\n", command, text)
+		fmt.Fprintf(&b, "$ %s\n%s\n", command, strings.ReplaceAll(text, " tentative", ""))
 	}
 	fmt.Fprintf(&b, "processes %v\n", m.Processes())
 	return b.String()

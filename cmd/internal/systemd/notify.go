@@ -18,6 +18,9 @@ func Booted() bool {
 	return err == nil && fi.IsDir()
 }
 
+// Managed reports whether a service manager listens to this process.
+func Managed() bool { return os.Getenv("NOTIFY_SOCKET") != "" }
+
 // Ready tells that the start, or a reload, is complete. Like all that follow it
 // does nothing where nobody listens, which is where NOTIFY_SOCKET is not set.
 // Status is one line for `systemctl status`.

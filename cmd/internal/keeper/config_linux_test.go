@@ -1,0 +1,138 @@
+package keeper_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestBadConfig has files that can't be right: the error says where, and nothing
+// is done.
+func TestBadConfig(t *testing.T) {
+	w := newWorld(t)
+	before := w.a.facts()
+	for _, test := range []struct {
+		iface string
+		mode  uint32
+		code  int
+		says  []string
+	}{
+		{"MTU = huge", 0o600, 78, []string{`error: /etc/wireguard/wg0.conf:5: MTU "huge": `}},
+		{"PostUp = touch /run/never", 0o602, 78, []string{"error: /etc/wireguard/wg0.conf: anybody may write to it (mode 0602)", "hint: chmod 600"}},
+		{"#vpn: PresharedKeyFil = x", 0o600, 78, []string{"/etc/wireguard/wg0.conf:5", "hint: "}},
+		{"Table = nowhere", 0o600, 78, []string{`/etc/wireguard/wg0.conf:5: Table "nowhere"`}},
+		{"PrivateKeyFile = x", 0o600, 78, []string{"/etc/wireguard/wg0.conf:5"}},
+	} {
+		text := w.a.config(w.b, test.iface, w.b.endpoint())
+		w.a.WriteFile("/etc/wireguard/wg0.conf", text, 0o600)
+		w.a.MustRun("chmod", modeOf(test.mode), "/etc/wireguard/wg0.conf")
+		for _, command := range [][]string{{"up", "wg0"}, {"run", "wg0"}, {"up", "wg0", "--dry-run"}, {"apply", "wg0"}} {
+			said := w.a.fail(test.code, test.says, command...)
+			if strings.Contains(said, base64Of(w.a.key.Private)) {
+				t.Error("a key is printed")
+			}
+		}
+	}
+	w.a.fail(1, []string{"there is no file /etc/wireguard/wg1.conf", "did you mean wg0?"}, "up", "wg1")
+	w.a.MustRun("rm", "/etc/wireguard/wg0.conf")
+	if diff := cmp.Diff(before, w.a.facts()); diff != "" {
+		t.Errorf("before and after:\n%s", diff)
+	}
+	w.a.MustRun("test", "!", "-e", "/run/never")
+}
+
+func modeOf(mode uint32) string {
+	digits := []byte("0000")
+	for i := 3; i >= 0; i-- {
+		digits[i] += byte(mode & 7)
+		mode >>= 3
+	}
+	return string(digits)
+}
+
+// TestDryRun prints what up prints then, and does nothing.
+func TestDryRun(t *testing.T) {
+	w := newWorld(t)
+	w.a.write(w.a.config(w.b, "DNS = 10.9.0.53\nPostUp = touch /run/hooked", w.b.endpoint()+"\n"+fullTunnel))
+	before := w.a.facts()
+	dry := w.a.do("up", "wg0", "--dry-run")
+	if diff := cmp.Diff(before, w.a.facts()); diff != "" {
+		t.Errorf("before and after:\n%s", diff)
+	}
+	w.a.MustRun("test", "!", "-e", "/run/hooked")
+	if diff := cmp.Diff(dry, w.a.do("up", "wg0")); diff != "" {
+		t.Errorf("dry, and done:\n%s", diff)
+	}
+	w.a.do("down", "wg0")
+}
+
+// TestStandardInput takes a configuration that no file has, kills what runs it, and
+// has it run on.
+func TestStandardInput(t *testing.T) {
+	w := newWorld(t)
+	w.peerUp()
+	before := w.a.facts()
+	text := w.a.config(w.b, "", w.b.endpoint())
+	w.a.WriteFile("/tmp/vpn-test-config", text, 0o600)
+	up := w.vpn + " up - </tmp/vpn-test-config"
+	w.a.MustRun("sh", "-c", up)
+	w.a.MustPing(w.b.inner)
+	w.a.kill(w.a.engine())
+	w.a.MustPing(w.b.inner)
+	w.a.fail(1, []string{"standard input", "apply"}, "reload", "wg0")
+	if said := w.a.MustRun("sh", "-c", w.vpn+" apply - --name wg0 </tmp/vpn-test-config"); said != "unchanged\n" {
+		t.Errorf("apply says %q", said)
+	}
+	w.a.WriteFile("/tmp/vpn-test-config", strings.Replace(text, "10.9.0.1/24", "10.9.0.1/24, 10.9.9.9/32", 1), 0o600)
+	if said := w.a.MustRun("sh", "-c", w.vpn+" apply - --name wg0 </tmp/vpn-test-config 2>/dev/null"); said != "changed\n" {
+		t.Errorf("apply says %q", said)
+	}
+	w.a.MustRun("sh", "-c", "ip address show wg0 | grep -q 10.9.9.9; rm /tmp/vpn-test-config")
+	w.a.do("down", "wg0")
+	if diff := cmp.Diff(before, w.a.facts()); diff != "" {
+		t.Errorf("before and after:\n%s", diff)
+	}
+	w.a.fail(1, []string{"is not up"}, "reload", "wg0")
+}
+
+// TestOtherPlace takes a file by its path, which others name by it too.
+func TestOtherPlace(t *testing.T) {
+	w := newWorld(t)
+	w.peerUp()
+	w.a.MustRun("mkdir", "/run/files")
+	w.a.WriteFile("/run/files/wg0.conf", w.a.config(w.b, "", w.b.endpoint()), 0o600)
+	w.a.MustRun("sh", "-c", "cd /run/files && "+w.vpn+" up ./wg0.conf")
+	w.a.MustPing(w.b.inner)
+	w.a.do("reload", "/run/files/wg0.conf")
+	w.a.write("")
+	w.a.fail(1, []string{"wg0 is up from /run/files/wg0.conf, not from /etc/wireguard/wg0.conf"}, "reload", "/etc/wireguard/wg0.conf")
+	w.a.do("down", "/run/files/wg0.conf")
+}
+
+// TestApply is up, nothing, reload, and nothing.
+func TestApply(t *testing.T) {
+	w := newWorld(t)
+	w.peerUp()
+	w.a.write(w.a.config(w.b, "", w.b.endpoint()))
+	apply := func(want string, args ...string) {
+		t.Helper()
+		said := w.a.MustRun("sh", "-c", w.vpn+" apply wg0 "+strings.Join(args, " ")+" 2>/dev/null")
+		if said != want+"\n" {
+			t.Errorf("apply %v says %q, not %q", args, said, want)
+		}
+	}
+	apply("changed", "--dry-run")
+	apply("changed", "--wait")
+	apply("unchanged")
+	apply("unchanged", "--dry-run")
+	w.a.write(w.a.config(w.b, "MTU = 1300", w.b.endpoint()))
+	apply("changed", "--dry-run")
+	apply("changed")
+	apply("unchanged")
+	w.a.write(w.a.config(w.b, "MTU = 1300\nPostDown = echo %i", w.b.endpoint()))
+	apply("changed")
+	apply("unchanged")
+	w.a.MustPing(w.b.inner)
+	w.a.do("down", "wg0")
+}
