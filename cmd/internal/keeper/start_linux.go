@@ -82,7 +82,11 @@ func (k *Keeper) up(ctx context.Context, l *loaded) error {
 		k.closeLink()
 		return err
 	}
-	if err := k.markUp(ctx, l, host.AutomaticMark(l.conf, plan)); err != nil {
+	err = k.awaitEngine(ctx)
+	if err == nil {
+		err = k.markUp(ctx, l, host.AutomaticMark(l.conf, plan))
+	}
+	if err != nil {
 		k.closeLink()
 		return errors.Join(err, host.Undo(context.WithoutCancel(ctx), k.journal, k.step))
 	}
