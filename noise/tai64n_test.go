@@ -53,3 +53,14 @@ func TestTAI64NOrder(t *testing.T) {
 		t.Errorf("Next of the end of time is %x", end.Next())
 	}
 }
+
+func TestAdd(t *testing.T) {
+	base := time.Date(2024, 2, 29, 23, 59, 59, 999_999_999, time.UTC)
+	for _, d := range []time.Duration{0, 1, tick - 1, tick, time.Second, 10 * time.Second, -time.Hour, 24 * time.Hour} {
+		s := Stamp(base)
+		got := s.Add(d)
+		if off := s.Time().Add(d).Sub(got.Time()); off < 0 || off >= tick || got != Stamp(got.Time()) {
+			t.Errorf("%v after %v comes %v", d, s.Time(), got.Time())
+		}
+	}
+}

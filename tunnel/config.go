@@ -144,6 +144,7 @@ func (t *Tunnel) setPrivateKey(k *key.Private, now time.Duration) {
 		t.rest()
 	} else {
 		id = newIdentity(&clamped)
+		t.timestamps.begin(id.local.Public(), now)
 	}
 	old := t.identity.Swap(id)
 	var self *Peer

@@ -150,7 +150,7 @@ func TestClockSetBackAcrossRestart(t *testing.T) {
 				w.sleep(rekey.RejectAfterTime)
 			}
 			b.wantDropped(ReplayedInitiation, 0)
-			ahead := b.peer(a).talk.lastTimestamp.Time().Sub(time.Now())
+			ahead := time.Until(b.peer(a).talk.lastTimestamp.Time())
 			if ahead > 10*time.Second {
 				t.Errorf("timestamps are %v ahead of all that were used before", ahead)
 			}

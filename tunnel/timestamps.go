@@ -43,6 +43,13 @@ type timestamps struct {
 	warned      bool
 }
 
+// begin asks for the first range of a key, so that it is there when an initiation is wanted.
+func (x *timestamps) begin(public key.Public, now time.Duration) {
+	if x.floor != nil {
+		x.ask(public, now)
+	}
+}
+
 // prepare makes sure that there is a range to hand out from, if there can be one. It may take floorWait.
 func (x *timestamps) prepare(public key.Public, now time.Duration) {
 	if x.floor == nil {

@@ -10,14 +10,17 @@ import (
 )
 
 // dump asks for all routes or rules of a family. Routes and rules have headers of
-// one form.
+// one form. A kernel without the family, or without rules, has none.
 func dump(ask, answer int, family uint8, each func(m []byte)) error {
 	request := nl.NewNetlinkRequest(ask, unix.NLM_F_DUMP)
 	request.AddData(&nl.RtMsg{RtMsg: unix.RtMsg{Family: family}})
-	return request.ExecuteIter(unix.NETLINK_ROUTE, uint16(answer), func(m []byte) bool {
-		each(m)
+	err := request.ExecuteIter(unix.NETLINK_ROUTE, uint16(answer), func(m []byte) bool {
+		if len(m) > 0 && m[0] == family {
+			each(m)
+		}
 		return true
 	})
+	return not(err, unix.EAFNOSUPPORT, unix.EOPNOTSUPP)
 }
 
 func (r *reader) routes() error {
@@ -103,7 +106,13 @@ func parseRoute(m []byte, name func(index int) string) (d dumped, ok bool) {
 	}
 	bits := int(m[1])
 	d.Table, d.Protocol, d.Type = uint32(m[4]), m[5], typeNames[m[7]]
+	d.Plain = d.Type == Unicast && d.Protocol != unix.RTPROT_KERNEL && d.Protocol != unix.RTPROT_RA && d.Protocol != unix.RTPROT_REDIRECT
 	for kind, value := range attributes(m[unix.SizeofRtMsg:]) {
+		switch kind {
+		case unix.RTA_DST, unix.RTA_TABLE, unix.RTA_OIF, unix.RTA_PRIORITY, unix.RTA_CACHEINFO, unix.RTA_PREF:
+		default:
+			d.Plain = false
+		}
 		switch {
 		case kind == unix.RTA_DST:
 			address, _ = netip.AddrFromSlice(value)

@@ -17,6 +17,9 @@ import (
 // has to be undone is written too: it tells what is there.
 func (j *Journal) Append(steps ...Step) (first int, err error) {
 	first = j.last + 1
+	if len(steps) == 0 {
+		return first, nil
+	}
 	var run, lib bytes.Buffer
 	for _, s := range steps {
 		j.last++
@@ -73,9 +76,13 @@ func (j *Journal) Opened(index int) error {
 }
 
 // MarkUp writes that everything has been done, and what is to be known of it
-// later. What s shows to be missing already, a hook has removed: it is not ours to
-// put back.
+// later. S was read after the last hook: what it shows to be missing already, a hook
+// has removed, and it is not ours to put back; what else is on the link now, a hook
+// has added, and it stays as long as the link.
 func (j *Journal) MarkUp(u UpRecord, s *State) error {
+	if _, err := j.Append(extra(s, j)...); err != nil {
+		return err
+	}
 	u.Absent = absent(s, j)
 	j.up = &u
 	return j.put(&j.run, record{Up: &u})
@@ -179,5 +186,6 @@ func (f *file) remove() error {
 	if gone := os.Remove(f.path); gone != nil && !errors.Is(gone, fs.ErrNotExist) {
 		err = errors.Join(err, gone)
 	}
+	_ = os.Remove(filepath.Dir(f.path)) // unless others keep something there
 	return err
 }

@@ -33,6 +33,30 @@ func absent(s *State, j *Journal) (ids []int) {
 	return ids
 }
 
+// extra returns steps that would make what is on the link and not in the journal.
+// They need no undo: it goes with the link.
+func extra(s *State, j *Journal) (steps []Step) {
+	had := make(map[string]bool)
+	for _, e := range j.Entries() {
+		had[identity(e.Do)] = true
+	}
+	var all []Action
+	for _, a := range s.Addresses {
+		all = append(all, AddAddress{j.Link, a})
+	}
+	for _, r := range s.Routes {
+		if r.Link == j.Link && r.Plain {
+			all = append(all, AddRoute{r.Route})
+		}
+	}
+	for _, a := range all {
+		if !had[identity(a)] {
+			steps = append(steps, Step{Do: a})
+		}
+	}
+	return steps
+}
+
 // has says whether an action's effect is there, as far as a state can tell.
 func (s *State) has(a Action) bool {
 	switch a := a.(type) {

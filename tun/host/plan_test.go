@@ -165,6 +165,9 @@ func TestUp(t *testing.T) {
 			"ip -4 route add 10.4.7.0/24 dev wg0", "ip -4 route add 10.6.0.0/15 dev wg0")},
 
 		{name: "kill switch", text: iface + "PreUp = true\n#vpn: KillSwitch = on\n", want: append([]string{"nft inet vpn-killswitch-wg0", "true", "wg set wg0 fwmark 51820"}, up(1420)...)},
+		{name: "kill switch and exclusions", text: iface + "#vpn: KillSwitch = on\n#vpn: KillSwitchAllow = 192.168.0.0/16\n#vpn: ExcludedIPs = 192.168.7.0/24, 172.16.0.0/12\n",
+			want: append(append([]string{"nft inet vpn-killswitch-wg0", "wg set wg0 fwmark 51820"}, up(1420)...),
+				"warning: wg0.conf:5: ExcludedIPs \"172.16.0.0/12\": is kept out of the tunnel, and the kill switch lets it nowhere else: name it in KillSwitchAllow too")},
 		{name: "masquerade", text: iface + "#vpn: Masquerade = eth0\n", want: up(1420, "sysctl -q net.ipv4.ip_forward=1", "nft inet vpn-masquerade-wg0")},
 		{name: "masquerade of both families", text: iface + "#vpn: Masquerade = eth0\n" + peer(1) + "AllowedIPs = fd00::/64\n", state: func(s *State) { s.Sysctls[forwarding4] = "1" },
 			want: up(1420, "ip -6 route add fd00::/64 dev wg0", "sysctl -q net.ipv6.conf.eth0.accept_ra=2", "sysctl -q net.ipv6.conf.all.forwarding=1", "nft inet vpn-masquerade-wg0")},

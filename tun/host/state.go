@@ -44,6 +44,9 @@ type Link struct {
 type FoundRoute struct {
 	Route
 	Protocol uint8
+	// Plain: Route says all that is to be known of it, and the kernel has not made
+	// it by itself.
+	Plain bool
 }
 
 // FoundRule is a policy rule that is there. Its For is never known.

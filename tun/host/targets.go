@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"vpn/conf"
-	"vpn/noise/key"
 )
 
 // target is a prefix that a peer has in the end, and the line that gave it.
@@ -22,18 +21,18 @@ type target struct {
 func outcome(c *conf.Config) []target {
 	type claim struct {
 		target
-		peer key.Public
+		peer string
 	}
-	var own key.Public
+	own := ""
 	if k := &c.Interface.PrivateKey; k.Given && !k.Value.IsZero() {
-		own = k.Value.Public()
+		own = k.Value.Public().String()
 	}
 	claims := make(map[netip.Prefix]claim)
-	seen := make(map[key.Public]bool, len(c.Peers))
+	seen := make(map[string]bool, len(c.Peers))
 	for i := range c.Peers {
 		p := &c.Peers[i]
-		id := p.PublicKey.Value
-		if id == own && !own.IsZero() {
+		id := p.PublicKey.Value.String()
+		if id == own {
 			continue
 		}
 		if seen[id] && !p.Incremental {

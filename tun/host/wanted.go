@@ -3,6 +3,7 @@ package host
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"vpn/conf"
 	"vpn/tun/host/dns"
@@ -201,6 +202,11 @@ func (m *maker) killSwitch() {
 	k := firewall.KillSwitch{Link: m.o.Link, Mark: m.plan.Mark}
 	for _, a := range i.KillSwitchAllow {
 		k.Allow = append(k.Allow, a.Value)
+	}
+	for _, e := range i.ExcludedIPs {
+		if !slices.ContainsFunc(k.Allow, func(a netip.Prefix) bool { return covers(a.Masked(), e.Value.Masked()) }) {
+			m.warn(e.Line, "ExcludedIPs", e.Value.String(), "is kept out of the tunnel, and the kill switch lets it nowhere else: name it in KillSwitchAllow too")
+		}
 	}
 	m.load(LoadTable{KillSwitch: &k})
 }

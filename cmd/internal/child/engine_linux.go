@@ -91,7 +91,7 @@ func Start(ctx context.Context, c Config) (*Engine, error) {
 	err = descriptors(append([]*os.File{c.Listener}, c.Device...), func(fds []int) error {
 		return ours.send(&message{Kind: kindStart}, sendTime, fds...)
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, unix.EPIPE) { // who has ended already says why by its end
 		ours.close()
 		p.kill()
 		<-p.ended

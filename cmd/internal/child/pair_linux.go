@@ -97,6 +97,11 @@ func (p *pair) receive(maxFiles int) (*reply, error) {
 		oob = make([]byte, unix.CmsgSpace(4*maxFiles))
 	}
 	n, oobn, flags, _, err := p.conn.ReadMsgUnix(p.buf[:], oob)
+	if errors.Is(err, unix.ECONNRESET) {
+		// The other side has ended and left something unread. What it said before that
+		// is still there.
+		n, oobn, flags, _, err = p.conn.ReadMsgUnix(p.buf[:], oob)
+	}
 	if err != nil {
 		return nil, err
 	}

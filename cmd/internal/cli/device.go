@@ -37,7 +37,9 @@ func newDevice() *cobra.Command {
 		Use:   "device NAME [-f]",
 		Short: "Make a WireGuard interface, and run it",
 		Long: `Make the link NAME and run it in the background, until it or its control socket
-is deleted, or SIGTERM. "vpn set", "wg" and "ip" configure it.
+is deleted, or SIGTERM. "vpn set", "wg" and "ip" configure it. As
+root it keeps in /var/lib/vpn/floor how far its timestamps have gone, so that
+peers hear it also if it starts anew with the clock set back.
 
 It takes the place of wireguard-go: a link to vpn by another name is "vpn
 device", as WG_QUICK_USERSPACE_IMPLEMENTATION wants it, and these variables are

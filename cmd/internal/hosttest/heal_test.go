@@ -155,24 +155,55 @@ func TestHealingWaitsForTheLink(t *testing.T) {
 	}
 }
 
-// What a hook of the user's has removed is not ours to put back.
+// The baseline is what is there after PostUp: what a hook has removed is not ours
+// to put back, and what it has added to the link is.
 func TestBaselineIsAfterPostUp(t *testing.T) {
 	p := newPlace(t)
+	before := p.facts()
+	missing := func() (lines []string) {
+		p.journal("wg0", func(j *host.Journal) {
+			steps := host.Missing(p.read("wg0", j), j)
+			for _, s := range steps {
+				lines = append(lines, s.Do.String())
+			}
+			if err := host.Redo(context.Background(), steps, j, quiet); err != nil {
+				t.Error(err)
+			}
+		})
+		return lines
+	}
 	p.journal("wg0", func(j *host.Journal) {
 		plan := p.plan("wg0", configs["site"], j)
 		if err := host.Apply(context.Background(), plan, j, p.owner("wg0"), quiet); err != nil {
 			t.Fatal(err)
 		}
-		p.MustRun("ip", "route", "del", "10.3.0.0/16")
-		if err := j.MarkUp(host.UpRecord{}, p.read("wg0", j)); err != nil {
-			t.Fatal(err)
+		p.MustRun("bash", "-c", `set -e
+ip route del 10.3.0.0/16
+ip route add 10.4.0.0/16 dev wg0
+ip -6 route add fd04::/48 dev wg0 metric 7 table 123
+ip route add 10.5.0.0/16 via 10.0.0.9
+ip addr add 10.6.0.1/24 dev wg0`)
+		for range 2 { // as after a reload, too
+			if err := j.MarkUp(host.UpRecord{}, p.read("wg0", j)); err != nil {
+				t.Fatal(err)
+			}
 		}
 	})
-	p.journal("wg0", func(j *host.Journal) {
-		if steps := host.Missing(p.read("wg0", j), j); len(steps) > 0 {
-			t.Errorf("missing: %v", steps)
-		}
-	})
+	if lines := missing(); len(lines) > 0 {
+		t.Errorf("missing at once: %v", lines)
+	}
+	p.MustRun("bash", "-c", "ip route del 10.4.0.0/16; ip -6 route del fd04::/48 table 123; ip addr del 10.6.0.1/24 dev wg0; ip addr del 10.0.0.1/24 dev wg0")
+	want := []string{"ip -4 address add 10.0.0.1/24 dev wg0", "ip -4 address add 10.6.0.1/24 dev wg0", "ip -4 route add 10.4.0.0/16 dev wg0", "ip -6 route add fd04::/48 dev wg0 metric 7 table 123"}
+	if diff := cmp.Diff(want, missing()); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if lines := missing(); len(lines) > 0 {
+		t.Errorf("missing after healing: %v", lines)
+	}
+	p.down("wg0")
+	if diff := cmp.Diff(before, p.facts()); diff != "" {
+		t.Errorf("-before +after:\n%s", diff)
+	}
 }
 
 func TestMTUOfPaths(t *testing.T) {
