@@ -15,6 +15,8 @@
 //	handshakes  how many initiations one processor answers in a second
 //	peers       memory and time of many idle peers, and of showing them
 //	start       from the start of the program to the first answered ping
+//	up          from "vpn up", or wg-quick's "up" with wireguard-go, to the first answered
+//	            ping, and with many routes
 //
 // All CPU time is what the kernel accounts to the daemons' processes, both of a
 // pair together. Sizes of UDP packets are those of their payload.

@@ -38,7 +38,16 @@ var (
 	handshakeCPU  = figure{"CPU time per 1,000 handshakes answered", "s", false, goal{}}
 
 	startTime = figure{"start to first answered ping", "ms", false, goal{}}
+
+	upSplit = figure{"up to first answered ping, one network", "ms", false, goal{Ratio: 1. / 3}}
+	upFull  = figure{"up to first answered ping, everything", "ms", false, goal{Ratio: 1. / 3}}
 )
+
+// upRoutes is the time of "up" with many peers that have a route each.
+func upRoutes(count int) figure {
+	goals := map[int]goal{10_000: {Value: 3}}
+	return figure{"up, " + thousands(count) + " peers with a route each", "s", false, goals[count]}
+}
 
 // udpRate is the highest rate of UDP packets of which less than lossLimit is lost.
 func udpRate(size int) figure {

@@ -29,6 +29,7 @@ var benches = []struct {
 	{"handshakes", 0, benchHandshakes},
 	{"peers", 3, benchPeers},
 	{"start", 0, benchStart},
+	{"up", 0, benchUp},
 }
 
 // trialLimit is the longest that one measurement of one daemon may take. All
