@@ -69,10 +69,7 @@ func newMerger(text []byte, peers int) *merger {
 	for l := range scan(text) {
 		e := entry{line: l}
 		if l.kind == section {
-			in = inInterface
-			if strings.EqualFold(squeeze(string(l.name)), "peer") {
-				in = inPeer
-			}
+			in = sectionOf(l)
 			headers = append(headers, len(entries))
 		}
 		e.field = fieldOf(l, in)
@@ -141,7 +138,7 @@ func (m *merger) enlist(b *block) {
 	for i := b.header; i < len(b.lines); i++ {
 		list = append(list, &b.lines[i])
 	}
-	if strings.EqualFold(squeeze(string(list[0].name)), "peer") {
+	if sectionOf(list[0].line) == inPeer {
 		b.peer = len(m.peerEntries)
 		m.peerBlocks = append(m.peerBlocks, len(m.blocks))
 		m.peerEntries = append(m.peerEntries, list)

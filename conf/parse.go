@@ -141,20 +141,29 @@ func (*parser) spelling(name string) string {
 	return "a directive is written `#vpn: " + name + " = value`; put a second # before it to keep it as a comment"
 }
 
-func (p *parser) section(l line) {
+// sectionOf says which section a header begins.
+func sectionOf(l line) place {
 	switch strings.ToLower(squeeze(string(l.name))) {
 	case "interface":
-		p.in = inInterface
+		return inInterface
+	case "peer":
+		return inPeer
+	}
+	return unknown
+}
+
+func (p *parser) section(l line) {
+	p.in = sectionOf(l)
+	switch p.in {
+	case inInterface:
 		if first := p.iface().Line; first != 0 {
 			p.warn(l.number, "[Interface]", "", fmt.Sprintf("goes on from line %d: of what both give, the later one wins", first))
 			return
 		}
 		p.iface().Line = l.number
-	case "peer":
-		p.in = inPeer
+	case inPeer:
 		p.config.Peers = append(p.config.Peers, Peer{Line: l.number})
 	default:
-		p.in = unknown
 		key := ""
 		if name := shownName(l.name); name != "" {
 			key = "[" + name + "]"

@@ -74,8 +74,8 @@ Commands that wg has take the same arguments and print the same text.`,
 	})
 	root.AddCommand(
 		newAddconf(), newApply(), newCompletion(), newDemo(), newDevice(), newDown(), newGenkey(), newGenpsk(), newKillswitch(),
-		newPubkey(), newReload(), newRestart(), newRun(), newSet(), newSetconf(), newShow(), newShowconf(), newSyncconf(),
-		newUp(), newVersion(),
+		newPubkey(), newReload(), newRestart(), newRun(), newSave(), newSet(), newSetconf(), newShow(), newShowconf(),
+		newStrip(), newSyncconf(), newUp(), newVersion(),
 	)
 	for _, cmd := range root.Commands() {
 		cmd.DisableFlagsInUseLine = true

@@ -15,7 +15,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"vpn/cmd/internal/testnet"
-	"vpn/cmd/internal/testsystemd"
 )
 
 // What a confined process has run, and what comes of it.
@@ -33,7 +32,7 @@ var confined = []struct {
 	{"the working directory", []string{"/bin/pwd"}, "/usr/share\n"},
 	{"no such program", []string{"/no/such/program"}, "code: 203\n"},
 	{"what is left lives on", []string{"/bin/sh", "-c", "sleep 12345 >/dev/null 2>&1 & echo done"}, "done\n"},
-	{"given up", []string{"/bin/sh", "-c", "trap 'echo told; exit 1' TERM; touch /run/trapped; while :; do sleep 0.1; done"}, "told\nerror: context canceled\n"},
+	{"given up", []string{"/bin/sh", "-c", "trap 'echo told; exit 1' TERM; echo begun; while :; do sleep 0.1; done"}, "begun\ntold\nerror: context canceled\n"},
 }
 
 const envCase = "VPN_TEST_OUTSIDE"
@@ -60,44 +59,42 @@ func TestMain(m *testing.M) {
 }
 
 func TestConfined(t *testing.T) {
-	folder := t.TempDir()
+	h := testnet.NewMachine(t, "machine")
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := os.ReadFile(self)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(folder+"/outside", text, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(folder+"/input", []byte("what is read\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	s := testsystemd.Boot(t, testsystemd.Config{Binds: map[string]string{"/test": folder}})
+	h.WriteFile("/run/input", "what is read\n", 0o600)
+	h.MustRun("cp", self, "/run/outside")
+	s := h.StartSystemd()
 	for n, c := range confined {
-		start := []string{"systemd-run", "--quiet", "--unit=confined", "--setenv=" + envCase + "=" + strconv.Itoa(n)}
+		start := []string{"--quiet", "--unit=confined", "--setenv=" + envCase + "=" + strconv.Itoa(n)}
 		for _, p := range []string{
 			"NoNewPrivileges=yes", "CapabilityBoundingSet=", "ProtectSystem=strict", "ProtectKernelTunables=yes", "WorkingDirectory=/usr/share", "CollectMode=inactive-or-failed",
-			"KillMode=mixed", "StandardInput=file:/test/input", "StandardOutput=append:/run/out", "StandardError=append:/run/out",
+			"KillMode=mixed", "StandardInput=file:/run/input", "StandardOutput=append:/run/out", "StandardError=append:/run/out",
 		} {
 			start = append(start, "-p", p)
 		}
-		s.Must(append(start, "/test/outside")...)
+		s.MustRun("systemd-run", append(start, "/run/outside")...)
 		if c.name == "given up" {
-			testnet.Until(t, "the command runs", func() bool { return s.Run("test", "-e", "/run/trapped").Code == 0 })
-			s.Must("systemctl", "kill", "--kill-who=main", "confined")
+			testnet.Until(t, "the command runs", func() bool {
+				text, _ := s.Run("cat", "/run/out")
+				return text == "begun\n"
+			})
+			s.MustRun("systemctl", "kill", "--kill-who=main", "confined")
 		}
-		testnet.Until(t, c.name+" has ended", func() bool { return s.Run("systemctl", "is-active", "--quiet", "confined").Code != 0 })
-		if got := s.Must("cat", "/run/out"); got != c.want {
+		testnet.Until(t, c.name+" has ended", func() bool {
+			_, code := s.Run("systemctl", "is-active", "--quiet", "confined")
+			return code != 0
+		})
+		if got := s.MustRun("cat", "/run/out"); got != c.want {
 			t.Errorf("%s: got\n%s\nwant\n%s", c.name, got, c.want)
 		}
-		s.Must("rm", "/run/out")
+		s.MustRun("rm", "/run/out")
 	}
-	s.Must("pkill", "-f", "sleep 12345") // it has lived on
+	s.MustRun("pkill", "-f", "sleep 12345") // it has lived on
 	testnet.Until(t, "systemd has forgotten the commands", func() bool {
-		return s.Must("systemctl", "list-units", "--all", "--plain", "--no-legend", "vpn-run-*") == ""
+		return s.MustRun("systemctl", "list-units", "--all", "--plain", "--no-legend", "vpn-run-*") == ""
 	})
 }
 

@@ -171,7 +171,7 @@ func (w *planned) change() (c uapi.PeerConfig, needed bool) {
 	if !w.Preshared.Equal(&before.Preshared) {
 		c.Preshared = w.Preshared
 	}
-	if w.Endpoint.IsValid() && !sameEndpoint(w.Endpoint, before.Endpoint) {
+	if w.Endpoint.IsValid() && !SameEndpoint(w.Endpoint, before.Endpoint) {
 		c.Endpoint = w.Endpoint
 	}
 	return c, needed || c.Keepalive != nil || c.Preshared != nil || c.Endpoint.IsValid()
@@ -204,17 +204,18 @@ func (w *planned) prefixChanges(owner map[netip.Prefix]*planned, c *uapi.PeerCon
 	return loss, has
 }
 
-// sameEndpoint compares endpoints, of which one may name its zone and the other
+// SameEndpoint compares endpoints, of which one may name its zone and the other
 // number it.
-func sameEndpoint(a, b netip.AddrPort) bool {
+func SameEndpoint(a, b netip.AddrPort) bool {
 	if a == b {
 		return true
 	}
 	return a.Port() == b.Port() && a.Addr().WithZone("") == b.Addr().WithZone("") &&
-		zoneName(a.Addr()) == zoneName(b.Addr())
+		ZoneName(a.Addr()) == ZoneName(b.Addr())
 }
 
-func zoneName(a netip.Addr) string {
+// ZoneName is an address's zone by its name, where a link has the number that it is.
+func ZoneName(a netip.Addr) string {
 	if index, err := strconv.Atoi(a.Zone()); err == nil {
 		if i, err := net.InterfaceByIndex(index); err == nil {
 			return i.Name
