@@ -34,13 +34,16 @@ func TestUpAndDown(t *testing.T) {
 	w.a.fail(1, []string{"wg0 is not up"}, "down", "wg0")
 }
 
+// patience is more than an answer takes that comes at all.
+const patience = 10 * time.Second
+
 // TestFirstPacket has the first packet answered after each up: the engine is ready
 // for it, and the peer answers on the new session and not on the one before.
 func TestFirstPacket(t *testing.T) {
 	w := newWorld(t)
 	w.peerUp()
 	w.a.write(w.a.config(w.b, "", w.b.endpoint()))
-	const times, patience = 30, 10 * time.Second
+	const times = 30
 	lost := 0
 	for range times {
 		w.a.do("up", "wg0")
