@@ -113,6 +113,7 @@ func Run(ctx context.Context, c Config) error {
 		log:     c.Log.With("interface", c.File.Name),
 		started: time.Now(),
 		floor:   floor.New(floor.Default),
+		ports:   child.NewPorts(udp.System()),
 		work:    make(chan job),
 		stop:    make(chan struct{}),
 		ended:   make(chan struct{}),
@@ -124,12 +125,18 @@ func Run(ctx context.Context, c Config) error {
 	var err error
 	if h := c.Handed; h != nil {
 		k.lock, k.control = h.lock(k.name), h.Control
-		k.ports = child.NewPorts(h.opener())
+		if len(h.Sockets) > 0 {
+			if err := k.ports.Adopt(h.Sockets, h.Mark); err != nil {
+				k.log.Warn("the sockets of the program before this one are lost", "error", err)
+			}
+			for _, f := range h.Sockets {
+				f.Close()
+			}
+		}
 	} else {
 		if k.lock, err = Acquire(k.name, "vpn run "+k.name); err != nil {
 			return explainHeld(err)
 		}
-		k.ports = child.NewPorts(udp.System())
 		if k.control, err = listenControl(k.name); err != nil {
 			k.lock.Release()
 			return err

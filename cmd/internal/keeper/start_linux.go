@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 
 	"vpn/cmd/internal/lookup"
 	"vpn/noise/key"
@@ -38,8 +39,12 @@ func (k *Keeper) start(ctx context.Context) error {
 		return k.adopt(ctx, l, *up)
 	}
 	if !k.journal.Empty() {
-		k.say(Message{Note: "undoing what an earlier run has left"})
-		if err := host.Undo(ctx, k.journal, k.step); err != nil {
+		// A kill switch stays, or what it holds back would leave meanwhile.
+		keep := func(a host.Action) bool { return l.conf.Interface.KillSwitch.Value && isKillSwitch(a) }
+		if slices.ContainsFunc(k.journal.Entries(), func(e host.Entry) bool { return !keep(e.Do) }) {
+			k.say(Message{Note: "undoing what an earlier run has left"})
+		}
+		if err := host.UndoExcept(ctx, k.journal, keep, k.step); err != nil {
 			return err
 		}
 	}
@@ -76,13 +81,18 @@ func (k *Keeper) up(ctx context.Context, l *loaded) error {
 	for _, w := range plan.Warnings {
 		k.say(Message{Warning: w})
 	}
+	replaces(plan, k.journal)
 	k.mark = plan.Mark
 	k.resolver.SetMark(plan.Mark)
 	if err := host.Apply(ctx, plan, k.journal, &owner{k, l, k.say}, k.step); err != nil {
 		k.closeLink()
 		return err
 	}
-	if err := k.markUp(ctx, l, host.AutomaticMark(l.conf, plan)); err != nil {
+	err = k.awaitEngine(ctx)
+	if err == nil {
+		err = k.markUp(ctx, l, host.AutomaticMark(l.conf, plan))
+	}
+	if err != nil {
 		k.closeLink()
 		return errors.Join(err, host.Undo(context.WithoutCancel(ctx), k.journal, k.step))
 	}
