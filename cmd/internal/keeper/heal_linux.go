@@ -9,6 +9,11 @@ import (
 	"vpn/tun/host/dns"
 )
 
+// settleTime is how long after a change the host is looked at once more: what the
+// kernel takes away with an address, it takes after it has told of the address, and
+// without a word.
+const settleTime = 200 * time.Millisecond
+
 // heal puts back what something else has taken away, unless that happens again and
 // again.
 func (k *Keeper) heal(c host.Change, watching bool) {

@@ -72,10 +72,12 @@ type Keeper struct {
 	retry     <-chan time.Time // when to start an engine again
 	endpoints *endpoints       // may be used concurrently
 	resolver  *lookup.Resolver // may be used concurrently
+	marked    chan struct{}    // closed when the resolver has its mark
 	names     *lookup.Scheduler
 	peers     sync.Mutex // guards what the engine is told of peers, beside a reload
 	tries     tries      // may be used concurrently
 	changes   <-chan host.Change
+	settled   <-chan time.Time // when to look once more at what has changed
 	resolved  <-chan struct{}
 
 	life    context.Context // of all that goes on while the link is up
@@ -115,6 +117,7 @@ func Run(ctx context.Context, c Config) error {
 		floor:   floor.New(floor.Default),
 		ports:   child.NewPorts(udp.System()),
 		work:    make(chan job),
+		marked:  make(chan struct{}),
 		stop:    make(chan struct{}),
 		ended:   make(chan struct{}),
 	}
@@ -244,6 +247,10 @@ func (k *Keeper) loop(ctx context.Context) error {
 			k.restartEngine()
 		case c, ok := <-k.changes:
 			k.heal(c, ok)
+			k.settled = time.After(settleTime)
+		case <-k.settled:
+			k.settled = nil
+			k.heal(host.Change{}, true)
 		case _, ok := <-k.resolved:
 			k.healDNS(ok)
 		case <-k.pending.timeout():

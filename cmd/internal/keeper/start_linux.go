@@ -83,7 +83,7 @@ func (k *Keeper) up(ctx context.Context, l *loaded) error {
 	}
 	replaces(plan, k.journal)
 	k.mark = plan.Mark
-	k.resolver.SetMark(plan.Mark)
+	k.markLookups(plan.Mark)
 	if err := host.Apply(ctx, plan, k.journal, &owner{k, l, k.say}, k.step); err != nil {
 		k.closeLink()
 		return err
@@ -108,7 +108,7 @@ func (k *Keeper) adopt(ctx context.Context, l *loaded, was host.UpRecord) error 
 		return err
 	}
 	k.mark = was.Mark
-	k.resolver.SetMark(k.mark)
+	k.markLookups(k.mark)
 	plan, err := host.Reload(l.conf, k.journal, s, host.Options{Link: k.name, File: l.label, Mark: k.mark, Force: true})
 	if err != nil {
 		return ofConfig(err)
@@ -161,7 +161,7 @@ func (k *Keeper) markUp(ctx context.Context, l *loaded, auto bool) error {
 		return err
 	}
 	k.mark = mark
-	k.resolver.SetMark(mark)
+	k.markLookups(mark)
 	l.erase()
 	k.config, k.hash = l.conf, l.hash
 	k.mu.Lock()
@@ -187,7 +187,7 @@ func (k *Keeper) begin(l *loaded) error {
 func (k *Keeper) startNames(l *loaded) {
 	k.resolver = lookup.NewResolver(k.servers, 0)
 	k.names = lookup.Start(k.life, lookup.Config{
-		Lookup: k.resolver.Lookup,
+		Lookup: k.lookup,
 		Path:   host.LibPath(k.name, addressesFile),
 		Log:    k.log,
 	}, lookup.Peers(l.conf))
@@ -195,6 +195,28 @@ func (k *Keeper) startNames(l *loaded) {
 	k.scheduler = k.names
 	k.mu.Unlock()
 	go k.followNames()
+}
+
+// lookup is the resolver's, as soon as it is known which mark the questions are to
+// carry: one without would end in the tunnel, unanswered.
+func (k *Keeper) lookup(ctx context.Context, host string) ([]netip.Addr, error) {
+	select {
+	case <-k.marked:
+		return k.resolver.Lookup(ctx, host)
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// markLookups says which mark the questions of the resolver carry. It is called by
+// the main goroutine.
+func (k *Keeper) markLookups(mark uint32) {
+	k.resolver.SetMark(mark)
+	select {
+	case <-k.marked:
+	default:
+		close(k.marked)
+	}
 }
 
 // followNames tells the engine where peers may be, as that is found out.
