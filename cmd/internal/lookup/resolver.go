@@ -17,7 +17,7 @@ const (
 	nextServer = time.Second
 	// otherFamily is how long the addresses of one family wait for the other's.
 	otherFamily = 500 * time.Millisecond
-	// rounds is how often each server is asked: a datagram may be lost.
+	// rounds is how often each server is asked that is silent: a datagram may be lost.
 	rounds = 2
 )
 
@@ -95,6 +95,9 @@ func (r *Resolver) race(ctx context.Context, host string, servers []netip.AddrPo
 			answered++
 			if last.decides() {
 				return last.addrs, last.err
+			}
+			if answered == asked && asked >= len(servers) {
+				return nil, last.err // all have failed, none is silent
 			}
 		}
 		if asked < most {
