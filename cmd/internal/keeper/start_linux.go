@@ -140,7 +140,8 @@ func (k *Keeper) adopt(ctx context.Context, l *loaded, was host.UpRecord) error 
 func (k *Keeper) read(ctx context.Context, l *loaded) (*host.State, error) {
 	return host.Read(ctx, host.Query{
 		Link: k.name, Mark: k.mark, Journal: k.journal,
-		Toward: toward(lookup.Peers(l.conf), k.names.Known),
+		Toward:     toward(lookup.Peers(l.conf), k.names.Known),
+		NoSessions: !l.conf.Interface.KillSwitch.Value,
 	})
 }
 
