@@ -52,6 +52,8 @@ func (m *Manager) State(ctx context.Context, unit string) (State, error) {
 	if code, ok := all["ExecMainCode"].(int32); ok && code > exited {
 		s.ExitCode += 128
 	}
+	s.lastPID, _ = all["ExecMainPID"].(uint32)
+	s.began, _ = all["ExecMainStartTimestamp"].(uint64)
 	if id, ok := all["InvocationID"].([]byte); ok {
 		s.invoked = hex.EncodeToString(id)
 	}
@@ -116,7 +118,7 @@ func (m *Manager) failed(ctx context.Context, unit, result string) error {
 	e := &StartError{Unit: unit, Result: result}
 	var err error
 	if e.State, err = m.State(ctx, unit); err == nil {
-		e.Log = journal(ctx, unit, e.State.invoked)
+		e.Log = journal(ctx, unit, e.State)
 	}
 	return errors.Join(e, m.giveUp(ctx, unit))
 }

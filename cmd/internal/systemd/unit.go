@@ -32,6 +32,8 @@ type State struct {
 	MainPID  int    // 0 if none runs
 	ExitCode int    // of the last main process; 128 and the signal if one ended it
 	invoked  string // the invocation's id, in hexadecimal
+	lastPID  uint32 // the last main process, which may have ended
+	began    uint64 // when that began, in microseconds of Unix time
 }
 
 // StartError is a unit that did not start.
