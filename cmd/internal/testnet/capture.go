@@ -138,7 +138,7 @@ func parseUDP(b []byte) (m Message, ok bool) {
 
 // parseOther reads the header of an IP packet.
 func parseOther(b []byte) (o Other, ok bool) {
-	header := 0
+	var header int
 	switch {
 	case len(b) >= 20 && b[0]>>4 == 4:
 		header = int(b[0]&15) * 4
