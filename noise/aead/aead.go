@@ -15,10 +15,11 @@
 // Poly1305 key on the heap, which tells nothing about the session key; "nothing is allocated" below is about this package.
 package aead
 
+//go:generate go -C internal/gen run . -set avx512 -out ../../avx512_amd64.s -pkg aead
+//go:generate go -C internal/gen run . -set avx2 -out ../../avx2_amd64.s -pkg aead
+
 import (
 	"crypto/cipher"
-	"encoding/binary"
-	"sync"
 )
 
 const (
@@ -32,15 +33,16 @@ const (
 // A Key is one direction's session key. Any number of goroutines may seal and open with it at once. It has to be erased by
 // whoever owns it: one that is merely dropped stays in its arena.
 type Key struct {
-	slot   *[KeySize]byte
-	cipher cipher.AEAD // works on slot; nil once erased
+	slot   *[KeySize]byte // nil once erased
 	arena  *Arena
+	vector *vector     // nil where there is none for this machine
+	cipher cipher.AEAD // then this works on slot
 }
 
 // Erase zeroes the key and gives its slot back to the arena. It is idempotent. Only when nobody uses the key any more may it
 // be called; every later use but Erase panics.
 func (k *Key) Erase() {
-	if k.cipher == nil {
+	if k.slot == nil {
 		return
 	}
 	slot := k.slot
@@ -48,26 +50,37 @@ func (k *Key) Erase() {
 	k.arena.free(slot)
 }
 
+func (k *Key) mustLive() {
+	if k.slot == nil {
+		panic("aead: the key is erased")
+	}
+}
+
 // Seal encrypts b[:len(b)-Overhead] in place and writes the tag to the last Overhead bytes of b. A counter must never be used
 // twice with one key. It panics when b has no room for the tag. Nothing is allocated.
 func (k *Key) Seal(b []byte, counter uint64) {
-	eraseStack()
-	n := nonces.Get().(*nonce)
-	k.seal(n, b, counter)
-	nonces.Put(n)
-	eraseStack()
+	if len(b) < Overhead {
+		panic("aead: the message has no room for the tag")
+	}
+	k.SealBatch(b, len(b), 0, counter)
 }
 
 // Open authenticates b, a ciphertext with its tag in the last Overhead bytes, and decrypts it in place: the plaintext is
 // b[:len(b)-Overhead]. When it reports false, b was not sealed with this key and counter; then the text is zeroed, and never
-// holds plaintext. Nothing is allocated.
+// held plaintext. Nothing is allocated.
 func (k *Key) Open(b []byte, counter uint64) bool {
-	eraseStack()
-	n := nonces.Get().(*nonce)
-	ok := k.open(n, b, counter)
-	nonces.Put(n)
-	eraseStack()
-	return ok
+	k.mustLive()
+	if len(b) < Overhead {
+		return false
+	}
+	if k.vector == nil {
+		return k.portableOpen(b, counter)
+	}
+	s := scratches.Get().(*scratch)
+	s.messages[0].set(b, counter)
+	authentic := k.vector.open(k.slot, s, 1)
+	scratches.Put(s)
+	return authentic != 0
 }
 
 // SealBatch seals consecutive messages that begin stride bytes apart in b. Each begins with skip bytes that are left as they
@@ -81,15 +94,23 @@ func (k *Key) SealBatch(b []byte, stride, skip int, counter uint64) {
 	if last := len(b) % stride; last != 0 && last < skip+Overhead {
 		panic("aead: the last message has no room for header and tag")
 	}
-	eraseStack()
-	n := nonces.Get().(*nonce)
-	for ; len(b) > 0; counter++ {
-		message := b[:min(stride, len(b))]
-		k.seal(n, message[skip:], counter)
-		b = b[len(message):]
+	k.mustLive()
+	if k.vector == nil {
+		k.portableSealBatch(b, stride, skip, counter)
+		return
 	}
-	nonces.Put(n)
-	eraseStack()
+	s := scratches.Get().(*scratch)
+	for len(b) > 0 {
+		n := 0
+		for ; n < groupSize && len(b) > 0; n++ {
+			end := min(stride, len(b))
+			s.messages[n].set(b[skip:end:end], counter)
+			b = b[end:]
+			counter++
+		}
+		k.vector.seal(k.slot, s, n)
+	}
+	scratches.Put(s)
 }
 
 // Sealed is one message of OpenBatch.
@@ -102,38 +123,30 @@ type Sealed struct {
 // OpenBatch opens each message in place as Open does and stores the verdicts in OK, whatever was there before. Nothing is
 // allocated.
 func (k *Key) OpenBatch(ms []Sealed) {
-	eraseStack()
-	n := nonces.Get().(*nonce)
-	for i := range ms {
-		m := &ms[i]
-		m.OK = k.open(n, m.Text, m.Counter)
+	k.mustLive()
+	if k.vector == nil {
+		k.portableOpenBatch(ms)
+		return
 	}
-	nonces.Put(n)
-	eraseStack()
-}
-
-func (k *Key) seal(n *nonce, b []byte, counter uint64) {
-	n.set(counter)
-	k.cipher.Seal(b[:0], n[:], b[:len(b)-Overhead], nil)
-}
-
-func (k *Key) open(n *nonce, b []byte, counter uint64) bool {
-	if len(b) < Overhead {
-		return false
+	s := scratches.Get().(*scratch)
+	for len(ms) > 0 {
+		var group [groupSize]*Sealed
+		n := 0
+		for ; n < groupSize && len(ms) > 0; ms = ms[1:] {
+			m := &ms[0]
+			if m.OK = false; len(m.Text) >= Overhead {
+				s.messages[n].set(m.Text, m.Counter)
+				group[n] = m
+				n++
+			}
+		}
+		if n == 0 {
+			break
+		}
+		authentic := k.vector.open(k.slot, s, n)
+		for i, m := range group[:n] {
+			m.OK = authentic>>i&1 != 0
+		}
 	}
-	n.set(counter)
-	if _, err := k.cipher.Open(b[:0], n[:], b, nil); err != nil {
-		// cipher.AEAD says only that the text may be overwritten.
-		clear(b[:len(b)-Overhead])
-		return false
-	}
-	return true
+	scratches.Put(s)
 }
-
-// "The nonce [...] is composed of 32 bits of zeros followed by the 64-bit little-endian value of counter." WireGuard, 5.4
-type nonce [12]byte
-
-func (n *nonce) set(counter uint64) { binary.LittleEndian.PutUint64(n[4:], counter) }
-
-// nonces are reused, because one on the stack would escape through the cipher's interface with every message.
-var nonces = sync.Pool{New: func() any { return new(nonce) }}

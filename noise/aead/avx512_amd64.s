@@ -150,98 +150,98 @@ dealt:
 fullRounds:
 	VPADDD      Z4, Z0, Z0
 	VPADDD      Z5, Z1, Z1
-	VPADDD      Z6, Z2, Z2
-	VPADDD      Z7, Z3, Z3
 	VPXORD      Z0, Z12, Z12
 	VPXORD      Z1, Z13, Z13
-	VPXORD      Z2, Z14, Z14
-	VPXORD      Z3, Z15, Z15
 	VPROLD      $0x10, Z12, Z12
 	VPROLD      $0x10, Z13, Z13
+	VPADDD      Z6, Z2, Z2
+	VPADDD      Z7, Z3, Z3
+	VPXORD      Z2, Z14, Z14
+	VPXORD      Z3, Z15, Z15
 	VPROLD      $0x10, Z14, Z14
 	VPROLD      $0x10, Z15, Z15
 	VPADDD      Z12, Z8, Z8
 	VPADDD      Z13, Z9, Z9
-	VPADDD      Z14, Z10, Z10
-	VPADDD      Z15, Z11, Z11
 	VPXORD      Z8, Z4, Z4
 	VPXORD      Z9, Z5, Z5
-	VPXORD      Z10, Z6, Z6
-	VPXORD      Z11, Z7, Z7
 	VPROLD      $0x0c, Z4, Z4
 	VPROLD      $0x0c, Z5, Z5
+	VPADDD      Z14, Z10, Z10
+	VPADDD      Z15, Z11, Z11
+	VPXORD      Z10, Z6, Z6
+	VPXORD      Z11, Z7, Z7
 	VPROLD      $0x0c, Z6, Z6
 	VPROLD      $0x0c, Z7, Z7
 	VPADDD      Z4, Z0, Z0
 	VPADDD      Z5, Z1, Z1
-	VPADDD      Z6, Z2, Z2
-	VPADDD      Z7, Z3, Z3
 	VPXORD      Z0, Z12, Z12
 	VPXORD      Z1, Z13, Z13
-	VPXORD      Z2, Z14, Z14
-	VPXORD      Z3, Z15, Z15
 	VPROLD      $0x08, Z12, Z12
 	VPROLD      $0x08, Z13, Z13
+	VPADDD      Z6, Z2, Z2
+	VPADDD      Z7, Z3, Z3
+	VPXORD      Z2, Z14, Z14
+	VPXORD      Z3, Z15, Z15
 	VPROLD      $0x08, Z14, Z14
 	VPROLD      $0x08, Z15, Z15
 	VPADDD      Z12, Z8, Z8
 	VPADDD      Z13, Z9, Z9
-	VPADDD      Z14, Z10, Z10
-	VPADDD      Z15, Z11, Z11
 	VPXORD      Z8, Z4, Z4
 	VPXORD      Z9, Z5, Z5
-	VPXORD      Z10, Z6, Z6
-	VPXORD      Z11, Z7, Z7
 	VPROLD      $0x07, Z4, Z4
 	VPROLD      $0x07, Z5, Z5
+	VPADDD      Z14, Z10, Z10
+	VPADDD      Z15, Z11, Z11
+	VPXORD      Z10, Z6, Z6
+	VPXORD      Z11, Z7, Z7
 	VPROLD      $0x07, Z6, Z6
 	VPROLD      $0x07, Z7, Z7
 	VPADDD      Z5, Z0, Z0
 	VPADDD      Z6, Z1, Z1
-	VPADDD      Z7, Z2, Z2
-	VPADDD      Z4, Z3, Z3
 	VPXORD      Z0, Z15, Z15
 	VPXORD      Z1, Z12, Z12
-	VPXORD      Z2, Z13, Z13
-	VPXORD      Z3, Z14, Z14
 	VPROLD      $0x10, Z15, Z15
 	VPROLD      $0x10, Z12, Z12
+	VPADDD      Z7, Z2, Z2
+	VPADDD      Z4, Z3, Z3
+	VPXORD      Z2, Z13, Z13
+	VPXORD      Z3, Z14, Z14
 	VPROLD      $0x10, Z13, Z13
 	VPROLD      $0x10, Z14, Z14
 	VPADDD      Z15, Z10, Z10
 	VPADDD      Z12, Z11, Z11
-	VPADDD      Z13, Z8, Z8
-	VPADDD      Z14, Z9, Z9
 	VPXORD      Z10, Z5, Z5
 	VPXORD      Z11, Z6, Z6
-	VPXORD      Z8, Z7, Z7
-	VPXORD      Z9, Z4, Z4
 	VPROLD      $0x0c, Z5, Z5
 	VPROLD      $0x0c, Z6, Z6
+	VPADDD      Z13, Z8, Z8
+	VPADDD      Z14, Z9, Z9
+	VPXORD      Z8, Z7, Z7
+	VPXORD      Z9, Z4, Z4
 	VPROLD      $0x0c, Z7, Z7
 	VPROLD      $0x0c, Z4, Z4
 	VPADDD      Z5, Z0, Z0
 	VPADDD      Z6, Z1, Z1
-	VPADDD      Z7, Z2, Z2
-	VPADDD      Z4, Z3, Z3
 	VPXORD      Z0, Z15, Z15
 	VPXORD      Z1, Z12, Z12
-	VPXORD      Z2, Z13, Z13
-	VPXORD      Z3, Z14, Z14
 	VPROLD      $0x08, Z15, Z15
 	VPROLD      $0x08, Z12, Z12
+	VPADDD      Z7, Z2, Z2
+	VPADDD      Z4, Z3, Z3
+	VPXORD      Z2, Z13, Z13
+	VPXORD      Z3, Z14, Z14
 	VPROLD      $0x08, Z13, Z13
 	VPROLD      $0x08, Z14, Z14
 	VPADDD      Z15, Z10, Z10
 	VPADDD      Z12, Z11, Z11
-	VPADDD      Z13, Z8, Z8
-	VPADDD      Z14, Z9, Z9
 	VPXORD      Z10, Z5, Z5
 	VPXORD      Z11, Z6, Z6
-	VPXORD      Z8, Z7, Z7
-	VPXORD      Z9, Z4, Z4
 	VPROLD      $0x07, Z5, Z5
 	VPROLD      $0x07, Z6, Z6
+	VPADDD      Z13, Z8, Z8
+	VPADDD      Z14, Z9, Z9
+	VPXORD      Z8, Z7, Z7
+	VPXORD      Z9, Z4, Z4
 	VPROLD      $0x07, Z7, Z7
 	VPROLD      $0x07, Z4, Z4
 	DECL        AX
@@ -430,98 +430,98 @@ half:
 halfRounds:
 	VPADDD       Y4, Y0, Y0
 	VPADDD       Y5, Y1, Y1
-	VPADDD       Y6, Y2, Y2
-	VPADDD       Y7, Y3, Y3
 	VPXORD       Y0, Y12, Y12
 	VPXORD       Y1, Y13, Y13
-	VPXORD       Y2, Y14, Y14
-	VPXORD       Y3, Y15, Y15
 	VPROLD       $0x10, Y12, Y12
 	VPROLD       $0x10, Y13, Y13
+	VPADDD       Y6, Y2, Y2
+	VPADDD       Y7, Y3, Y3
+	VPXORD       Y2, Y14, Y14
+	VPXORD       Y3, Y15, Y15
 	VPROLD       $0x10, Y14, Y14
 	VPROLD       $0x10, Y15, Y15
 	VPADDD       Y12, Y8, Y8
 	VPADDD       Y13, Y9, Y9
-	VPADDD       Y14, Y10, Y10
-	VPADDD       Y15, Y11, Y11
 	VPXORD       Y8, Y4, Y4
 	VPXORD       Y9, Y5, Y5
-	VPXORD       Y10, Y6, Y6
-	VPXORD       Y11, Y7, Y7
 	VPROLD       $0x0c, Y4, Y4
 	VPROLD       $0x0c, Y5, Y5
+	VPADDD       Y14, Y10, Y10
+	VPADDD       Y15, Y11, Y11
+	VPXORD       Y10, Y6, Y6
+	VPXORD       Y11, Y7, Y7
 	VPROLD       $0x0c, Y6, Y6
 	VPROLD       $0x0c, Y7, Y7
 	VPADDD       Y4, Y0, Y0
 	VPADDD       Y5, Y1, Y1
-	VPADDD       Y6, Y2, Y2
-	VPADDD       Y7, Y3, Y3
 	VPXORD       Y0, Y12, Y12
 	VPXORD       Y1, Y13, Y13
-	VPXORD       Y2, Y14, Y14
-	VPXORD       Y3, Y15, Y15
 	VPROLD       $0x08, Y12, Y12
 	VPROLD       $0x08, Y13, Y13
+	VPADDD       Y6, Y2, Y2
+	VPADDD       Y7, Y3, Y3
+	VPXORD       Y2, Y14, Y14
+	VPXORD       Y3, Y15, Y15
 	VPROLD       $0x08, Y14, Y14
 	VPROLD       $0x08, Y15, Y15
 	VPADDD       Y12, Y8, Y8
 	VPADDD       Y13, Y9, Y9
-	VPADDD       Y14, Y10, Y10
-	VPADDD       Y15, Y11, Y11
 	VPXORD       Y8, Y4, Y4
 	VPXORD       Y9, Y5, Y5
-	VPXORD       Y10, Y6, Y6
-	VPXORD       Y11, Y7, Y7
 	VPROLD       $0x07, Y4, Y4
 	VPROLD       $0x07, Y5, Y5
+	VPADDD       Y14, Y10, Y10
+	VPADDD       Y15, Y11, Y11
+	VPXORD       Y10, Y6, Y6
+	VPXORD       Y11, Y7, Y7
 	VPROLD       $0x07, Y6, Y6
 	VPROLD       $0x07, Y7, Y7
 	VPADDD       Y5, Y0, Y0
 	VPADDD       Y6, Y1, Y1
-	VPADDD       Y7, Y2, Y2
-	VPADDD       Y4, Y3, Y3
 	VPXORD       Y0, Y15, Y15
 	VPXORD       Y1, Y12, Y12
-	VPXORD       Y2, Y13, Y13
-	VPXORD       Y3, Y14, Y14
 	VPROLD       $0x10, Y15, Y15
 	VPROLD       $0x10, Y12, Y12
+	VPADDD       Y7, Y2, Y2
+	VPADDD       Y4, Y3, Y3
+	VPXORD       Y2, Y13, Y13
+	VPXORD       Y3, Y14, Y14
 	VPROLD       $0x10, Y13, Y13
 	VPROLD       $0x10, Y14, Y14
 	VPADDD       Y15, Y10, Y10
 	VPADDD       Y12, Y11, Y11
-	VPADDD       Y13, Y8, Y8
-	VPADDD       Y14, Y9, Y9
 	VPXORD       Y10, Y5, Y5
 	VPXORD       Y11, Y6, Y6
-	VPXORD       Y8, Y7, Y7
-	VPXORD       Y9, Y4, Y4
 	VPROLD       $0x0c, Y5, Y5
 	VPROLD       $0x0c, Y6, Y6
+	VPADDD       Y13, Y8, Y8
+	VPADDD       Y14, Y9, Y9
+	VPXORD       Y8, Y7, Y7
+	VPXORD       Y9, Y4, Y4
 	VPROLD       $0x0c, Y7, Y7
 	VPROLD       $0x0c, Y4, Y4
 	VPADDD       Y5, Y0, Y0
 	VPADDD       Y6, Y1, Y1
-	VPADDD       Y7, Y2, Y2
-	VPADDD       Y4, Y3, Y3
 	VPXORD       Y0, Y15, Y15
 	VPXORD       Y1, Y12, Y12
-	VPXORD       Y2, Y13, Y13
-	VPXORD       Y3, Y14, Y14
 	VPROLD       $0x08, Y15, Y15
 	VPROLD       $0x08, Y12, Y12
+	VPADDD       Y7, Y2, Y2
+	VPADDD       Y4, Y3, Y3
+	VPXORD       Y2, Y13, Y13
+	VPXORD       Y3, Y14, Y14
 	VPROLD       $0x08, Y13, Y13
 	VPROLD       $0x08, Y14, Y14
 	VPADDD       Y15, Y10, Y10
 	VPADDD       Y12, Y11, Y11
-	VPADDD       Y13, Y8, Y8
-	VPADDD       Y14, Y9, Y9
 	VPXORD       Y10, Y5, Y5
 	VPXORD       Y11, Y6, Y6
-	VPXORD       Y8, Y7, Y7
-	VPXORD       Y9, Y4, Y4
 	VPROLD       $0x07, Y5, Y5
 	VPROLD       $0x07, Y6, Y6
+	VPADDD       Y13, Y8, Y8
+	VPADDD       Y14, Y9, Y9
+	VPXORD       Y8, Y7, Y7
+	VPXORD       Y9, Y4, Y4
 	VPROLD       $0x07, Y7, Y7
 	VPROLD       $0x07, Y4, Y4
 	DECL         AX
@@ -676,13 +676,13 @@ DATA poly512<>+40(SB)/8, $0x0000000000000005
 GLOBL poly512<>(SB), RODATA|NOPTR, $48
 
 DATA keys512<>+0(SB)/8, $0x0000000000000000
-DATA keys512<>+8(SB)/8, $0x0000000000000020
-DATA keys512<>+16(SB)/8, $0x0000000000000040
-DATA keys512<>+24(SB)/8, $0x0000000000000060
-DATA keys512<>+32(SB)/8, $0x0000000000000080
-DATA keys512<>+40(SB)/8, $0x00000000000000a0
-DATA keys512<>+48(SB)/8, $0x00000000000000c0
-DATA keys512<>+56(SB)/8, $0x00000000000000e0
+DATA keys512<>+8(SB)/8, $0x0000000000000040
+DATA keys512<>+16(SB)/8, $0x0000000000000080
+DATA keys512<>+24(SB)/8, $0x00000000000000c0
+DATA keys512<>+32(SB)/8, $0x0000000000000100
+DATA keys512<>+40(SB)/8, $0x0000000000000140
+DATA keys512<>+48(SB)/8, $0x0000000000000180
+DATA keys512<>+56(SB)/8, $0x00000000000001c0
 GLOBL keys512<>(SB), RODATA|NOPTR, $64
 
 // func lanes512(keys *byte, l *byte)

@@ -1,35 +1,29 @@
 package aead
 
-// What the assembly works on. Its generator knows these layouts (internal/gen/layout.go).
+// The assembly has no stack of its own to speak of, leaves no secret in a register, and is not preempted: a goroutine's registers are
+// saved to its stack only where Go code runs. Addresses and branches depend on lengths and verdicts alone.
 
-// A span is bytes that one message's key stream is XORed into, from the start of a block on.
-type span struct {
-	text  *byte
-	len   int
-	nonce uint64 // the last eight bytes of the nonce
-	block uint32 // the number of the first block
-	first uint32 // the first four bytes of the nonce
-}
-
-// lanes is eight messages that are authenticated side by side. A lane that is not used has a text, but skips all blocks.
-type lanes struct {
-	text  [8]*byte
-	len   [8]uint64
-	skip  [8]uint64    // blocks that the message is shorter than 4*quads
-	last  [2][8]uint64 // the blocks behind the texts: the low words, the high words
-	tag   [2][8]uint64 // likewise
-	quads uint64       // blocks of the longest message, by four, rounded up
-	full  uint64       // the quad from which on no lane skips a block
-	_     [48]byte
-	masks [8]uint64
-	table [20][8]uint64 // powers of r; zero before and after
-}
-
+// chacha512 XORs each of n spans with its key stream, 16 blocks at a time.
+//
 //go:noescape
 func chacha512(key *[KeySize]byte, spans *span, n int)
 
+// lanes512 computes the tags of eight messages.
+//
 //go:noescape
-func lanes512(keys *[KeySize]byte, l *lanes)
+func lanes512(keys *oneTimeKey, l *lanes)
 
+// single512 computes the tag of one message: n bytes, zeroes up to a whole block, and the block last.
+//
 //go:noescape
-func single512(key *[KeySize]byte, text *byte, n int, last *[2]uint64, tag *[Overhead]byte)
+func single512(key *oneTimeKey, text *byte, n int, last, tag *[2]uint64)
+
+// chacha256 XORs each of n spans, which are whole blocks, with its key stream, 8 blocks at a time.
+//
+//go:noescape
+func chacha256(key *[KeySize]byte, spans *span, n int)
+
+// single256 computes the tag of one message: n bytes, zeroes up to a whole block, and the block last.
+//
+//go:noescape
+func single256(key *oneTimeKey, text *byte, n int, last, tag *[2]uint64)

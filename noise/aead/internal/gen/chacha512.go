@@ -137,14 +137,17 @@ func pass512(name string, v func(int) VecPhysical, lanes int, key Register, cons
 	Label(name + "Rounds")
 	for _, round := range quarters {
 		for _, s := range steps {
-			for _, q := range round {
-				VPADDD(v(q[s.from]), v(q[s.to]), v(q[s.to]))
-			}
-			for _, q := range round {
-				VPXORD(v(q[s.to]), v(q[s.turned]), v(q[s.turned]))
-			}
-			for _, q := range round {
-				VPROLD(Imm(uint64(s.by)), v(q[s.turned]), v(q[s.turned]))
+			// Two by two, so that rotations, which have one port, and the others mix.
+			for _, pair := range [][][4]int{round[:2], round[2:]} {
+				for _, q := range pair {
+					VPADDD(v(q[s.from]), v(q[s.to]), v(q[s.to]))
+				}
+				for _, q := range pair {
+					VPXORD(v(q[s.to]), v(q[s.turned]), v(q[s.turned]))
+				}
+				for _, q := range pair {
+					VPROLD(Imm(uint64(s.by)), v(q[s.turned]), v(q[s.turned]))
+				}
 			}
 		}
 	}

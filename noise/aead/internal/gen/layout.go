@@ -19,5 +19,5 @@ const (
 	lanesMasks = 512
 	lanesTable = 576
 
-	keySize = 32
+	keySize = 64 // a whole block, of which the first half is the one-time key
 )

@@ -19,8 +19,8 @@ func main() {
 		lanes512()
 		single512()
 	case "avx2":
-		//chacha256()
-		//poly256()
+		chacha256()
+		single256()
 	default:
 		log.Fatalf("-set %q: want avx512 or avx2", *set)
 	}

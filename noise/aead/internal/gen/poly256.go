@@ -1,0 +1,111 @@
+package main
+
+import (
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	. "github.com/mmcloughlin/avo/reg"
+)
+
+// single256 is Poly1305 in general registers, with numbers of 64, 64 and a few bits. As the low two bits of r's second word are zero,
+// what a product with it has from 2^128 on comes back times 5/4.
+func single256() {
+	TEXT("single256", NOSPLIT, "func(key, text *byte, n int, last, tag *byte)")
+	Load(Param("key"), RDI)
+	text := Load(Param("text"), RSI)
+	n := Load(Param("n"), RCX)
+	h0, h1, h2, r0, r1, s1 := R8, R9, R10, R11, R12, R13
+	MOVQ(U64(0x0ffffffc0fffffff), r0)
+	ANDQ(Mem{Base: RDI}, r0)
+	MOVQ(U64(0x0ffffffc0ffffffc), r1)
+	ANDQ(Mem{Base: RDI, Disp: 8}, r1)
+	MOVQ(r1, s1)
+	SHRQ(Imm(2), s1)
+	ADDQ(r1, s1)
+	XORL(h0.As32(), h0.As32())
+	XORL(h1.As32(), h1.As32())
+	XORL(h2.As32(), h2.As32())
+	multiply := func() {
+		MOVQ(r0, RDX)
+		MULXQ(h0, RAX, RBX)
+		MULXQ(h1, RDI, R14)
+		MOVQ(r1, RDX)
+		MULXQ(h0, R15, h0)
+		ADDQ(R15, RDI)
+		ADCQ(h0, R14)
+		MOVQ(s1, RDX)
+		MULXQ(h1, h1, R15)
+		IMULQ(h2, RDX)
+		IMULQ(r0, h2)
+		ADDQ(h1, RAX)
+		ADCQ(R15, RBX)
+		ADDQ(RDX, RDI)
+		ADCQ(Imm(0), R14)
+		ADDQ(RBX, RDI)
+		ADCQ(R14, h2)
+		MOVQ(h2, RDX)
+		MOVQ(h2, RBX)
+		ANDL(Imm(3), h2.As32())
+		SHRQ(Imm(2), RBX)
+		ANDQ(I8(-4), RDX)
+		MOVQ(RAX, h0)
+		MOVQ(RDI, h1)
+		ADDQ(RBX, RDX)
+		ADDQ(RDX, h0)
+		ADCQ(Imm(0), h1)
+		ADCQ(Imm(0), h2)
+	}
+	Label("singleBlock")
+	SUBQ(Imm(16), n)
+	JB(LabelRef("singleRest"))
+	ADDQ(Mem{Base: text}, h0)
+	ADCQ(Mem{Base: text, Disp: 8}, h1)
+	ADCQ(Imm(1), h2)
+	ADDQ(Imm(16), text)
+	multiply()
+	JMP(LabelRef("singleBlock"))
+
+	// What is less than a block, from its last byte on.
+	Label("singleRest")
+	ADDQ(Imm(16), n)
+	JZ(LabelRef("singleLast"))
+	XORL(EAX, EAX)
+	XORL(EBX, EBX)
+	Label("singleByte")
+	SHLQ(Imm(8), RAX, RBX)
+	SHLQ(Imm(8), RAX)
+	MOVBLZX(Mem{Base: text, Index: n, Scale: 1, Disp: -1}, EDX)
+	ORQ(RDX, RAX)
+	DECQ(n)
+	JNZ(LabelRef("singleByte"))
+	ADDQ(RAX, h0)
+	ADCQ(RBX, h1)
+	ADCQ(Imm(1), h2)
+	multiply()
+
+	Label("singleLast")
+	Load(Param("last"), RSI)
+	ADDQ(Mem{Base: RSI}, h0)
+	ADCQ(Mem{Base: RSI, Disp: 8}, h1)
+	ADCQ(Imm(1), h2)
+	multiply()
+
+	// h - (2^130-5), if that is not negative; and s. RFC 8439, 2.5.1
+	MOVQ(h0, RAX)
+	MOVQ(h1, RBX)
+	ADDQ(Imm(5), RAX)
+	ADCQ(Imm(0), RBX)
+	ADCQ(Imm(0), h2)
+	SHRQ(Imm(2), h2)
+	CMOVQNE(RAX, h0)
+	CMOVQNE(RBX, h1)
+	Load(Param("key"), RDI)
+	Load(Param("tag"), RSI)
+	ADDQ(Mem{Base: RDI, Disp: 16}, h0)
+	ADCQ(Mem{Base: RDI, Disp: 24}, h1)
+	MOVQ(h0, Mem{Base: RSI})
+	MOVQ(h1, Mem{Base: RSI, Disp: 8})
+	for _, r := range []GPPhysical{RAX, RBX, RDX, RDI, R8, R9, R10, R11, R12, R13, R14, R15} {
+		XORL(r.As32(), r.As32())
+	}
+	RET()
+}
