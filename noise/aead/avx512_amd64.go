@@ -2,7 +2,7 @@ package aead
 
 var avx512 = &vector{name: "avx512", lanes: 16, xor: xor512, authenticate: authenticate512}
 
-func xor512(key *[KeySize]byte, s *scratch, n int) { chacha512(key, &s.spans[0], n) }
+func xor512(key *[KeySize]byte, s *scratch, n int) { chacha512(key, &s.spans[0], n, &s.words) }
 
 // authenticate512 makes tags of the first n messages.
 func authenticate512(s *scratch, n int) {

@@ -3,10 +3,10 @@ package aead
 // The assembly has no stack of its own to speak of, leaves no secret in a register, and is not preempted: a goroutine's registers are
 // saved to its stack only where Go code runs. Addresses and branches depend on lengths and verdicts alone.
 
-// chacha512 XORs each of n spans with its key stream, 16 blocks at a time.
+// chacha512 XORs each of n spans with its key stream, 16 blocks at a time. It keeps blocks in words, which are zero when it returns.
 //
 //go:noescape
-func chacha512(key *[KeySize]byte, spans *span, n int)
+func chacha512(key *[KeySize]byte, spans *span, n int, words *[16][16]uint32)
 
 // lanes512 computes the tags of eight messages.
 //

@@ -46,6 +46,7 @@ type scratch struct {
 	stream   [(groupSize - 1) * blockSize]byte // key stream made ahead of the verdict
 	tails    [groupSize][blockSize]byte        // texts' last blocks that are not whole, where the kernel wants whole ones
 	lanes    lanes
+	words    [16][16]uint32 // of chacha512
 }
 
 var scratches = sync.Pool{New: func() any { return new(scratch) }}

@@ -9,23 +9,30 @@ import (
 // chacha512 has one block in each 32-bit lane: register i is word i of sixteen states. Which blocks these are doesn't matter to it,
 // so the lanes are dealt out to one span after the other.
 //
-// A last pass that has eight lanes or fewer is made with half vectors, which take two thirds of the time: they have three ports.
+// Making blocks of words again takes one port only, and the rounds leave that port the most room. So a pass puts its words into
+// memory, and the next one turns them and XORs them in between its own rounds. A last pass that has eight lanes or fewer is made with
+// half vectors, which have three ports instead of two.
 func chacha512() {
 	counts := table("counts512", iota32(16)...)
 	strides := table("strides512", multiples(16, 64)...)
 	constants := table("sigma512", sigma[:]...)
 
-	TEXT("chacha512", NOSPLIT, "func(key, spans *byte, n int)")
+	TEXT("chacha512", NOSPLIT, "func(key, spans *byte, n int, words *byte)")
 	key := Load(Param("key"), RSI)
 	span := Load(Param("spans"), RDI)
 	left := Load(Param("n"), RCX)
-	texts := AllocLocal(16 * 8)
-	masks := AllocLocal(16 * 8)
+	p := &pass512{
+		key: key, constants: constants, words: Load(Param("words"), R14),
+		texts: AllocLocal(16 * 8), masks: AllocLocal(16 * 8), waitingTexts: AllocLocal(16 * 8), waitingMasks: AllocLocal(16 * 8),
+	}
+	texts, masks := p.texts, p.masks
+	waiting := R15 // 1 if words are
+	XORL(waiting.As32(), waiting.As32())
 
 	// The span at hand.
 	text, length, nonce, block, first := R8, R9, R10, R11, R12
 	lane := RBX
-	counters, nonceLow, nonceHigh, nonceFirst := 16, 17, 18, 19 // vectors
+	counters, nonceFirst, nonceLow, nonceHigh := fourth[0], fourth[1], fourth[2], fourth[3]
 	textsLow, textsHigh, ones := Z20, Z21, Z22
 	VPTERNLOGD(Imm(0xff), ones, ones, ones)
 	MOVQ(Mem{Base: span, Disp: spanText}, text)
@@ -108,98 +115,216 @@ func chacha512() {
 	VMOVDQU64(textsHigh, texts.Offset(64))
 	CMPQ(lane, Imm(8))
 	JBE(LabelRef("half"))
-	pass512("full", zmm, 16, key, constants, [4]int{counters, nonceFirst, nonceLow, nonceHigh}, texts, masks)
-	JMP(LabelRef("pass"))
-	Label("half")
-	pass512("half", ymm, 8, key, constants, [4]int{counters, nonceFirst, nonceLow, nonceHigh}, texts, masks)
+	p.begin(zmm)
+	TESTL(waiting.As32(), waiting.As32())
+	JZ(LabelRef("alone"))
+	p.roundsAndTurn()
+	JMP(LabelRef("made"))
+	Label("alone")
+	p.rounds("aloneRounds", zmm)
+	Label("made")
+	p.end(zmm)
+	for i := range 16 {
+		VMOVDQU64(zmm(i), p.word(i))
+	}
+	for i := range 2 {
+		VMOVDQU64(texts.Offset(64*i), zmm(24+i))
+		VMOVDQU64(zmm(24+i), p.waitingTexts.Offset(64*i))
+		VMOVDQU64(masks.Offset(64*i), zmm(24+i))
+		VMOVDQU64(zmm(24+i), p.waitingMasks.Offset(64*i))
+	}
+	MOVL(U32(1), waiting.As32())
 	JMP(LabelRef("pass"))
 
-	Label("done")
+	Label("half")
+	p.begin(ymm)
+	p.rounds("halfRounds", ymm)
+	p.end(ymm)
+	turn8()
+	for i := range 8 {
+		xorBlock(zmm(i), texts.Offset(8*i), masks.Offset(8*i), zmm(24+i%8))
+	}
+
+	Label("done") // but for what is waiting
+	TESTL(waiting.As32(), waiting.As32())
+	JZ(LabelRef("clear"))
+	XORL(EAX, EAX)
+	Label("unpack")
+	do(p.unpack())
+	ADDQ(U32(256), RAX)
+	CMPQ(RAX, U32(1024))
+	JB(LabelRef("unpack"))
+	XORL(EAX, EAX)
+	Label("write")
+	do(p.write())
+	INCL(EAX)
+	CMPL(EAX, Imm(4))
+	JB(LabelRef("write"))
+	VPXORD(Z0, Z0, Z0)
+	for i := range 16 {
+		VMOVDQU64(Z0, p.word(i))
+	}
+	Label("clear")
 	clear512()
 	RET()
 }
 
-// pass512 makes the blocks of all lanes and XORs them in. The counters and nonces are in the vectors last.
-func pass512(name string, v func(int) VecPhysical, lanes int, key Register, constants Mem, last [4]int, texts, masks Mem) {
-	initial := func(i int) Mem {
-		if i < 4 {
-			return constants.Offset(4 * i)
-		}
-		return Mem{Base: key, Disp: 4 * (i - 4)}
+// fourth are the vectors with the fourth row of the states.
+var fourth = [4]int{16, 17, 18, 19}
+
+type pass512 struct {
+	key                        Register
+	constants                  Mem
+	words                      Register
+	texts, masks               Mem
+	waitingTexts, waitingMasks Mem // of the pass whose words are in memory
+}
+
+func (p *pass512) word(i int) Mem { return Mem{Base: p.words, Disp: 64 * i} }
+
+func (p *pass512) initial(i int) Mem {
+	if i < 4 {
+		return p.constants.Offset(4 * i)
 	}
+	return Mem{Base: p.key, Disp: 4 * (i - 4)}
+}
+
+func (p *pass512) begin(v func(int) VecPhysical) {
 	for i := range 12 {
-		VPBROADCASTD(initial(i), v(i))
+		VPBROADCASTD(p.initial(i), v(i))
 	}
-	for i, n := range last {
+	for i, n := range fourth {
 		VMOVDQA32(v(n), v(12+i))
 	}
+}
+
+func (p *pass512) end(v func(int) VecPhysical) {
+	for i := range 12 {
+		VPADDD_BCST(p.initial(i), v(i), v(i))
+	}
+	for i, n := range fourth {
+		VPADDD(v(n), v(12+i), v(12+i))
+	}
+}
+
+func (p *pass512) rounds(label string, v func(int) VecPhysical) {
 	MOVL(U32(10), EAX)
-	Label(name + "Rounds")
+	Label(label)
+	doubleRound(v, nil)
+	DECL(EAX)
+	JNZ(LabelRef(label))
+}
+
+// roundsAndTurn turns and writes the words that are waiting, in eight of the ten double rounds.
+func (p *pass512) roundsAndTurn() {
+	XORL(EAX, EAX)
+	Label("unpackRounds")
+	doubleRound(zmm, p.unpack())
+	ADDQ(U32(256), RAX)
+	CMPQ(RAX, U32(1024))
+	JB(LabelRef("unpackRounds"))
+	XORL(EAX, EAX)
+	Label("writeRounds")
+	doubleRound(zmm, p.write())
+	INCL(EAX)
+	CMPL(EAX, Imm(4))
+	JB(LabelRef("writeRounds"))
+	Label("lastRounds")
+	doubleRound(zmm, nil)
+	INCL(EAX)
+	CMPL(EAX, Imm(6))
+	JB(LabelRef("lastRounds"))
+}
+
+// doubleRound is a column round and a diagonal round (RFC 8439, 2.3), with other instructions strewn in.
+func doubleRound(v func(int) VecPhysical, others []func()) {
+	const total = 2 * 4 * 4 * 3
+	n, done := 0, 0
+	op := func(f func()) {
+		f()
+		n++
+		for ; done < len(others) && done*total < n*len(others); done++ {
+			others[done]()
+		}
+	}
 	for _, round := range quarters {
 		for _, s := range steps {
 			// Two by two, so that rotations, which have one port, and the others mix.
 			for _, pair := range [][][4]int{round[:2], round[2:]} {
 				for _, q := range pair {
-					VPADDD(v(q[s.from]), v(q[s.to]), v(q[s.to]))
+					op(func() { VPADDD(v(q[s.from]), v(q[s.to]), v(q[s.to])) })
 				}
 				for _, q := range pair {
-					VPXORD(v(q[s.to]), v(q[s.turned]), v(q[s.turned]))
+					op(func() { VPXORD(v(q[s.to]), v(q[s.turned]), v(q[s.turned])) })
 				}
 				for _, q := range pair {
-					VPROLD(Imm(uint64(s.by)), v(q[s.turned]), v(q[s.turned]))
+					op(func() { VPROLD(Imm(uint64(s.by)), v(q[s.turned]), v(q[s.turned])) })
 				}
 			}
 		}
 	}
-	DECL(EAX)
-	JNZ(LabelRef(name + "Rounds"))
-	for i := range 12 {
-		VPADDD_BCST(initial(i), v(i), v(i))
-	}
-	for i, n := range last {
-		VPADDD(v(n), v(12+i), v(12+i))
-	}
-	if lanes == 16 {
-		turn16()
-	} else {
-		turn8()
-	}
-	for i := range lanes {
-		xorBlock(i, texts, masks)
+}
+
+func do(instructions []func()) {
+	for _, f := range instructions {
+		f()
 	}
 }
 
-// turn16 makes blocks of words: after it register i is block i.
-func turn16() {
-	s := func(i int) VecPhysical { return zmm(i) }
-	t := func(i int) VecPhysical { return zmm(24 + i) }
-	// 32-bit words of two rows, in each 128-bit part; then 64-bit words. After this register 4g+k has, in part p, words 4g..4g+3 of
-	// block 4p+k.
-	for g := 0; g < 16; g += 4 {
-		VPUNPCKLDQ(s(g+1), s(g), t(0))
-		VPUNPCKHDQ(s(g+1), s(g), t(1))
-		VPUNPCKLDQ(s(g+3), s(g+2), t(2))
-		VPUNPCKHDQ(s(g+3), s(g+2), t(3))
-		VPUNPCKLQDQ(t(2), t(0), s(g))
-		VPUNPCKHQDQ(t(2), t(0), s(g+1))
-		VPUNPCKLQDQ(t(3), t(1), s(g+2))
-		VPUNPCKHQDQ(t(3), t(1), s(g+3))
-	}
-	// A transposition of the 128-bit parts, for each k.
-	for k := range 4 {
-		a, b, c, d := s(k), s(4+k), s(8+k), s(12+k)
-		VSHUFI32X4(Imm(0x44), b, a, t(0))
-		VSHUFI32X4(Imm(0xee), b, a, t(1))
-		VSHUFI32X4(Imm(0x44), d, c, t(2))
-		VSHUFI32X4(Imm(0xee), d, c, t(3))
-		VSHUFI32X4(Imm(0x88), t(2), t(0), a) // block k
-		VSHUFI32X4(Imm(0xdd), t(2), t(0), b) // block 4+k
-		VSHUFI32X4(Imm(0x88), t(3), t(1), c)
-		VSHUFI32X4(Imm(0xdd), t(3), t(1), d)
+// unpack takes four words of the states, from offset RAX on, to four vectors that have, in each 128-bit part p, the four words of one
+// block: the k-th has that of block 4p+k.
+func (p *pass512) unpack() []func() {
+	at := func(i int) Mem { return Mem{Base: p.words, Index: RAX, Scale: 1, Disp: 64 * i} }
+	return []func(){
+		func() { VMOVDQU64(at(0), Z24) },
+		func() { VMOVDQU64(at(1), Z25) },
+		func() { VMOVDQU64(at(2), Z26) },
+		func() { VMOVDQU64(at(3), Z27) },
+		func() { VPUNPCKLDQ(Z25, Z24, Z28) },
+		func() { VPUNPCKHDQ(Z25, Z24, Z29) },
+		func() { VPUNPCKLDQ(Z27, Z26, Z30) },
+		func() { VPUNPCKHDQ(Z27, Z26, Z31) },
+		func() { VPUNPCKLQDQ(Z30, Z28, Z24) },
+		func() { VPUNPCKHQDQ(Z30, Z28, Z25) },
+		func() { VPUNPCKLQDQ(Z31, Z29, Z26) },
+		func() { VPUNPCKHQDQ(Z31, Z29, Z27) },
+		func() { VMOVDQU64(Z24, at(0)) },
+		func() { VMOVDQU64(Z25, at(1)) },
+		func() { VMOVDQU64(Z26, at(2)) },
+		func() { VMOVDQU64(Z27, at(3)) },
 	}
 }
 
-// turn8 does the same with half vectors, and joins the halves of each block in a whole one.
+// write transposes the parts of the k-th vectors that unpack has made, k in RAX, which makes blocks k, 4+k, 8+k and 12+k, and XORs
+// these into their texts.
+func (p *pass512) write() (list []func()) {
+	add := func(f ...func()) { list = append(list, f...) }
+	at := func(i int) Mem { return Mem{Base: p.words, Index: RDX, Scale: 1, Disp: 256 * i} }
+	add(
+		func() { MOVL(EAX, EDX) },
+		func() { SHLL(Imm(6), EDX) },
+		func() { VMOVDQU64(at(0), Z24) },
+		func() { VMOVDQU64(at(1), Z25) },
+		func() { VMOVDQU64(at(2), Z26) },
+		func() { VMOVDQU64(at(3), Z27) },
+		func() { VSHUFI32X4(Imm(0x44), Z25, Z24, Z28) },
+		func() { VSHUFI32X4(Imm(0xee), Z25, Z24, Z29) },
+		func() { VSHUFI32X4(Imm(0x44), Z27, Z26, Z30) },
+		func() { VSHUFI32X4(Imm(0xee), Z27, Z26, Z31) },
+		func() { VSHUFI32X4(Imm(0x88), Z30, Z28, Z24) },
+		func() { VSHUFI32X4(Imm(0xdd), Z30, Z28, Z25) },
+		func() { VSHUFI32X4(Imm(0x88), Z31, Z29, Z26) },
+		func() { VSHUFI32X4(Imm(0xdd), Z31, Z29, Z27) },
+	)
+	for i := range 4 {
+		add(func() {
+			xorBlock(zmm(24+i), p.waitingTexts.Offset(32*i).Idx(RAX, 8), p.waitingMasks.Offset(32*i).Idx(RAX, 8), zmm(28+i))
+		})
+	}
+	return list
+}
+
+// turn8 makes blocks of words that are in half vectors, and joins the halves of each block.
 func turn8() {
 	s := func(i int) VecPhysical { return ymm(i) }
 	t := func(i int) VecPhysical { return ymm(24 + i) }
@@ -224,12 +349,11 @@ func turn8() {
 	}
 }
 
-// xorBlock XORs block i into the text of lane i, as far as its mask goes.
-func xorBlock(i int, texts, masks Mem) {
-	spare := zmm(24 + i%8)
-	MOVQ(texts.Offset(8*i), R13)
-	KMOVQ(masks.Offset(8*i), K1)
+// xorBlock XORs a block into a text, as far as the mask goes.
+func xorBlock(block VecPhysical, text, mask Mem, spare VecPhysical) {
+	MOVQ(text, R13)
+	KMOVQ(mask, K1)
 	VMOVDQU8_Z(Mem{Base: R13}, K1, spare)
-	VPXORD(zmm(i), spare, spare)
+	VPXORD(block, spare, spare)
 	VMOVDQU8(spare, K1, Mem{Base: R13})
 }
