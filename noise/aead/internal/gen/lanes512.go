@@ -101,19 +101,27 @@ func lanes512() {
 	VPORQ(field(lanesLast+64), Z15, Z15)
 	Label("lanesHash")
 	clearSums()
-	m := limbs{Z16, Z17, Z18}
-	for _, b := range []int{1, 2, 3, 0} { // what waits for the last quad's hash comes last
-		split(zmm(8+2*b), zmm(9+2*b), m)
-		VPORQ(pad, m[2], []OpmaskPhysical{K4, K5, K6, K7}[b], m[2])
-		if b == 0 {
-			for i := range 3 {
-				VPADDQ(m[i], hash[i], hash[i])
-			}
-			multiplyAdd(hash, inRegisters(power(4)))
-		} else {
-			multiplyAdd(m, inRegisters(power(4-b)))
+	block := func(b int) (m limbs, parts []func()) {
+		lo, hi, middle := zmm(8+2*b), zmm(9+2*b), zmm(16+b)
+		return limbs{lo, middle, hi}, []func(){
+			func() { VPSLLQ(Imm(20), hi, Z6) },
+			func() { VPSRLQ(Imm(44), lo, middle) },
+			func() { VPSRLQ(Imm(24), hi, hi) },
+			func() { VPANDQ(mask44, lo, lo) },
+			func() { VPTERNLOGQ(Imm(0xa8), mask44, Z6, middle) },
+			func() { VPORQ(pad, hi, []OpmaskPhysical{K4, K5, K6, K7}[b], hi) },
 		}
 	}
+	m, parts := block(1)
+	do(parts)
+	for _, b := range []int{2, 3, 0} { // what waits for the last quad's hash comes last
+		next, parts := block(b)
+		by := 4 - (b+3)%4
+		strew(multiplications(m, inRegisters(power(by))), parts)
+		m = next
+	}
+	addLimbs(m, hash)
+	do(multiplications(hash, inRegisters(power(4))))
 	carry(hash, Z6, Z7)
 	ADDQ(Imm(64), at)
 	CMPQ(at, last)
