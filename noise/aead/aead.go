@@ -79,7 +79,7 @@ func (k *Key) Open(b []byte, counter uint64) bool {
 	s := scratches.Get().(*scratch)
 	s.messages[0].set(b, counter)
 	authentic := k.vector.open(k.slot, s, 1)
-	scratches.Put(s)
+	s.done()
 	return authentic != 0
 }
 
@@ -110,7 +110,7 @@ func (k *Key) SealBatch(b []byte, stride, skip int, counter uint64) {
 		}
 		k.vector.seal(k.slot, s, n)
 	}
-	scratches.Put(s)
+	s.done()
 }
 
 // Sealed is one message of OpenBatch.
@@ -148,5 +148,5 @@ func (k *Key) OpenBatch(ms []Sealed) {
 			m.OK = authentic>>i&1 != 0
 		}
 	}
-	scratches.Put(s)
+	s.done()
 }

@@ -2,7 +2,9 @@ package aead
 
 var avx512 = &vector{name: "avx512", lanes: 16, xor: xor512, authenticate: authenticate512}
 
-func xor512(key *[KeySize]byte, s *scratch, n int) { chacha512(key, &s.spans[0], n, &s.words) }
+func xor512(key *[KeySize]byte, s *scratch, from, to int) {
+	chacha512(key, &s.spans[from], to-from, &s.words)
+}
 
 // authenticate512 makes tags of the first n messages.
 func authenticate512(s *scratch, n int) {
@@ -19,9 +21,7 @@ func authenticate512(s *scratch, n int) {
 		for i := range to - from {
 			s.tags[from+i] = [2]uint64{s.lanes.tag[0][i], s.lanes.tag[1][i]}
 		}
-		clear(s.lanes.tag[0][:])
-		clear(s.lanes.tag[1][:])
-		clear(s.lanes.text[:])
+		s.lanes.tag = [2][8]uint64{}
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"io/fs"
 	"testing"
-	"unsafe"
 
 	"github.com/c2sp/wycheproof"
 )
@@ -102,13 +101,8 @@ func sealAny(k *Key, nonce, text, additional []byte) []byte {
 	if k.vector == nil {
 		return k.cipher.Seal(nil, nonce, text, additional)
 	}
-	s := new(scratch)
-	out := append(bytes.Clone(text), make([]byte, Overhead)...)
-	m := &s.messages[0]
-	m.set(out, binary.LittleEndian.Uint64(nonce[4:]))
-	m.first = binary.LittleEndian.Uint32(nonce)
-	xorAny(k, s, m)
-	copy(out[len(text):], tagOfAny(k, m, additional))
+	out := append(xorAny(k, nonce, text), make([]byte, Overhead)...)
+	copy(out[len(text):], tagOfAny(k, nonce, out[:len(text)], additional))
 	return out
 }
 
@@ -117,33 +111,54 @@ func openAny(k *Key, nonce, sealed, additional []byte) ([]byte, bool) {
 		text, err := k.cipher.Open(nil, nonce, sealed, additional)
 		return text, err == nil
 	}
-	s := new(scratch)
-	text := bytes.Clone(sealed)
-	m := &s.messages[0]
-	m.set(text, binary.LittleEndian.Uint64(nonce[4:]))
-	m.first = binary.LittleEndian.Uint32(nonce)
-	if !bytes.Equal(tagOfAny(k, m, additional), m.tag[:]) {
+	text, tag := sealed[:len(sealed)-Overhead], sealed[len(sealed)-Overhead:]
+	if !bytes.Equal(tagOfAny(k, nonce, text, additional), tag) {
 		return nil, false
 	}
-	xorAny(k, s, m)
-	return text[:m.len], true
+	return xorAny(k, nonce, text), true
 }
 
-func xorAny(k *Key, s *scratch, m *message) {
-	if m.len > 0 {
-		s.spans[0] = span{m.text, m.len, m.nonce, 1, m.first}
-		k.vector.xor(k.slot, s, 1)
+// anyMessage makes the first message of a scratch of b, with an arbitrary nonce.
+func anyMessage(s *scratch, nonce, b []byte) *message {
+	m := &s.messages[0]
+	m.set(append(bytes.Clone(b), make([]byte, Overhead)...), binary.LittleEndian.Uint64(nonce[4:]))
+	m.first = binary.LittleEndian.Uint32(nonce)
+	return m
+}
+
+func xorAny(k *Key, nonce, text []byte) []byte {
+	s := scratches.New().(*scratch)
+	m := anyMessage(s, nonce, text)
+	if from := s.addText(firstKey, m, 0); from < firstKey {
+		k.vector.xor(k.slot, s, from, firstKey)
 	}
+	return m.plain()
 }
 
-func tagOfAny(k *Key, m *message, additional []byte) []byte {
-	s := new(scratch)
-	mac := append(pad16(bytes.Clone(additional)), unsafe.Slice(m.text, m.len)...)
-	mac = append(mac, 0) // not empty
-	n := len(mac) - 1
-	s.messages[0] = message{text: &mac[0], len: n, nonce: m.nonce, first: m.first, last: [2]uint64{uint64(len(additional)), uint64(m.len)}}
-	k.vector.xor(k.slot, s, s.keySpans(1))
-	k.vector.authenticate(s, 1)
+func tagOfAny(k *Key, nonce, text, additional []byte) []byte {
+	s := scratches.New().(*scratch)
+	padded := pad16(bytes.Clone(additional))
+	m := anyMessage(s, nonce, append(padded, text...))
+	s.makeKeys(1)
+	k.vector.xor(k.slot, s, firstKey, firstKey+1)
+	return macOf(k.vector, s.keys[0][:32], m.plain(), [2]uint64{uint64(len(additional)), uint64(len(text))}, 1)
+}
+
+// macOf has a code's Poly1305 make the tag of a text and a last block n times side by side, and returns it if all are the same.
+func macOf(v *vector, key, text []byte, last [2]uint64, n int) []byte {
+	s := scratches.New().(*scratch)
+	for i := range n {
+		m := &s.messages[i]
+		m.set(append(bytes.Clone(text), make([]byte, Overhead)...), 0)
+		m.last = last
+		copy(s.keys[i][:], key)
+	}
+	v.authenticate(s, n)
+	for _, tag := range s.tags[1:n] {
+		if tag != s.tags[0] {
+			return nil
+		}
+	}
 	tag := binary.LittleEndian.AppendUint64(nil, s.tags[0][0])
 	return binary.LittleEndian.AppendUint64(tag, s.tags[0][1])
 }
