@@ -376,22 +376,483 @@ done:
 	VZEROUPPER
 	RET
 
+DATA poly256<>+0(SB)/8, $0x0000000003ffffff
+DATA poly256<>+8(SB)/8, $0x0000000001000000
+GLOBL poly256<>(SB), RODATA|NOPTR, $16
+
 // func single256(key *byte, text *byte, n int, last *byte, tag *byte)
-// Requires: BMI2, CMOV
-TEXT ·single256(SB), NOSPLIT, $0-40
-	MOVQ key+0(FP), DI
-	MOVQ text+8(FP), SI
-	MOVQ n+16(FP), CX
-	MOVQ $0x0ffffffc0fffffff, R11
-	ANDQ (DI), R11
-	MOVQ $0x0ffffffc0ffffffc, R12
-	ANDQ 8(DI), R12
-	MOVQ R12, R13
-	SHRQ $0x02, R13
-	ADDQ R12, R13
-	XORL R8, R8
-	XORL R9, R9
-	XORL R10, R10
+// Requires: AVX, AVX2, BMI2, CMOV
+TEXT ·single256(SB), NOSPLIT, $576-40
+	MOVQ         key+0(FP), DI
+	MOVQ         text+8(FP), SI
+	MOVQ         n+16(FP), CX
+	MOVQ         $0x0ffffffc0fffffff, R11
+	ANDQ         (DI), R11
+	MOVQ         $0x0ffffffc0ffffffc, R12
+	ANDQ         8(DI), R12
+	MOVQ         R12, R13
+	SHRQ         $0x02, R13
+	ADDQ         R12, R13
+	XORL         R8, R8
+	XORL         R9, R9
+	XORL         R10, R10
+	CMPQ         CX, $0x000000c0
+	JB           singleBlock
+	VPBROADCASTQ poly256<>+0(SB), Y14
+	VPBROADCASTQ poly256<>+8(SB), Y15
+	MOVQ         R11, R8
+	MOVQ         R12, R9
+	MOVQ         R8, AX
+	ANDL         $0x03ffffff, AX
+	MOVQ         AX, 24(SP)
+	MOVQ         R8, AX
+	SHRQ         $0x1a, AX
+	ANDL         $0x03ffffff, AX
+	MOVQ         AX, 56(SP)
+	MOVQ         R8, AX
+	SHRQ         $0x34, R9, AX
+	ANDL         $0x03ffffff, AX
+	MOVQ         AX, 88(SP)
+	MOVQ         R9, AX
+	SHRQ         $0x0e, AX
+	ANDL         $0x03ffffff, AX
+	MOVQ         AX, 120(SP)
+	MOVQ         R9, AX
+	SHRQ         $0x28, R10, AX
+	MOVQ         AX, 152(SP)
+	MOVQ         R11, DX
+	MULXQ        R8, AX, BX
+	MULXQ        R9, DI, R14
+	MOVQ         R12, DX
+	MULXQ        R8, R15, R8
+	ADDQ         R15, DI
+	ADCQ         R8, R14
+	MOVQ         R13, DX
+	MULXQ        R9, R9, R15
+	IMULQ        R10, DX
+	IMULQ        R11, R10
+	ADDQ         R9, AX
+	ADCQ         R15, BX
+	ADDQ         DX, DI
+	ADCQ         $0x00, R14
+	ADDQ         BX, DI
+	ADCQ         R14, R10
+	MOVQ         AX, R8
+	MOVQ         DI, R9
+	MOVQ         R10, DX
+	MOVQ         R10, BX
+	ANDL         $0x03, R10
+	SHRQ         $0x02, BX
+	ANDQ         $-4, DX
+	ADDQ         BX, DX
+	ADDQ         DX, R8
+	ADCQ         $0x00, R9
+	ADCQ         $0x00, R10
+	MOVQ         R8, AX
+	ANDL         $0x03ffffff, AX
+	MOVQ         AX, 8(SP)
+	MOVQ         R8, AX
+	SHRQ         $0x1a, AX
+	ANDL         $0x03ffffff, AX
+	MOVQ         AX, 40(SP)
+	MOVQ         R8, AX
+	SHRQ         $0x34, R9, AX
+	ANDL         $0x03ffffff, AX
+	MOVQ         AX, 72(SP)
+	MOVQ         R9, AX
+	SHRQ         $0x0e, AX
+	ANDL         $0x03ffffff, AX
+	MOVQ         AX, 104(SP)
+	MOVQ         R9, AX
+	SHRQ         $0x28, R10, AX
+	MOVQ         AX, 136(SP)
+	MOVQ         R11, DX
+	MULXQ        R8, AX, BX
+	MULXQ        R9, DI, R14
+	MOVQ         R12, DX
+	MULXQ        R8, R15, R8
+	ADDQ         R15, DI
+	ADCQ         R8, R14
+	MOVQ         R13, DX
+	MULXQ        R9, R9, R15
+	IMULQ        R10, DX
+	IMULQ        R11, R10
+	ADDQ         R9, AX
+	ADCQ         R15, BX
+	ADDQ         DX, DI
+	ADCQ         $0x00, R14
+	ADDQ         BX, DI
+	ADCQ         R14, R10
+	MOVQ         AX, R8
+	MOVQ         DI, R9
+	MOVQ         R10, DX
+	MOVQ         R10, BX
+	ANDL         $0x03, R10
+	SHRQ         $0x02, BX
+	ANDQ         $-4, DX
+	ADDQ         BX, DX
+	ADDQ         DX, R8
+	ADCQ         $0x00, R9
+	ADCQ         $0x00, R10
+	MOVQ         R8, AX
+	ANDL         $0x03ffffff, AX
+	MOVQ         AX, 16(SP)
+	MOVQ         R8, AX
+	SHRQ         $0x1a, AX
+	ANDL         $0x03ffffff, AX
+	MOVQ         AX, 48(SP)
+	MOVQ         R8, AX
+	SHRQ         $0x34, R9, AX
+	ANDL         $0x03ffffff, AX
+	MOVQ         AX, 80(SP)
+	MOVQ         R9, AX
+	SHRQ         $0x0e, AX
+	ANDL         $0x03ffffff, AX
+	MOVQ         AX, 112(SP)
+	MOVQ         R9, AX
+	SHRQ         $0x28, R10, AX
+	MOVQ         AX, 144(SP)
+	MOVQ         R11, DX
+	MULXQ        R8, AX, BX
+	MULXQ        R9, DI, R14
+	MOVQ         R12, DX
+	MULXQ        R8, R15, R8
+	ADDQ         R15, DI
+	ADCQ         R8, R14
+	MOVQ         R13, DX
+	MULXQ        R9, R9, R15
+	IMULQ        R10, DX
+	IMULQ        R11, R10
+	ADDQ         R9, AX
+	ADCQ         R15, BX
+	ADDQ         DX, DI
+	ADCQ         $0x00, R14
+	ADDQ         BX, DI
+	ADCQ         R14, R10
+	MOVQ         AX, R8
+	MOVQ         DI, R9
+	MOVQ         R10, DX
+	MOVQ         R10, BX
+	ANDL         $0x03, R10
+	SHRQ         $0x02, BX
+	ANDQ         $-4, DX
+	ADDQ         BX, DX
+	ADDQ         DX, R8
+	ADCQ         $0x00, R9
+	ADCQ         $0x00, R10
+	MOVQ         R8, AX
+	ANDL         $0x03ffffff, AX
+	MOVQ         AX, (SP)
+	MOVQ         R8, AX
+	SHRQ         $0x1a, AX
+	ANDL         $0x03ffffff, AX
+	MOVQ         AX, 32(SP)
+	MOVQ         R8, AX
+	SHRQ         $0x34, R9, AX
+	ANDL         $0x03ffffff, AX
+	MOVQ         AX, 64(SP)
+	MOVQ         R9, AX
+	SHRQ         $0x0e, AX
+	ANDL         $0x03ffffff, AX
+	MOVQ         AX, 96(SP)
+	MOVQ         R9, AX
+	SHRQ         $0x28, R10, AX
+	MOVQ         AX, 128(SP)
+	VPBROADCASTQ (SP), Y0
+	VMOVDQU      Y0, 288(SP)
+	VPBROADCASTQ 32(SP), Y0
+	VMOVDQU      Y0, 320(SP)
+	VPSLLQ       $0x02, Y0, Y1
+	VPADDQ       Y0, Y1, Y1
+	VMOVDQU      Y1, 448(SP)
+	VMOVDQU      32(SP), Y0
+	VPSLLQ       $0x02, Y0, Y1
+	VPADDQ       Y0, Y1, Y1
+	VMOVDQU      Y1, 160(SP)
+	VPBROADCASTQ 64(SP), Y0
+	VMOVDQU      Y0, 352(SP)
+	VPSLLQ       $0x02, Y0, Y1
+	VPADDQ       Y0, Y1, Y1
+	VMOVDQU      Y1, 480(SP)
+	VMOVDQU      64(SP), Y0
+	VPSLLQ       $0x02, Y0, Y1
+	VPADDQ       Y0, Y1, Y1
+	VMOVDQU      Y1, 192(SP)
+	VPBROADCASTQ 96(SP), Y0
+	VMOVDQU      Y0, 384(SP)
+	VPSLLQ       $0x02, Y0, Y1
+	VPADDQ       Y0, Y1, Y1
+	VMOVDQU      Y1, 512(SP)
+	VMOVDQU      96(SP), Y0
+	VPSLLQ       $0x02, Y0, Y1
+	VPADDQ       Y0, Y1, Y1
+	VMOVDQU      Y1, 224(SP)
+	VPBROADCASTQ 128(SP), Y0
+	VMOVDQU      Y0, 416(SP)
+	VPSLLQ       $0x02, Y0, Y1
+	VPADDQ       Y0, Y1, Y1
+	VMOVDQU      Y1, 544(SP)
+	VMOVDQU      128(SP), Y0
+	VPSLLQ       $0x02, Y0, Y1
+	VPADDQ       Y0, Y1, Y1
+	VMOVDQU      Y1, 256(SP)
+	VMOVDQU      (SI), Y10
+	VMOVDQU      32(SI), Y12
+	ADDQ         $0x40, SI
+	VPUNPCKHQDQ  Y12, Y10, Y11
+	VPUNPCKLQDQ  Y12, Y10, Y10
+	VPAND        Y14, Y10, Y0
+	VPSRLQ       $0x1a, Y10, Y1
+	VPAND        Y14, Y1, Y1
+	VPSRLQ       $0x34, Y10, Y2
+	VPSLLQ       $0x0c, Y11, Y12
+	VPOR         Y12, Y2, Y2
+	VPAND        Y14, Y2, Y2
+	VPSRLQ       $0x0e, Y11, Y3
+	VPAND        Y14, Y3, Y3
+	VPSRLQ       $0x28, Y11, Y4
+	VPOR         Y15, Y4, Y4
+	SUBQ         $0x00000080, CX
+
+singleQuad:
+	VPMULUDQ     288(SP), Y0, Y5
+	VPMULUDQ     320(SP), Y0, Y6
+	VPMULUDQ     352(SP), Y0, Y7
+	VPMULUDQ     384(SP), Y0, Y8
+	VPMULUDQ     416(SP), Y0, Y9
+	VPMULUDQ     544(SP), Y1, Y11
+	VPADDQ       Y11, Y5, Y5
+	VPMULUDQ     288(SP), Y1, Y12
+	VPADDQ       Y12, Y6, Y6
+	VPMULUDQ     320(SP), Y1, Y13
+	VPADDQ       Y13, Y7, Y7
+	VPMULUDQ     352(SP), Y1, Y10
+	VPADDQ       Y10, Y8, Y8
+	VPMULUDQ     384(SP), Y1, Y11
+	VPADDQ       Y11, Y9, Y9
+	VPMULUDQ     512(SP), Y2, Y12
+	VPADDQ       Y12, Y5, Y5
+	VPMULUDQ     544(SP), Y2, Y13
+	VPADDQ       Y13, Y6, Y6
+	VPMULUDQ     288(SP), Y2, Y10
+	VPADDQ       Y10, Y7, Y7
+	VPMULUDQ     320(SP), Y2, Y11
+	VPADDQ       Y11, Y8, Y8
+	VPMULUDQ     352(SP), Y2, Y12
+	VPADDQ       Y12, Y9, Y9
+	VPMULUDQ     480(SP), Y3, Y13
+	VPADDQ       Y13, Y5, Y5
+	VPMULUDQ     512(SP), Y3, Y10
+	VPADDQ       Y10, Y6, Y6
+	VPMULUDQ     544(SP), Y3, Y11
+	VPADDQ       Y11, Y7, Y7
+	VPMULUDQ     288(SP), Y3, Y12
+	VPADDQ       Y12, Y8, Y8
+	VPMULUDQ     320(SP), Y3, Y13
+	VPADDQ       Y13, Y9, Y9
+	VPMULUDQ     448(SP), Y4, Y10
+	VPADDQ       Y10, Y5, Y5
+	VPMULUDQ     480(SP), Y4, Y11
+	VPADDQ       Y11, Y6, Y6
+	VPMULUDQ     512(SP), Y4, Y12
+	VPADDQ       Y12, Y7, Y7
+	VPMULUDQ     544(SP), Y4, Y13
+	VPADDQ       Y13, Y8, Y8
+	VPMULUDQ     288(SP), Y4, Y10
+	VPADDQ       Y10, Y9, Y9
+	VPSRLQ       $0x1a, Y5, Y10
+	VPAND        Y14, Y5, Y5
+	VPADDQ       Y10, Y6, Y6
+	VPSRLQ       $0x1a, Y8, Y11
+	VPAND        Y14, Y8, Y8
+	VPADDQ       Y11, Y9, Y9
+	VPSRLQ       $0x1a, Y6, Y10
+	VPAND        Y14, Y6, Y6
+	VPADDQ       Y10, Y7, Y7
+	VPSRLQ       $0x1a, Y9, Y11
+	VPAND        Y14, Y9, Y9
+	VPADDQ       Y11, Y5, Y5
+	VPSLLQ       $0x02, Y11, Y11
+	VPADDQ       Y11, Y5, Y5
+	VPSRLQ       $0x1a, Y7, Y10
+	VPAND        Y14, Y7, Y7
+	VPADDQ       Y10, Y8, Y8
+	VPSRLQ       $0x1a, Y5, Y11
+	VPAND        Y14, Y5, Y5
+	VPADDQ       Y11, Y6, Y6
+	VPSRLQ       $0x1a, Y8, Y10
+	VPAND        Y14, Y8, Y8
+	VPADDQ       Y10, Y9, Y9
+	VMOVDQA      Y5, Y0
+	VMOVDQA      Y6, Y1
+	VMOVDQA      Y7, Y2
+	VMOVDQA      Y8, Y3
+	VMOVDQA      Y9, Y4
+	VMOVDQU      (SI), Y10
+	VMOVDQU      32(SI), Y12
+	ADDQ         $0x40, SI
+	VPUNPCKHQDQ  Y12, Y10, Y11
+	VPUNPCKLQDQ  Y12, Y10, Y10
+	VPAND        Y14, Y10, Y5
+	VPSRLQ       $0x1a, Y10, Y6
+	VPAND        Y14, Y6, Y6
+	VPSRLQ       $0x34, Y10, Y7
+	VPSLLQ       $0x0c, Y11, Y12
+	VPOR         Y12, Y7, Y7
+	VPAND        Y14, Y7, Y7
+	VPSRLQ       $0x0e, Y11, Y8
+	VPAND        Y14, Y8, Y8
+	VPSRLQ       $0x28, Y11, Y9
+	VPOR         Y15, Y9, Y9
+	VPADDQ       Y5, Y0, Y0
+	VPADDQ       Y6, Y1, Y1
+	VPADDQ       Y7, Y2, Y2
+	VPADDQ       Y8, Y3, Y3
+	VPADDQ       Y9, Y4, Y4
+	SUBQ         $0x40, CX
+	JAE          singleQuad
+	ADDQ         $0x40, CX
+	VPMULUDQ     (SP), Y0, Y5
+	VPMULUDQ     32(SP), Y0, Y6
+	VPMULUDQ     64(SP), Y0, Y7
+	VPMULUDQ     96(SP), Y0, Y8
+	VPMULUDQ     128(SP), Y0, Y9
+	VPMULUDQ     256(SP), Y1, Y11
+	VPADDQ       Y11, Y5, Y5
+	VPMULUDQ     (SP), Y1, Y12
+	VPADDQ       Y12, Y6, Y6
+	VPMULUDQ     32(SP), Y1, Y13
+	VPADDQ       Y13, Y7, Y7
+	VPMULUDQ     64(SP), Y1, Y10
+	VPADDQ       Y10, Y8, Y8
+	VPMULUDQ     96(SP), Y1, Y11
+	VPADDQ       Y11, Y9, Y9
+	VPMULUDQ     224(SP), Y2, Y12
+	VPADDQ       Y12, Y5, Y5
+	VPMULUDQ     256(SP), Y2, Y13
+	VPADDQ       Y13, Y6, Y6
+	VPMULUDQ     (SP), Y2, Y10
+	VPADDQ       Y10, Y7, Y7
+	VPMULUDQ     32(SP), Y2, Y11
+	VPADDQ       Y11, Y8, Y8
+	VPMULUDQ     64(SP), Y2, Y12
+	VPADDQ       Y12, Y9, Y9
+	VPMULUDQ     192(SP), Y3, Y13
+	VPADDQ       Y13, Y5, Y5
+	VPMULUDQ     224(SP), Y3, Y10
+	VPADDQ       Y10, Y6, Y6
+	VPMULUDQ     256(SP), Y3, Y11
+	VPADDQ       Y11, Y7, Y7
+	VPMULUDQ     (SP), Y3, Y12
+	VPADDQ       Y12, Y8, Y8
+	VPMULUDQ     32(SP), Y3, Y13
+	VPADDQ       Y13, Y9, Y9
+	VPMULUDQ     160(SP), Y4, Y10
+	VPADDQ       Y10, Y5, Y5
+	VPMULUDQ     192(SP), Y4, Y11
+	VPADDQ       Y11, Y6, Y6
+	VPMULUDQ     224(SP), Y4, Y12
+	VPADDQ       Y12, Y7, Y7
+	VPMULUDQ     256(SP), Y4, Y13
+	VPADDQ       Y13, Y8, Y8
+	VPMULUDQ     (SP), Y4, Y10
+	VPADDQ       Y10, Y9, Y9
+	VPSRLQ       $0x1a, Y5, Y10
+	VPAND        Y14, Y5, Y5
+	VPADDQ       Y10, Y6, Y6
+	VPSRLQ       $0x1a, Y8, Y11
+	VPAND        Y14, Y8, Y8
+	VPADDQ       Y11, Y9, Y9
+	VPSRLQ       $0x1a, Y6, Y10
+	VPAND        Y14, Y6, Y6
+	VPADDQ       Y10, Y7, Y7
+	VPSRLQ       $0x1a, Y9, Y11
+	VPAND        Y14, Y9, Y9
+	VPADDQ       Y11, Y5, Y5
+	VPSLLQ       $0x02, Y11, Y11
+	VPADDQ       Y11, Y5, Y5
+	VPSRLQ       $0x1a, Y7, Y10
+	VPAND        Y14, Y7, Y7
+	VPADDQ       Y10, Y8, Y8
+	VPSRLQ       $0x1a, Y5, Y11
+	VPAND        Y14, Y5, Y5
+	VPADDQ       Y11, Y6, Y6
+	VPSRLQ       $0x1a, Y8, Y10
+	VPAND        Y14, Y8, Y8
+	VPADDQ       Y10, Y9, Y9
+	VMOVDQA      Y5, Y0
+	VMOVDQA      Y6, Y1
+	VMOVDQA      Y7, Y2
+	VMOVDQA      Y8, Y3
+	VMOVDQA      Y9, Y4
+	VEXTRACTI128 $0x01, Y0, X10
+	VPADDQ       Y10, Y0, Y0
+	VPSHUFD      $0x4e, Y0, Y10
+	VPADDQ       Y10, Y0, Y0
+	VMOVQ        X0, AX
+	VEXTRACTI128 $0x01, Y1, X11
+	VPADDQ       Y11, Y1, Y1
+	VPSHUFD      $0x4e, Y1, Y11
+	VPADDQ       Y11, Y1, Y1
+	VMOVQ        X1, BX
+	VEXTRACTI128 $0x01, Y2, X12
+	VPADDQ       Y12, Y2, Y2
+	VPSHUFD      $0x4e, Y2, Y12
+	VPADDQ       Y12, Y2, Y2
+	VMOVQ        X2, DX
+	VEXTRACTI128 $0x01, Y3, X13
+	VPADDQ       Y13, Y3, Y3
+	VPSHUFD      $0x4e, Y3, Y13
+	VPADDQ       Y13, Y3, Y3
+	VMOVQ        X3, DI
+	VEXTRACTI128 $0x01, Y4, X10
+	VPADDQ       Y10, Y4, Y4
+	VPSHUFD      $0x4e, Y4, Y10
+	VPADDQ       Y10, Y4, Y4
+	VMOVQ        X4, R14
+	MOVQ         AX, R8
+	SHLQ         $0x1a, BX
+	ADDQ         BX, R8
+	MOVQ         DX, R9
+	SHRQ         $0x0c, R9
+	SHLQ         $0x34, DX
+	SHLQ         $0x0e, DI
+	ADDQ         DX, R8
+	ADCQ         DI, R9
+	MOVQ         R14, R10
+	SHRQ         $0x18, R10
+	SHLQ         $0x28, R14
+	ADDQ         R14, R9
+	ADCQ         $0x00, R10
+	MOVQ         R10, DX
+	MOVQ         R10, BX
+	ANDL         $0x03, R10
+	SHRQ         $0x02, BX
+	ANDQ         $-4, DX
+	ADDQ         BX, DX
+	ADDQ         DX, R8
+	ADCQ         $0x00, R9
+	ADCQ         $0x00, R10
+	VPXOR        Y0, Y0, Y0
+	VMOVDQU      Y0, (SP)
+	VMOVDQU      Y0, 288(SP)
+	VMOVDQU      Y0, 32(SP)
+	VMOVDQU      Y0, 320(SP)
+	VMOVDQU      Y0, 64(SP)
+	VMOVDQU      Y0, 352(SP)
+	VMOVDQU      Y0, 96(SP)
+	VMOVDQU      Y0, 384(SP)
+	VMOVDQU      Y0, 128(SP)
+	VMOVDQU      Y0, 416(SP)
+	VMOVDQU      Y0, 160(SP)
+	VMOVDQU      Y0, 448(SP)
+	VMOVDQU      Y0, 192(SP)
+	VMOVDQU      Y0, 480(SP)
+	VMOVDQU      Y0, 224(SP)
+	VMOVDQU      Y0, 512(SP)
+	VMOVDQU      Y0, 256(SP)
+	VMOVDQU      Y0, 544(SP)
+	VZEROALL
 
 singleBlock:
 	SUBQ  $0x10, CX
@@ -417,13 +878,13 @@ singleBlock:
 	ADCQ  $0x00, R14
 	ADDQ  BX, DI
 	ADCQ  R14, R10
+	MOVQ  AX, R8
+	MOVQ  DI, R9
 	MOVQ  R10, DX
 	MOVQ  R10, BX
 	ANDL  $0x03, R10
 	SHRQ  $0x02, BX
 	ANDQ  $-4, DX
-	MOVQ  AX, R8
-	MOVQ  DI, R9
 	ADDQ  BX, DX
 	ADDQ  DX, R8
 	ADCQ  $0x00, R9
@@ -463,13 +924,13 @@ singleByte:
 	ADCQ    $0x00, R14
 	ADDQ    BX, DI
 	ADCQ    R14, R10
+	MOVQ    AX, R8
+	MOVQ    DI, R9
 	MOVQ    R10, DX
 	MOVQ    R10, BX
 	ANDL    $0x03, R10
 	SHRQ    $0x02, BX
 	ANDQ    $-4, DX
-	MOVQ    AX, R8
-	MOVQ    DI, R9
 	ADDQ    BX, DX
 	ADDQ    DX, R8
 	ADCQ    $0x00, R9
@@ -497,13 +958,13 @@ singleLast:
 	ADCQ    $0x00, R14
 	ADDQ    BX, DI
 	ADCQ    R14, R10
+	MOVQ    AX, R8
+	MOVQ    DI, R9
 	MOVQ    R10, DX
 	MOVQ    R10, BX
 	ANDL    $0x03, R10
 	SHRQ    $0x02, BX
 	ANDQ    $-4, DX
-	MOVQ    AX, R8
-	MOVQ    DI, R9
 	ADDQ    BX, DX
 	ADDQ    DX, R8
 	ADCQ    $0x00, R9
