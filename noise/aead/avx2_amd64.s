@@ -86,191 +86,199 @@ dealt:
 	VPBROADCASTD 4(SI), Y5
 	VPBROADCASTD 8(SI), Y6
 	VPBROADCASTD 12(SI), Y7
-	VPBROADCASTD 24(SI), Y8
-	VPBROADCASTD 28(SI), Y9
-	VMOVDQU      Y8, 256(SP)
 	VPBROADCASTD 16(SI), Y8
-	VMOVDQU      Y9, 288(SP)
+	VMOVDQU      Y8, 192(SP)
 	VPBROADCASTD 20(SI), Y9
-	VMOVDQU      (SP), Y10
-	VMOVDQU      32(SP), Y11
-	VMOVDQU      64(SP), Y12
-	VMOVDQU      96(SP), Y13
+	VMOVDQU      Y9, 224(SP)
+	VPBROADCASTD 24(SI), Y10
+	VMOVDQU      Y10, 256(SP)
+	VPBROADCASTD 28(SI), Y11
+	VMOVDQU      Y11, 288(SP)
+	VMOVDQU      (SP), Y12
+	VMOVDQU      32(SP), Y13
+	VMOVDQU      64(SP), Y14
+	VMOVDQU      96(SP), Y15
 	MOVL         $0x0000000a, AX
 
 rounds:
 	VPADDD       Y4, Y0, Y0
+	VPXOR        Y0, Y12, Y12
 	VPADDD       Y5, Y1, Y1
-	VPXOR        Y0, Y10, Y10
-	VPXOR        Y1, Y11, Y11
-	VPSHUFB      turns256<>+0(SB), Y10, Y10
-	VPSHUFB      turns256<>+0(SB), Y11, Y11
-	VPADDD       Y10, Y8, Y8
-	VPADDD       Y11, Y9, Y9
-	VPXOR        Y8, Y4, Y4
-	VPXOR        Y9, Y5, Y5
-	VPSLLD       $0x0c, Y4, Y14
-	VPSRLD       $0x14, Y4, Y4
-	VPOR         Y14, Y4, Y4
-	VPSLLD       $0x0c, Y5, Y15
-	VPSRLD       $0x14, Y5, Y5
-	VPOR         Y15, Y5, Y5
-	VPADDD       Y4, Y0, Y0
-	VPADDD       Y5, Y1, Y1
-	VPXOR        Y0, Y10, Y10
-	VPXOR        Y1, Y11, Y11
-	VPSHUFB      turns256<>+32(SB), Y10, Y10
-	VPSHUFB      turns256<>+32(SB), Y11, Y11
-	VPADDD       Y10, Y8, Y8
-	VPADDD       Y11, Y9, Y9
-	VPXOR        Y8, Y4, Y4
-	VPXOR        Y9, Y5, Y5
-	VPSLLD       $0x07, Y4, Y14
-	VPSRLD       $0x19, Y4, Y4
-	VPOR         Y14, Y4, Y4
-	VPSLLD       $0x07, Y5, Y15
-	VPSRLD       $0x19, Y5, Y5
-	VPOR         Y15, Y5, Y5
+	VPXOR        Y1, Y13, Y13
+	VPSHUFB      turns256<>+0(SB), Y12, Y12
+	VPSHUFB      turns256<>+0(SB), Y13, Y13
+	VPADDD       Y6, Y2, Y2
+	VPXOR        Y2, Y14, Y14
+	VPADDD       Y7, Y3, Y3
+	VPXOR        Y3, Y15, Y15
+	VPSHUFB      turns256<>+0(SB), Y14, Y14
+	VPSHUFB      turns256<>+0(SB), Y15, Y15
+	VPADDD       192(SP), Y12, Y8
 	VMOVDQU      Y8, 192(SP)
+	VPXOR        Y8, Y4, Y4
+	VPADDD       224(SP), Y13, Y9
 	VMOVDQU      Y9, 224(SP)
-	VMOVDQU      256(SP), Y8
-	VMOVDQU      288(SP), Y9
-	VPADDD       Y6, Y2, Y2
-	VPADDD       Y7, Y3, Y3
-	VPXOR        Y2, Y12, Y12
-	VPXOR        Y3, Y13, Y13
-	VPSHUFB      turns256<>+0(SB), Y12, Y12
-	VPSHUFB      turns256<>+0(SB), Y13, Y13
-	VPADDD       Y12, Y8, Y8
-	VPADDD       Y13, Y9, Y9
-	VPXOR        Y8, Y6, Y6
-	VPXOR        Y9, Y7, Y7
-	VPSLLD       $0x0c, Y6, Y14
-	VPSRLD       $0x14, Y6, Y6
-	VPOR         Y14, Y6, Y6
-	VPSLLD       $0x0c, Y7, Y15
-	VPSRLD       $0x14, Y7, Y7
-	VPOR         Y15, Y7, Y7
-	VPADDD       Y6, Y2, Y2
-	VPADDD       Y7, Y3, Y3
-	VPXOR        Y2, Y12, Y12
-	VPXOR        Y3, Y13, Y13
-	VPSHUFB      turns256<>+32(SB), Y12, Y12
-	VPSHUFB      turns256<>+32(SB), Y13, Y13
-	VPADDD       Y12, Y8, Y8
-	VPADDD       Y13, Y9, Y9
-	VPXOR        Y8, Y6, Y6
-	VPXOR        Y9, Y7, Y7
-	VPSLLD       $0x07, Y6, Y14
-	VPSRLD       $0x19, Y6, Y6
-	VPOR         Y14, Y6, Y6
-	VPSLLD       $0x07, Y7, Y15
-	VPSRLD       $0x19, Y7, Y7
-	VPOR         Y15, Y7, Y7
-	VPADDD       Y5, Y0, Y0
-	VPADDD       Y6, Y1, Y1
-	VPXOR        Y0, Y13, Y13
-	VPXOR        Y1, Y10, Y10
-	VPSHUFB      turns256<>+0(SB), Y13, Y13
-	VPSHUFB      turns256<>+0(SB), Y10, Y10
-	VPADDD       Y13, Y8, Y8
-	VPADDD       Y10, Y9, Y9
-	VPXOR        Y8, Y5, Y5
-	VPXOR        Y9, Y6, Y6
-	VPSLLD       $0x0c, Y5, Y14
-	VPSRLD       $0x14, Y5, Y5
-	VPOR         Y14, Y5, Y5
-	VPSLLD       $0x0c, Y6, Y15
-	VPSRLD       $0x14, Y6, Y6
-	VPOR         Y15, Y6, Y6
-	VPADDD       Y5, Y0, Y0
-	VPADDD       Y6, Y1, Y1
-	VPXOR        Y0, Y13, Y13
-	VPXOR        Y1, Y10, Y10
-	VPSHUFB      turns256<>+32(SB), Y13, Y13
-	VPSHUFB      turns256<>+32(SB), Y10, Y10
-	VPADDD       Y13, Y8, Y8
-	VPADDD       Y10, Y9, Y9
-	VPXOR        Y8, Y5, Y5
-	VPXOR        Y9, Y6, Y6
-	VPSLLD       $0x07, Y5, Y14
-	VPSRLD       $0x19, Y5, Y5
-	VPOR         Y14, Y5, Y5
-	VPSLLD       $0x07, Y6, Y15
-	VPSRLD       $0x19, Y6, Y6
-	VPOR         Y15, Y6, Y6
-	VMOVDQU      Y8, 256(SP)
-	VMOVDQU      Y9, 288(SP)
-	VMOVDQU      192(SP), Y8
-	VMOVDQU      224(SP), Y9
-	VPADDD       Y7, Y2, Y2
-	VPADDD       Y4, Y3, Y3
-	VPXOR        Y2, Y11, Y11
-	VPXOR        Y3, Y12, Y12
-	VPSHUFB      turns256<>+0(SB), Y11, Y11
-	VPSHUFB      turns256<>+0(SB), Y12, Y12
-	VPADDD       Y11, Y8, Y8
-	VPADDD       Y12, Y9, Y9
-	VPXOR        Y8, Y7, Y7
-	VPXOR        Y9, Y4, Y4
-	VPSLLD       $0x0c, Y7, Y14
-	VPSRLD       $0x14, Y7, Y7
-	VPOR         Y14, Y7, Y7
-	VPSLLD       $0x0c, Y4, Y15
+	VPXOR        Y9, Y5, Y5
+	VPSLLD       $0x0c, Y4, Y8
 	VPSRLD       $0x14, Y4, Y4
-	VPOR         Y15, Y4, Y4
-	VPADDD       Y7, Y2, Y2
-	VPADDD       Y4, Y3, Y3
-	VPXOR        Y2, Y11, Y11
-	VPXOR        Y3, Y12, Y12
-	VPSHUFB      turns256<>+32(SB), Y11, Y11
+	VPOR         Y8, Y4, Y4
+	VPSLLD       $0x0c, Y5, Y9
+	VPSRLD       $0x14, Y5, Y5
+	VPOR         Y9, Y5, Y5
+	VPADDD       256(SP), Y14, Y10
+	VMOVDQU      Y10, 256(SP)
+	VPXOR        Y10, Y6, Y6
+	VPADDD       288(SP), Y15, Y11
+	VMOVDQU      Y11, 288(SP)
+	VPXOR        Y11, Y7, Y7
+	VPSLLD       $0x0c, Y6, Y10
+	VPSRLD       $0x14, Y6, Y6
+	VPOR         Y10, Y6, Y6
+	VPSLLD       $0x0c, Y7, Y11
+	VPSRLD       $0x14, Y7, Y7
+	VPOR         Y11, Y7, Y7
+	VPADDD       Y4, Y0, Y0
+	VPXOR        Y0, Y12, Y12
+	VPADDD       Y5, Y1, Y1
+	VPXOR        Y1, Y13, Y13
 	VPSHUFB      turns256<>+32(SB), Y12, Y12
-	VPADDD       Y11, Y8, Y8
-	VPADDD       Y12, Y9, Y9
-	VPXOR        Y8, Y7, Y7
-	VPXOR        Y9, Y4, Y4
-	VPSLLD       $0x07, Y7, Y14
-	VPSRLD       $0x19, Y7, Y7
-	VPOR         Y14, Y7, Y7
-	VPSLLD       $0x07, Y4, Y15
+	VPSHUFB      turns256<>+32(SB), Y13, Y13
+	VPADDD       Y6, Y2, Y2
+	VPXOR        Y2, Y14, Y14
+	VPADDD       Y7, Y3, Y3
+	VPXOR        Y3, Y15, Y15
+	VPSHUFB      turns256<>+32(SB), Y14, Y14
+	VPSHUFB      turns256<>+32(SB), Y15, Y15
+	VPADDD       192(SP), Y12, Y8
+	VMOVDQU      Y8, 192(SP)
+	VPXOR        Y8, Y4, Y4
+	VPADDD       224(SP), Y13, Y9
+	VMOVDQU      Y9, 224(SP)
+	VPXOR        Y9, Y5, Y5
+	VPSLLD       $0x07, Y4, Y8
 	VPSRLD       $0x19, Y4, Y4
-	VPOR         Y15, Y4, Y4
+	VPOR         Y8, Y4, Y4
+	VPSLLD       $0x07, Y5, Y9
+	VPSRLD       $0x19, Y5, Y5
+	VPOR         Y9, Y5, Y5
+	VPADDD       256(SP), Y14, Y10
+	VMOVDQU      Y10, 256(SP)
+	VPXOR        Y10, Y6, Y6
+	VPADDD       288(SP), Y15, Y11
+	VMOVDQU      Y11, 288(SP)
+	VPXOR        Y11, Y7, Y7
+	VPSLLD       $0x07, Y6, Y10
+	VPSRLD       $0x19, Y6, Y6
+	VPOR         Y10, Y6, Y6
+	VPSLLD       $0x07, Y7, Y11
+	VPSRLD       $0x19, Y7, Y7
+	VPOR         Y11, Y7, Y7
+	VPADDD       Y5, Y0, Y0
+	VPXOR        Y0, Y15, Y15
+	VPADDD       Y6, Y1, Y1
+	VPXOR        Y1, Y12, Y12
+	VPSHUFB      turns256<>+0(SB), Y15, Y15
+	VPSHUFB      turns256<>+0(SB), Y12, Y12
+	VPADDD       Y7, Y2, Y2
+	VPXOR        Y2, Y13, Y13
+	VPADDD       Y4, Y3, Y3
+	VPXOR        Y3, Y14, Y14
+	VPSHUFB      turns256<>+0(SB), Y13, Y13
+	VPSHUFB      turns256<>+0(SB), Y14, Y14
+	VPADDD       256(SP), Y15, Y10
+	VMOVDQU      Y10, 256(SP)
+	VPXOR        Y10, Y5, Y5
+	VPADDD       288(SP), Y12, Y11
+	VMOVDQU      Y11, 288(SP)
+	VPXOR        Y11, Y6, Y6
+	VPSLLD       $0x0c, Y5, Y10
+	VPSRLD       $0x14, Y5, Y5
+	VPOR         Y10, Y5, Y5
+	VPSLLD       $0x0c, Y6, Y11
+	VPSRLD       $0x14, Y6, Y6
+	VPOR         Y11, Y6, Y6
+	VPADDD       192(SP), Y13, Y8
+	VMOVDQU      Y8, 192(SP)
+	VPXOR        Y8, Y7, Y7
+	VPADDD       224(SP), Y14, Y9
+	VMOVDQU      Y9, 224(SP)
+	VPXOR        Y9, Y4, Y4
+	VPSLLD       $0x0c, Y7, Y8
+	VPSRLD       $0x14, Y7, Y7
+	VPOR         Y8, Y7, Y7
+	VPSLLD       $0x0c, Y4, Y9
+	VPSRLD       $0x14, Y4, Y4
+	VPOR         Y9, Y4, Y4
+	VPADDD       Y5, Y0, Y0
+	VPXOR        Y0, Y15, Y15
+	VPADDD       Y6, Y1, Y1
+	VPXOR        Y1, Y12, Y12
+	VPSHUFB      turns256<>+32(SB), Y15, Y15
+	VPSHUFB      turns256<>+32(SB), Y12, Y12
+	VPADDD       Y7, Y2, Y2
+	VPXOR        Y2, Y13, Y13
+	VPADDD       Y4, Y3, Y3
+	VPXOR        Y3, Y14, Y14
+	VPSHUFB      turns256<>+32(SB), Y13, Y13
+	VPSHUFB      turns256<>+32(SB), Y14, Y14
+	VPADDD       256(SP), Y15, Y10
+	VMOVDQU      Y10, 256(SP)
+	VPXOR        Y10, Y5, Y5
+	VPADDD       288(SP), Y12, Y11
+	VMOVDQU      Y11, 288(SP)
+	VPXOR        Y11, Y6, Y6
+	VPSLLD       $0x07, Y5, Y10
+	VPSRLD       $0x19, Y5, Y5
+	VPOR         Y10, Y5, Y5
+	VPSLLD       $0x07, Y6, Y11
+	VPSRLD       $0x19, Y6, Y6
+	VPOR         Y11, Y6, Y6
+	VPADDD       192(SP), Y13, Y8
+	VMOVDQU      Y8, 192(SP)
+	VPXOR        Y8, Y7, Y7
+	VPADDD       224(SP), Y14, Y9
+	VMOVDQU      Y9, 224(SP)
+	VPXOR        Y9, Y4, Y4
+	VPSLLD       $0x07, Y7, Y8
+	VPSRLD       $0x19, Y7, Y7
+	VPOR         Y8, Y7, Y7
+	VPSLLD       $0x07, Y4, Y9
+	VPSRLD       $0x19, Y4, Y4
+	VPOR         Y9, Y4, Y4
 	DECL         AX
 	JNZ          rounds
-	VMOVDQU      Y8, 192(SP)
-	VMOVDQU      Y9, 224(SP)
-	VPBROADCASTD sigma256<>+0(SB), Y14
-	VPADDD       Y14, Y0, Y0
-	VPBROADCASTD sigma256<>+4(SB), Y14
-	VPADDD       Y14, Y1, Y1
-	VPBROADCASTD sigma256<>+8(SB), Y14
-	VPADDD       Y14, Y2, Y2
-	VPBROADCASTD sigma256<>+12(SB), Y14
-	VPADDD       Y14, Y3, Y3
-	VPBROADCASTD (SI), Y14
-	VPADDD       Y14, Y4, Y4
-	VPBROADCASTD 4(SI), Y14
-	VPADDD       Y14, Y5, Y5
-	VPBROADCASTD 8(SI), Y14
-	VPADDD       Y14, Y6, Y6
-	VPBROADCASTD 12(SI), Y14
-	VPADDD       Y14, Y7, Y7
+	VPBROADCASTD sigma256<>+0(SB), Y8
+	VPADDD       Y8, Y0, Y0
+	VPBROADCASTD sigma256<>+4(SB), Y9
+	VPADDD       Y9, Y1, Y1
+	VPBROADCASTD sigma256<>+8(SB), Y10
+	VPADDD       Y10, Y2, Y2
+	VPBROADCASTD sigma256<>+12(SB), Y11
+	VPADDD       Y11, Y3, Y3
+	VPBROADCASTD (SI), Y8
+	VPADDD       Y8, Y4, Y4
+	VPBROADCASTD 4(SI), Y9
+	VPADDD       Y9, Y5, Y5
+	VPBROADCASTD 8(SI), Y10
+	VPADDD       Y10, Y6, Y6
+	VPBROADCASTD 12(SI), Y11
+	VPADDD       Y11, Y7, Y7
 	VPUNPCKLDQ   Y1, Y0, Y8
 	VPUNPCKHDQ   Y1, Y0, Y9
-	VPUNPCKLDQ   Y3, Y2, Y14
-	VPUNPCKHDQ   Y3, Y2, Y15
-	VPUNPCKLQDQ  Y14, Y8, Y0
-	VPUNPCKHQDQ  Y14, Y8, Y1
-	VPUNPCKLQDQ  Y15, Y9, Y2
-	VPUNPCKHQDQ  Y15, Y9, Y3
+	VPUNPCKLDQ   Y3, Y2, Y10
+	VPUNPCKHDQ   Y3, Y2, Y11
+	VPUNPCKLQDQ  Y10, Y8, Y0
+	VPUNPCKHQDQ  Y10, Y8, Y1
+	VPUNPCKLQDQ  Y11, Y9, Y2
+	VPUNPCKHQDQ  Y11, Y9, Y3
 	VPUNPCKLDQ   Y5, Y4, Y8
 	VPUNPCKHDQ   Y5, Y4, Y9
-	VPUNPCKLDQ   Y7, Y6, Y14
-	VPUNPCKHDQ   Y7, Y6, Y15
-	VPUNPCKLQDQ  Y14, Y8, Y4
-	VPUNPCKHQDQ  Y14, Y8, Y5
-	VPUNPCKLQDQ  Y15, Y9, Y6
-	VPUNPCKHQDQ  Y15, Y9, Y7
+	VPUNPCKLDQ   Y7, Y6, Y10
+	VPUNPCKHDQ   Y7, Y6, Y11
+	VPUNPCKLQDQ  Y10, Y8, Y4
+	VPUNPCKHQDQ  Y10, Y8, Y5
+	VPUNPCKLQDQ  Y11, Y9, Y6
+	VPUNPCKHQDQ  Y11, Y9, Y7
 	MOVQ         128(SP), AX
 	VPERM2I128   $0x20, Y4, Y0, Y8
 	VPXOR        (AX), Y8, Y8
@@ -280,13 +288,13 @@ rounds:
 	VPXOR        (AX), Y9, Y9
 	VMOVDQU      Y9, (AX)
 	MOVQ         136(SP), AX
-	VPERM2I128   $0x20, Y5, Y1, Y14
-	VPXOR        (AX), Y14, Y14
-	VMOVDQU      Y14, (AX)
+	VPERM2I128   $0x20, Y5, Y1, Y10
+	VPXOR        (AX), Y10, Y10
+	VMOVDQU      Y10, (AX)
 	MOVQ         168(SP), AX
-	VPERM2I128   $0x31, Y5, Y1, Y15
-	VPXOR        (AX), Y15, Y15
-	VMOVDQU      Y15, (AX)
+	VPERM2I128   $0x31, Y5, Y1, Y11
+	VPXOR        (AX), Y11, Y11
+	VMOVDQU      Y11, (AX)
 	MOVQ         144(SP), AX
 	VPERM2I128   $0x20, Y6, Y2, Y8
 	VPXOR        (AX), Y8, Y8
@@ -296,73 +304,73 @@ rounds:
 	VPXOR        (AX), Y9, Y9
 	VMOVDQU      Y9, (AX)
 	MOVQ         152(SP), AX
-	VPERM2I128   $0x20, Y7, Y3, Y14
-	VPXOR        (AX), Y14, Y14
-	VMOVDQU      Y14, (AX)
+	VPERM2I128   $0x20, Y7, Y3, Y10
+	VPXOR        (AX), Y10, Y10
+	VMOVDQU      Y10, (AX)
 	MOVQ         184(SP), AX
-	VPERM2I128   $0x31, Y7, Y3, Y15
-	VPXOR        (AX), Y15, Y15
-	VMOVDQU      Y15, (AX)
+	VPERM2I128   $0x31, Y7, Y3, Y11
+	VPXOR        (AX), Y11, Y11
+	VMOVDQU      Y11, (AX)
 	VPBROADCASTD 16(SI), Y0
 	VPADDD       192(SP), Y0, Y0
-	VPADDD       (SP), Y10, Y10
+	VPADDD       (SP), Y12, Y12
 	VPBROADCASTD 20(SI), Y1
 	VPADDD       224(SP), Y1, Y1
-	VPADDD       32(SP), Y11, Y11
+	VPADDD       32(SP), Y13, Y13
 	VPBROADCASTD 24(SI), Y2
 	VPADDD       256(SP), Y2, Y2
-	VPADDD       64(SP), Y12, Y12
+	VPADDD       64(SP), Y14, Y14
 	VPBROADCASTD 28(SI), Y3
 	VPADDD       288(SP), Y3, Y3
-	VPADDD       96(SP), Y13, Y13
+	VPADDD       96(SP), Y15, Y15
 	VPUNPCKLDQ   Y1, Y0, Y8
 	VPUNPCKHDQ   Y1, Y0, Y9
-	VPUNPCKLDQ   Y3, Y2, Y14
-	VPUNPCKHDQ   Y3, Y2, Y15
-	VPUNPCKLQDQ  Y14, Y8, Y0
-	VPUNPCKHQDQ  Y14, Y8, Y1
-	VPUNPCKLQDQ  Y15, Y9, Y2
-	VPUNPCKHQDQ  Y15, Y9, Y3
-	VPUNPCKLDQ   Y11, Y10, Y8
-	VPUNPCKHDQ   Y11, Y10, Y9
-	VPUNPCKLDQ   Y13, Y12, Y14
-	VPUNPCKHDQ   Y13, Y12, Y15
-	VPUNPCKLQDQ  Y14, Y8, Y10
-	VPUNPCKHQDQ  Y14, Y8, Y11
-	VPUNPCKLQDQ  Y15, Y9, Y12
-	VPUNPCKHQDQ  Y15, Y9, Y13
+	VPUNPCKLDQ   Y3, Y2, Y10
+	VPUNPCKHDQ   Y3, Y2, Y11
+	VPUNPCKLQDQ  Y10, Y8, Y0
+	VPUNPCKHQDQ  Y10, Y8, Y1
+	VPUNPCKLQDQ  Y11, Y9, Y2
+	VPUNPCKHQDQ  Y11, Y9, Y3
+	VPUNPCKLDQ   Y13, Y12, Y8
+	VPUNPCKHDQ   Y13, Y12, Y9
+	VPUNPCKLDQ   Y15, Y14, Y10
+	VPUNPCKHDQ   Y15, Y14, Y11
+	VPUNPCKLQDQ  Y10, Y8, Y12
+	VPUNPCKHQDQ  Y10, Y8, Y13
+	VPUNPCKLQDQ  Y11, Y9, Y14
+	VPUNPCKHQDQ  Y11, Y9, Y15
 	MOVQ         128(SP), AX
-	VPERM2I128   $0x20, Y10, Y0, Y8
+	VPERM2I128   $0x20, Y12, Y0, Y8
 	VPXOR        32(AX), Y8, Y8
 	VMOVDQU      Y8, 32(AX)
 	MOVQ         160(SP), AX
-	VPERM2I128   $0x31, Y10, Y0, Y9
+	VPERM2I128   $0x31, Y12, Y0, Y9
 	VPXOR        32(AX), Y9, Y9
 	VMOVDQU      Y9, 32(AX)
 	MOVQ         136(SP), AX
-	VPERM2I128   $0x20, Y11, Y1, Y14
-	VPXOR        32(AX), Y14, Y14
-	VMOVDQU      Y14, 32(AX)
+	VPERM2I128   $0x20, Y13, Y1, Y10
+	VPXOR        32(AX), Y10, Y10
+	VMOVDQU      Y10, 32(AX)
 	MOVQ         168(SP), AX
-	VPERM2I128   $0x31, Y11, Y1, Y15
-	VPXOR        32(AX), Y15, Y15
-	VMOVDQU      Y15, 32(AX)
+	VPERM2I128   $0x31, Y13, Y1, Y11
+	VPXOR        32(AX), Y11, Y11
+	VMOVDQU      Y11, 32(AX)
 	MOVQ         144(SP), AX
-	VPERM2I128   $0x20, Y12, Y2, Y8
+	VPERM2I128   $0x20, Y14, Y2, Y8
 	VPXOR        32(AX), Y8, Y8
 	VMOVDQU      Y8, 32(AX)
 	MOVQ         176(SP), AX
-	VPERM2I128   $0x31, Y12, Y2, Y9
+	VPERM2I128   $0x31, Y14, Y2, Y9
 	VPXOR        32(AX), Y9, Y9
 	VMOVDQU      Y9, 32(AX)
 	MOVQ         152(SP), AX
-	VPERM2I128   $0x20, Y13, Y3, Y14
-	VPXOR        32(AX), Y14, Y14
-	VMOVDQU      Y14, 32(AX)
+	VPERM2I128   $0x20, Y15, Y3, Y10
+	VPXOR        32(AX), Y10, Y10
+	VMOVDQU      Y10, 32(AX)
 	MOVQ         184(SP), AX
-	VPERM2I128   $0x31, Y13, Y3, Y15
-	VPXOR        32(AX), Y15, Y15
-	VMOVDQU      Y15, 32(AX)
+	VPERM2I128   $0x31, Y15, Y3, Y11
+	VPXOR        32(AX), Y11, Y11
+	VMOVDQU      Y11, 32(AX)
 	JMP          pass
 
 done:
