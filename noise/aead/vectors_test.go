@@ -62,14 +62,14 @@ func (v *knownAnswer) forKey() bool {
 	return len(v.nonce) == 12 && bytes.Equal(v.nonce[:4], make([]byte, 4)) && len(v.additional) == 0
 }
 
-func (a *knownAnswer) check(t *testing.T, v *vector) {
-	k := newKeyFor(t, v, a.key)
-	sealed := append(bytes.Clone(a.ciphertext), a.tag...)
+func (v *knownAnswer) check(t *testing.T, code *vector) {
+	k := newKeyFor(t, code, v.key)
+	sealed := append(bytes.Clone(v.ciphertext), v.tag...)
 	var gotSealed, gotText []byte
 	var ok bool
-	if a.forKey() {
-		counter := binary.LittleEndian.Uint64(a.nonce[4:])
-		gotSealed = append(bytes.Clone(a.plaintext), make([]byte, Overhead)...)
+	if v.forKey() {
+		counter := binary.LittleEndian.Uint64(v.nonce[4:])
+		gotSealed = append(bytes.Clone(v.plaintext), make([]byte, Overhead)...)
 		k.Seal(gotSealed, counter)
 		opened := bytes.Clone(sealed)
 		ok = k.Open(opened, counter)
@@ -78,20 +78,20 @@ func (a *knownAnswer) check(t *testing.T, v *vector) {
 			t.Errorf("a failed Open left %x", gotText)
 		}
 	} else {
-		gotSealed = sealAny(k, a.nonce, a.plaintext, a.additional)
-		gotText, ok = openAny(k, a.nonce, sealed, a.additional)
+		gotSealed = sealAny(k, v.nonce, v.plaintext, v.additional)
+		gotText, ok = openAny(k, v.nonce, sealed, v.additional)
 	}
-	if ok != a.valid {
-		t.Errorf("open: got %v, want %v", ok, a.valid)
+	if ok != v.valid {
+		t.Errorf("open: got %v, want %v", ok, v.valid)
 	}
-	if a.valid && !bytes.Equal(gotText, a.plaintext) {
-		t.Errorf("open:\n got %x\nwant %x", gotText, a.plaintext)
+	if v.valid && !bytes.Equal(gotText, v.plaintext) {
+		t.Errorf("open:\n got %x\nwant %x", gotText, v.plaintext)
 	}
-	if twin := reference(a.key, a.nonce, a.additional, a.plaintext); !bytes.Equal(gotSealed, twin) {
+	if twin := reference(v.key, v.nonce, v.additional, v.plaintext); !bytes.Equal(gotSealed, twin) {
 		t.Errorf("seal:\n got %x\ntwin %x", gotSealed, twin)
 	}
-	if bytes.Equal(gotSealed, sealed) != a.valid {
-		t.Errorf("seal:\n got %x\nfile %x, valid: %v", gotSealed, sealed, a.valid)
+	if bytes.Equal(gotSealed, sealed) != v.valid {
+		t.Errorf("seal:\n got %x\nfile %x, valid: %v", gotSealed, sealed, v.valid)
 	}
 }
 
