@@ -17,7 +17,7 @@ func authenticate512(s *scratch, n int) {
 			}
 			continue
 		}
-		lanes512(&s.keys[from], &s.lanes)
+		lanes512(&s.keys[from], &s.lanes, &s.powers)
 		for i := range to - from {
 			s.tags[from+i] = [2]uint64{s.lanes.tag[0][i], s.lanes.tag[1][i]}
 		}

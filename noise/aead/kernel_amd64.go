@@ -8,10 +8,10 @@ package aead
 //go:noescape
 func chacha512(key *[KeySize]byte, spans *span, n int, words *[16][16]uint32)
 
-// lanes512 computes the tags of eight messages.
+// lanes512 computes the tags of eight messages. It keeps powers, which are zero when it returns.
 //
 //go:noescape
-func lanes512(keys *oneTimeKey, l *lanes)
+func lanes512(keys *oneTimeKey, l *lanes, powers *powers)
 
 // single512 computes the tag of one message: n bytes, zeroes up to a whole block, and the block last.
 //

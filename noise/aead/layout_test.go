@@ -22,7 +22,7 @@ func TestLayout(t *testing.T) {
 		"spanBlock": unsafe.Offsetof(x.block), "spanFirst": unsafe.Offsetof(x.first), "spanSize": unsafe.Sizeof(x),
 		"lanesText": unsafe.Offsetof(l.text), "lanesLen": unsafe.Offsetof(l.len), "lanesSkip": unsafe.Offsetof(l.skip),
 		"lanesLast": unsafe.Offsetof(l.last), "lanesTag": unsafe.Offsetof(l.tag), "lanesQuads": unsafe.Offsetof(l.quads),
-		"lanesFull": unsafe.Offsetof(l.full), "lanesMasks": unsafe.Offsetof(l.masks), "lanesTable": unsafe.Offsetof(l.table),
+		"lanesFull": unsafe.Offsetof(l.full),
 		"keySize": unsafe.Sizeof(oneTimeKey{}),
 	}
 	if unsafe.Sizeof(x.text) != 8 {

@@ -45,21 +45,28 @@ func (m *message) tag() *[Overhead]byte {
 	return (*[Overhead]byte)(unsafe.Add(unsafe.Pointer(m.text), m.len))
 }
 
-// A scratch is a group and what comes into being on the way. Between uses it is zero where anything secret was, and holds on to
-// nobody's memory. It is not on the stack, which would be copied when it grows.
+// A scratch is a group of messages, and what the kernels are told about it. Between uses it holds on to nobody's memory.
 type scratch struct {
 	messages [groupSize]message
 	spans    [firstKey + groupSize]span // tails', then texts', then keys'
-	keys     [groupSize]oneTimeKey
-	tags     [groupSize][2]uint64
-	stream   [(groupSize - 1) * blockSize]byte // key stream made ahead of the verdict
-	tails    [groupSize][blockSize]byte        // texts' last blocks that are not whole, where the kernel wants whole ones
 	lanes    lanes
-	words    [16][16]uint32 // of chacha512
+	*secrets
+}
+
+// secrets are what comes into being on the way. Between uses they are zero. They are not on the stack, which would be copied when it
+// grows; and apart from all pointers, because the heap aligns only objects without pointers by their size: vectors that lie across two
+// lines of the cache take longer.
+type secrets struct {
+	keys   [groupSize]oneTimeKey
+	words  [16][16]uint32             // of chacha512
+	powers powers                     // of lanes512
+	tails  [groupSize][blockSize]byte // texts' last blocks that are not whole, where the kernel wants whole ones
+	tags   [groupSize][2]uint64
+	stream [(groupSize - 1) * blockSize]byte // key stream made ahead of the verdict
 }
 
 var scratches = sync.Pool{New: func() any {
-	s := new(scratch)
+	s := &scratch{secrets: new(secrets)}
 	for i := range s.keys {
 		s.spans[firstKey+i] = span{text: &s.keys[i][0], len: blockSize}
 	}
