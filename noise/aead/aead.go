@@ -79,7 +79,7 @@ func (k *Key) Open(b []byte, counter uint64) bool {
 	s := scratches.Get().(*scratch)
 	s.messages[0].set(b, counter)
 	authentic := k.vector.open(k.slot, s, 1)
-	s.done()
+	s.done(1)
 	return authentic != 0
 }
 
@@ -100,6 +100,7 @@ func (k *Key) SealBatch(b []byte, stride, skip int, counter uint64) {
 		return
 	}
 	s := scratches.Get().(*scratch)
+	messages := (len(b) + stride - 1) / stride
 	for len(b) > 0 {
 		n := 0
 		for ; n < groupSize && len(b) > 0; n++ {
@@ -110,7 +111,7 @@ func (k *Key) SealBatch(b []byte, stride, skip int, counter uint64) {
 		}
 		k.vector.seal(k.slot, s, n)
 	}
-	s.done()
+	s.done(messages)
 }
 
 // Sealed is one message of OpenBatch.
@@ -129,6 +130,7 @@ func (k *Key) OpenBatch(ms []Sealed) {
 		return
 	}
 	s := scratches.Get().(*scratch)
+	messages := len(ms)
 	for len(ms) > 0 {
 		var group [groupSize]*Sealed
 		n := 0
@@ -148,5 +150,5 @@ func (k *Key) OpenBatch(ms []Sealed) {
 			m.OK = authentic>>i&1 != 0
 		}
 	}
-	s.done()
+	s.done(messages)
 }

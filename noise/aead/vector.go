@@ -80,10 +80,11 @@ func (s *scratch) wipe(n, ahead int) {
 	clear(s.stream[:ahead])
 }
 
-// done gives a scratch back.
-func (s *scratch) done() {
-	clear(s.messages[:])
-	clear(s.spans[:firstKey])
+// done gives back a scratch that had no more than n messages.
+func (s *scratch) done(n int) {
+	n = min(n, groupSize)
+	clear(s.messages[:n])
+	clear(s.spans[firstKey-2*n : firstKey])
 	clear(s.lanes.text[:])
 	scratches.Put(s)
 }
