@@ -28,16 +28,19 @@ GLOBL turns256<>(SB), RODATA|NOPTR, $64
 
 // func chacha256(key *byte, spans *byte, n int)
 // Requires: AVX, AVX2
-TEXT ·chacha256(SB), NOSPLIT, $384-24
+TEXT ·chacha256(SB), NOSPLIT, $576-24
 	MOVQ key+0(FP), SI
 	MOVQ spans+8(FP), DI
 	MOVQ n+16(FP), CX
+	LEAQ 128(SP), R13
+	LEAQ 320(SP), R15
 	XORL R9, R9
-
-pass:
-	XORL BX, BX
+	XORL R14, R14
 
 deal:
+	XORL BX, BX
+
+dealLane:
 	TESTQ R9, R9
 	JNZ   take
 	TESTQ CX, CX
@@ -51,33 +54,35 @@ deal:
 	DECQ  CX
 
 take:
-	MOVL R11, (SP)(BX*4)
-	MOVL R12, 32(SP)(BX*4)
-	MOVL R10, 64(SP)(BX*4)
+	MOVL R11, (R15)(BX*4)
+	MOVL R12, 32(R15)(BX*4)
+	MOVL R10, 64(R15)(BX*4)
 	MOVQ R10, AX
 	SHRQ $0x20, AX
-	MOVL AX, 96(SP)(BX*4)
-	MOVQ R8, 128(SP)(BX*8)
+	MOVL AX, 96(R15)(BX*4)
+	MOVQ R8, 128(R15)(BX*8)
 	INCL R11
 	ADDQ $0x40, R8
 	SUBQ $0x40, R9
 	INCQ BX
 	CMPQ BX, $0x08
-	JB   deal
+	JB   dealLane
 	JMP  dealt
 
 rest:
 	TESTQ BX, BX
-	JZ    done
-	LEAQ  320(SP), AX
+	JZ    dealt
+	LEAQ  512(SP), AX
 
 idle:
-	MOVQ AX, 128(SP)(BX*8)
+	MOVQ AX, 128(R15)(BX*8)
 	INCQ BX
 	CMPQ BX, $0x08
 	JB   idle
 
 dealt:
+	TESTQ        R14, R14
+	JZ           swap
 	VPBROADCASTD sigma256<>+0(SB), Y0
 	VPBROADCASTD sigma256<>+4(SB), Y1
 	VPBROADCASTD sigma256<>+8(SB), Y2
@@ -87,17 +92,17 @@ dealt:
 	VPBROADCASTD 8(SI), Y6
 	VPBROADCASTD 12(SI), Y7
 	VPBROADCASTD 16(SI), Y8
-	VMOVDQU      Y8, 192(SP)
+	VMOVDQU      Y8, (SP)
 	VPBROADCASTD 20(SI), Y9
-	VMOVDQU      Y9, 224(SP)
+	VMOVDQU      Y9, 32(SP)
 	VPBROADCASTD 24(SI), Y10
-	VMOVDQU      Y10, 256(SP)
+	VMOVDQU      Y10, 64(SP)
 	VPBROADCASTD 28(SI), Y11
-	VMOVDQU      Y11, 288(SP)
-	VMOVDQU      (SP), Y12
-	VMOVDQU      32(SP), Y13
-	VMOVDQU      64(SP), Y14
-	VMOVDQU      96(SP), Y15
+	VMOVDQU      Y11, 96(SP)
+	VMOVDQU      (R13), Y12
+	VMOVDQU      32(R13), Y13
+	VMOVDQU      64(R13), Y14
+	VMOVDQU      96(R13), Y15
 	MOVL         $0x0000000a, AX
 
 rounds:
@@ -113,11 +118,11 @@ rounds:
 	VPXOR        Y3, Y15, Y15
 	VPSHUFB      turns256<>+0(SB), Y14, Y14
 	VPSHUFB      turns256<>+0(SB), Y15, Y15
-	VPADDD       192(SP), Y12, Y8
-	VMOVDQU      Y8, 192(SP)
+	VPADDD       (SP), Y12, Y8
+	VMOVDQU      Y8, (SP)
 	VPXOR        Y8, Y4, Y4
-	VPADDD       224(SP), Y13, Y9
-	VMOVDQU      Y9, 224(SP)
+	VPADDD       32(SP), Y13, Y9
+	VMOVDQU      Y9, 32(SP)
 	VPXOR        Y9, Y5, Y5
 	VPSLLD       $0x0c, Y4, Y8
 	VPSRLD       $0x14, Y4, Y4
@@ -125,11 +130,11 @@ rounds:
 	VPSLLD       $0x0c, Y5, Y9
 	VPSRLD       $0x14, Y5, Y5
 	VPOR         Y9, Y5, Y5
-	VPADDD       256(SP), Y14, Y10
-	VMOVDQU      Y10, 256(SP)
+	VPADDD       64(SP), Y14, Y10
+	VMOVDQU      Y10, 64(SP)
 	VPXOR        Y10, Y6, Y6
-	VPADDD       288(SP), Y15, Y11
-	VMOVDQU      Y11, 288(SP)
+	VPADDD       96(SP), Y15, Y11
+	VMOVDQU      Y11, 96(SP)
 	VPXOR        Y11, Y7, Y7
 	VPSLLD       $0x0c, Y6, Y10
 	VPSRLD       $0x14, Y6, Y6
@@ -149,11 +154,11 @@ rounds:
 	VPXOR        Y3, Y15, Y15
 	VPSHUFB      turns256<>+32(SB), Y14, Y14
 	VPSHUFB      turns256<>+32(SB), Y15, Y15
-	VPADDD       192(SP), Y12, Y8
-	VMOVDQU      Y8, 192(SP)
+	VPADDD       (SP), Y12, Y8
+	VMOVDQU      Y8, (SP)
 	VPXOR        Y8, Y4, Y4
-	VPADDD       224(SP), Y13, Y9
-	VMOVDQU      Y9, 224(SP)
+	VPADDD       32(SP), Y13, Y9
+	VMOVDQU      Y9, 32(SP)
 	VPXOR        Y9, Y5, Y5
 	VPSLLD       $0x07, Y4, Y8
 	VPSRLD       $0x19, Y4, Y4
@@ -161,11 +166,11 @@ rounds:
 	VPSLLD       $0x07, Y5, Y9
 	VPSRLD       $0x19, Y5, Y5
 	VPOR         Y9, Y5, Y5
-	VPADDD       256(SP), Y14, Y10
-	VMOVDQU      Y10, 256(SP)
+	VPADDD       64(SP), Y14, Y10
+	VMOVDQU      Y10, 64(SP)
 	VPXOR        Y10, Y6, Y6
-	VPADDD       288(SP), Y15, Y11
-	VMOVDQU      Y11, 288(SP)
+	VPADDD       96(SP), Y15, Y11
+	VMOVDQU      Y11, 96(SP)
 	VPXOR        Y11, Y7, Y7
 	VPSLLD       $0x07, Y6, Y10
 	VPSRLD       $0x19, Y6, Y6
@@ -185,11 +190,11 @@ rounds:
 	VPXOR        Y3, Y14, Y14
 	VPSHUFB      turns256<>+0(SB), Y13, Y13
 	VPSHUFB      turns256<>+0(SB), Y14, Y14
-	VPADDD       256(SP), Y15, Y10
-	VMOVDQU      Y10, 256(SP)
+	VPADDD       64(SP), Y15, Y10
+	VMOVDQU      Y10, 64(SP)
 	VPXOR        Y10, Y5, Y5
-	VPADDD       288(SP), Y12, Y11
-	VMOVDQU      Y11, 288(SP)
+	VPADDD       96(SP), Y12, Y11
+	VMOVDQU      Y11, 96(SP)
 	VPXOR        Y11, Y6, Y6
 	VPSLLD       $0x0c, Y5, Y10
 	VPSRLD       $0x14, Y5, Y5
@@ -197,11 +202,11 @@ rounds:
 	VPSLLD       $0x0c, Y6, Y11
 	VPSRLD       $0x14, Y6, Y6
 	VPOR         Y11, Y6, Y6
-	VPADDD       192(SP), Y13, Y8
-	VMOVDQU      Y8, 192(SP)
+	VPADDD       (SP), Y13, Y8
+	VMOVDQU      Y8, (SP)
 	VPXOR        Y8, Y7, Y7
-	VPADDD       224(SP), Y14, Y9
-	VMOVDQU      Y9, 224(SP)
+	VPADDD       32(SP), Y14, Y9
+	VMOVDQU      Y9, 32(SP)
 	VPXOR        Y9, Y4, Y4
 	VPSLLD       $0x0c, Y7, Y8
 	VPSRLD       $0x14, Y7, Y7
@@ -221,11 +226,11 @@ rounds:
 	VPXOR        Y3, Y14, Y14
 	VPSHUFB      turns256<>+32(SB), Y13, Y13
 	VPSHUFB      turns256<>+32(SB), Y14, Y14
-	VPADDD       256(SP), Y15, Y10
-	VMOVDQU      Y10, 256(SP)
+	VPADDD       64(SP), Y15, Y10
+	VMOVDQU      Y10, 64(SP)
 	VPXOR        Y10, Y5, Y5
-	VPADDD       288(SP), Y12, Y11
-	VMOVDQU      Y11, 288(SP)
+	VPADDD       96(SP), Y12, Y11
+	VMOVDQU      Y11, 96(SP)
 	VPXOR        Y11, Y6, Y6
 	VPSLLD       $0x07, Y5, Y10
 	VPSRLD       $0x19, Y5, Y5
@@ -233,11 +238,11 @@ rounds:
 	VPSLLD       $0x07, Y6, Y11
 	VPSRLD       $0x19, Y6, Y6
 	VPOR         Y11, Y6, Y6
-	VPADDD       192(SP), Y13, Y8
-	VMOVDQU      Y8, 192(SP)
+	VPADDD       (SP), Y13, Y8
+	VMOVDQU      Y8, (SP)
 	VPXOR        Y8, Y7, Y7
-	VPADDD       224(SP), Y14, Y9
-	VMOVDQU      Y9, 224(SP)
+	VPADDD       32(SP), Y14, Y9
+	VMOVDQU      Y9, 32(SP)
 	VPXOR        Y9, Y4, Y4
 	VPSLLD       $0x07, Y7, Y8
 	VPSRLD       $0x19, Y7, Y7
@@ -279,50 +284,50 @@ rounds:
 	VPUNPCKHQDQ  Y10, Y8, Y5
 	VPUNPCKLQDQ  Y11, Y9, Y6
 	VPUNPCKHQDQ  Y11, Y9, Y7
-	MOVQ         128(SP), AX
+	MOVQ         128(R13), AX
 	VPERM2I128   $0x20, Y4, Y0, Y8
 	VPXOR        (AX), Y8, Y8
 	VMOVDQU      Y8, (AX)
-	MOVQ         160(SP), AX
+	MOVQ         160(R13), AX
 	VPERM2I128   $0x31, Y4, Y0, Y9
 	VPXOR        (AX), Y9, Y9
 	VMOVDQU      Y9, (AX)
-	MOVQ         136(SP), AX
+	MOVQ         136(R13), AX
 	VPERM2I128   $0x20, Y5, Y1, Y10
 	VPXOR        (AX), Y10, Y10
 	VMOVDQU      Y10, (AX)
-	MOVQ         168(SP), AX
+	MOVQ         168(R13), AX
 	VPERM2I128   $0x31, Y5, Y1, Y11
 	VPXOR        (AX), Y11, Y11
 	VMOVDQU      Y11, (AX)
-	MOVQ         144(SP), AX
+	MOVQ         144(R13), AX
 	VPERM2I128   $0x20, Y6, Y2, Y8
 	VPXOR        (AX), Y8, Y8
 	VMOVDQU      Y8, (AX)
-	MOVQ         176(SP), AX
+	MOVQ         176(R13), AX
 	VPERM2I128   $0x31, Y6, Y2, Y9
 	VPXOR        (AX), Y9, Y9
 	VMOVDQU      Y9, (AX)
-	MOVQ         152(SP), AX
+	MOVQ         152(R13), AX
 	VPERM2I128   $0x20, Y7, Y3, Y10
 	VPXOR        (AX), Y10, Y10
 	VMOVDQU      Y10, (AX)
-	MOVQ         184(SP), AX
+	MOVQ         184(R13), AX
 	VPERM2I128   $0x31, Y7, Y3, Y11
 	VPXOR        (AX), Y11, Y11
 	VMOVDQU      Y11, (AX)
 	VPBROADCASTD 16(SI), Y0
-	VPADDD       192(SP), Y0, Y0
-	VPADDD       (SP), Y12, Y12
+	VPADDD       (SP), Y0, Y0
+	VPADDD       (R13), Y12, Y12
 	VPBROADCASTD 20(SI), Y1
-	VPADDD       224(SP), Y1, Y1
-	VPADDD       32(SP), Y13, Y13
+	VPADDD       32(SP), Y1, Y1
+	VPADDD       32(R13), Y13, Y13
 	VPBROADCASTD 24(SI), Y2
-	VPADDD       256(SP), Y2, Y2
-	VPADDD       64(SP), Y14, Y14
+	VPADDD       64(SP), Y2, Y2
+	VPADDD       64(R13), Y14, Y14
 	VPBROADCASTD 28(SI), Y3
-	VPADDD       288(SP), Y3, Y3
-	VPADDD       96(SP), Y15, Y15
+	VPADDD       96(SP), Y3, Y3
+	VPADDD       96(R13), Y15, Y15
 	VPUNPCKLDQ   Y1, Y0, Y8
 	VPUNPCKHDQ   Y1, Y0, Y9
 	VPUNPCKLDQ   Y3, Y2, Y10
@@ -339,48 +344,51 @@ rounds:
 	VPUNPCKHQDQ  Y10, Y8, Y13
 	VPUNPCKLQDQ  Y11, Y9, Y14
 	VPUNPCKHQDQ  Y11, Y9, Y15
-	MOVQ         128(SP), AX
+	MOVQ         128(R13), AX
 	VPERM2I128   $0x20, Y12, Y0, Y8
 	VPXOR        32(AX), Y8, Y8
 	VMOVDQU      Y8, 32(AX)
-	MOVQ         160(SP), AX
+	MOVQ         160(R13), AX
 	VPERM2I128   $0x31, Y12, Y0, Y9
 	VPXOR        32(AX), Y9, Y9
 	VMOVDQU      Y9, 32(AX)
-	MOVQ         136(SP), AX
+	MOVQ         136(R13), AX
 	VPERM2I128   $0x20, Y13, Y1, Y10
 	VPXOR        32(AX), Y10, Y10
 	VMOVDQU      Y10, 32(AX)
-	MOVQ         168(SP), AX
+	MOVQ         168(R13), AX
 	VPERM2I128   $0x31, Y13, Y1, Y11
 	VPXOR        32(AX), Y11, Y11
 	VMOVDQU      Y11, 32(AX)
-	MOVQ         144(SP), AX
+	MOVQ         144(R13), AX
 	VPERM2I128   $0x20, Y14, Y2, Y8
 	VPXOR        32(AX), Y8, Y8
 	VMOVDQU      Y8, 32(AX)
-	MOVQ         176(SP), AX
+	MOVQ         176(R13), AX
 	VPERM2I128   $0x31, Y14, Y2, Y9
 	VPXOR        32(AX), Y9, Y9
 	VMOVDQU      Y9, 32(AX)
-	MOVQ         152(SP), AX
+	MOVQ         152(R13), AX
 	VPERM2I128   $0x20, Y15, Y3, Y10
 	VPXOR        32(AX), Y10, Y10
 	VMOVDQU      Y10, 32(AX)
-	MOVQ         184(SP), AX
+	MOVQ         184(R13), AX
 	VPERM2I128   $0x31, Y15, Y3, Y11
 	VPXOR        32(AX), Y11, Y11
 	VMOVDQU      Y11, 32(AX)
-	JMP          pass
 
-done:
+swap:
+	XCHGQ   R13, R15
+	MOVQ    BX, R14
+	TESTQ   BX, BX
+	JNZ     deal
 	VZEROALL
-	VMOVDQU Y0, 192(SP)
-	VMOVDQU Y0, 224(SP)
-	VMOVDQU Y0, 256(SP)
-	VMOVDQU Y0, 288(SP)
-	VMOVDQU Y0, 320(SP)
-	VMOVDQU Y0, 352(SP)
+	VMOVDQU Y0, (SP)
+	VMOVDQU Y0, 32(SP)
+	VMOVDQU Y0, 64(SP)
+	VMOVDQU Y0, 96(SP)
+	VMOVDQU Y0, 512(SP)
+	VMOVDQU Y0, 544(SP)
 	VZEROUPPER
 	RET
 

@@ -18,22 +18,28 @@ func chacha256() {
 	c := &code256{
 		constants: table("sigma256", sigma[:]...),
 		turns:     table("turns256", turns...),
+		lanes:     R14,
 	}
 
 	TEXT("chacha256", NOSPLIT, "func(key, spans *byte, n int)")
 	c.key = Load(Param("key"), RSI)
 	span := Load(Param("spans"), RDI)
 	left := Load(Param("n"), RCX)
-	c.last = AllocLocal(4 * 32) // the lanes' fourth rows
-	c.texts = AllocLocal(8 * 8)
 	c.third = AllocLocal(4 * 32)
-	idle := AllocLocal(64) // where lanes without a block have theirs
+	deals := [2]Mem{AllocLocal(4*32 + 8*8), AllocLocal(4*32 + 8*8)} // the lanes' fourth rows, and their texts
+	idle := AllocLocal(64)                                          // where lanes without a block have theirs
 	text, length, nonce, block, first, lane := R8, R9, R10, R11, R12, RBX
+	next := R15
+	c.now = R13
+	LEAQ(deals[0], c.now)
+	LEAQ(deals[1], next)
 	XORL(length.As32(), length.As32())
+	XORL(c.lanes.As32(), c.lanes.As32())
 
-	Label("pass")
-	XORL(lane.As32(), lane.As32())
+	// Lanes are dealt a pass ahead: what is written word by word can't be read as a vector at once.
 	Label("deal")
+	XORL(lane.As32(), lane.As32())
+	Label("dealLane")
 	TESTQ(length, length)
 	JNZ(LabelRef("take"))
 	TESTQ(left, left)
@@ -46,32 +52,39 @@ func chacha256() {
 	ADDQ(Imm(spanSize), span)
 	DECQ(left)
 	Label("take")
-	MOVL(block.As32(), c.last.Idx(lane, 4))
-	MOVL(first.As32(), c.last.Offset(32).Idx(lane, 4))
-	MOVL(nonce.As32(), c.last.Offset(64).Idx(lane, 4))
+	row := func(i int) Mem { return Mem{Base: next, Index: lane, Scale: 4, Disp: 32 * i} }
+	MOVL(block.As32(), row(0))
+	MOVL(first.As32(), row(1))
+	MOVL(nonce.As32(), row(2))
 	MOVQ(nonce, RAX)
 	SHRQ(Imm(32), RAX)
-	MOVL(EAX, c.last.Offset(96).Idx(lane, 4))
-	MOVQ(text, c.texts.Idx(lane, 8))
+	MOVL(EAX, row(3))
+	MOVQ(text, Mem{Base: next, Index: lane, Scale: 8, Disp: 4 * 32})
 	INCL(block.As32())
 	ADDQ(Imm(64), text)
 	SUBQ(Imm(64), length)
 	INCQ(lane)
 	CMPQ(lane, Imm(8))
-	JB(LabelRef("deal"))
+	JB(LabelRef("dealLane"))
 	JMP(LabelRef("dealt"))
 	Label("rest")
 	TESTQ(lane, lane)
-	JZ(LabelRef("done"))
+	JZ(LabelRef("dealt"))
 	LEAQ(idle, RAX)
 	Label("idle")
-	MOVQ(RAX, c.texts.Idx(lane, 8))
+	MOVQ(RAX, Mem{Base: next, Index: lane, Scale: 8, Disp: 4 * 32})
 	INCQ(lane)
 	CMPQ(lane, Imm(8))
 	JB(LabelRef("idle"))
 	Label("dealt")
+	TESTQ(c.lanes, c.lanes)
+	JZ(LabelRef("swap")) // there is nothing to do yet, or any more
 	c.pass()
-	JMP(LabelRef("pass"))
+	Label("swap")
+	XCHGQ(c.now, next)
+	MOVQ(lane, c.lanes)
+	TESTQ(lane, lane)
+	JNZ(LabelRef("deal"))
 
 	Label("done")
 	VZEROALL()
@@ -85,10 +98,14 @@ func chacha256() {
 }
 
 type code256 struct {
-	key                Register
-	constants, turns   Mem
-	last, texts, third Mem
+	key                     Register
+	constants, turns, third Mem
+	now                     Register   // the lanes of this pass
+	lanes                   GPPhysical // how many there are
 }
+
+func (c *code256) last(i int) Mem  { return Mem{Base: c.now, Disp: 32 * i} }
+func (c *code256) texts(i int) Mem { return Mem{Base: c.now, Disp: 4*32 + 8*i} }
 
 func (c *code256) initial(i int) Mem {
 	if i < 4 {
@@ -105,7 +122,7 @@ func (c *code256) pass() {
 		}
 	}
 	for i := range 4 {
-		VMOVDQU(c.last.Offset(32*i), ymm(12+i))
+		VMOVDQU(c.last(i), ymm(12+i))
 	}
 	MOVL(U32(10), EAX)
 	Label("rounds")
@@ -126,7 +143,7 @@ func (c *code256) pass() {
 	for i := range 4 {
 		VPBROADCASTD(c.initial(8+i), ymm(i))
 		VPADDD(c.third.Offset(32*i), ymm(i), ymm(i))
-		VPADDD(c.last.Offset(32*i), ymm(12+i), ymm(12+i))
+		VPADDD(c.last(i), ymm(12+i), ymm(12+i))
 	}
 	c.turn([4]int{0, 1, 2, 3})
 	c.turn([4]int{12, 13, 14, 15})
@@ -183,7 +200,7 @@ func (c *code256) xor(a, b [4]int, offset int) {
 	for k := range 4 {
 		for half, select_ := range []uint64{0x20, 0x31} {
 			spare := []VecPhysical{Y8, Y9, Y10, Y11}[(2*k+half)%4]
-			MOVQ(c.texts.Offset(8*(4*half+k)), RAX)
+			MOVQ(c.texts(4*half+k), RAX)
 			VPERM2I128(Imm(select_), ymm(b[k]), ymm(a[k]), spare)
 			VPXOR(Mem{Base: RAX, Disp: offset}, spare, spare)
 			VMOVDQU(spare, Mem{Base: RAX, Disp: offset})
