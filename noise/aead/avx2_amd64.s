@@ -908,8 +908,32 @@ singleBlock:
 	JMP   singleBlock
 
 singleRest:
-	ADDQ $0x10, CX
-	JZ   singleLast
+	ADDQ  $0x10, CX
+	JZ    singleLast
+	MOVQ  n+16(FP), DX
+	CMPQ  DX, $0x10
+	JB    singleFew
+	MOVQ  -16(SI)(CX*1), AX
+	MOVQ  -8(SI)(CX*1), BX
+	MOVL  $0x00000010, DI
+	SUBQ  CX, DI
+	SHLQ  $0x03, DI
+	CMPQ  CX, $0x08
+	JBE   singleHalf
+	SHRXQ DI, AX, AX
+	SHRXQ DI, BX, DX
+	NEGQ  DI
+	SHLXQ DI, BX, BX
+	ORQ   BX, AX
+	MOVQ  DX, BX
+	JMP   singlePart
+
+singleHalf:
+	SHRXQ DI, BX, AX
+	XORL  BX, BX
+	JMP   singlePart
+
+singleFew:
 	XORL AX, AX
 	XORL BX, BX
 
@@ -920,37 +944,39 @@ singleByte:
 	ORQ     DX, AX
 	DECQ    CX
 	JNZ     singleByte
-	ADDQ    AX, R8
-	ADCQ    BX, R9
-	ADCQ    $0x01, R10
-	MOVQ    R11, DX
-	MULXQ   R8, AX, BX
-	MULXQ   R9, DI, R14
-	MOVQ    R12, DX
-	MULXQ   R8, R15, R8
-	ADDQ    R15, DI
-	ADCQ    R8, R14
-	MOVQ    R13, DX
-	MULXQ   R9, R9, R15
-	IMULQ   R10, DX
-	IMULQ   R11, R10
-	ADDQ    R9, AX
-	ADCQ    R15, BX
-	ADDQ    DX, DI
-	ADCQ    $0x00, R14
-	ADDQ    BX, DI
-	ADCQ    R14, R10
-	MOVQ    AX, R8
-	MOVQ    DI, R9
-	MOVQ    R10, DX
-	MOVQ    R10, BX
-	ANDL    $0x03, R10
-	SHRQ    $0x02, BX
-	ANDQ    $-4, DX
-	ADDQ    BX, DX
-	ADDQ    DX, R8
-	ADCQ    $0x00, R9
-	ADCQ    $0x00, R10
+
+singlePart:
+	ADDQ  AX, R8
+	ADCQ  BX, R9
+	ADCQ  $0x01, R10
+	MOVQ  R11, DX
+	MULXQ R8, AX, BX
+	MULXQ R9, DI, R14
+	MOVQ  R12, DX
+	MULXQ R8, R15, R8
+	ADDQ  R15, DI
+	ADCQ  R8, R14
+	MOVQ  R13, DX
+	MULXQ R9, R9, R15
+	IMULQ R10, DX
+	IMULQ R11, R10
+	ADDQ  R9, AX
+	ADCQ  R15, BX
+	ADDQ  DX, DI
+	ADCQ  $0x00, R14
+	ADDQ  BX, DI
+	ADCQ  R14, R10
+	MOVQ  AX, R8
+	MOVQ  DI, R9
+	MOVQ  R10, DX
+	MOVQ  R10, BX
+	ANDL  $0x03, R10
+	SHRQ  $0x02, BX
+	ANDQ  $-4, DX
+	ADDQ  BX, DX
+	ADDQ  DX, R8
+	ADCQ  $0x00, R9
+	ADCQ  $0x00, R10
 
 singleLast:
 	MOVQ    last+24(FP), SI

@@ -77,10 +77,33 @@ func single256() {
 	multiplyWords()
 	JMP(LabelRef("singleBlock"))
 
-	// What is less than a block, from its last byte on.
+	// What is less than a block: the last 16 bytes without those that were there before, or if there are none, byte by byte.
 	Label("singleRest")
 	ADDQ(Imm(16), n)
 	JZ(LabelRef("singleLast"))
+	shift := RDI
+	Load(Param("n"), RDX)
+	CMPQ(RDX, Imm(16))
+	JB(LabelRef("singleFew"))
+	MOVQ(Mem{Base: text, Index: n, Scale: 1, Disp: -16}, RAX)
+	MOVQ(Mem{Base: text, Index: n, Scale: 1, Disp: -8}, RBX)
+	MOVL(U32(16), shift.As32())
+	SUBQ(n, shift)
+	SHLQ(Imm(3), shift) // 8 to 120 bits; shifts are modulo 64
+	CMPQ(n, Imm(8))
+	JBE(LabelRef("singleHalf"))
+	SHRXQ(shift, RAX, RAX)
+	SHRXQ(shift, RBX, RDX)
+	NEGQ(shift)
+	SHLXQ(shift, RBX, RBX)
+	ORQ(RBX, RAX)
+	MOVQ(RDX, RBX)
+	JMP(LabelRef("singlePart"))
+	Label("singleHalf")
+	SHRXQ(shift, RBX, RAX)
+	XORL(EBX, EBX)
+	JMP(LabelRef("singlePart"))
+	Label("singleFew")
 	XORL(EAX, EAX)
 	XORL(EBX, EBX)
 	Label("singleByte")
@@ -90,6 +113,7 @@ func single256() {
 	ORQ(RDX, RAX)
 	DECQ(n)
 	JNZ(LabelRef("singleByte"))
+	Label("singlePart")
 	addBlock(RAX, RBX)
 	multiplyWords()
 
