@@ -37,6 +37,6 @@ func xor256(key *[KeySize]byte, s *scratch, from, to int) {
 func authenticate256(s *scratch, n int) {
 	for i := range s.messages[:n] {
 		m := &s.messages[i]
-		single256(&s.keys[i], m.text, m.len, &m.last, &s.tags[i])
+		single256(&s.keys[i], &s.powers, m.text, m.len, &m.last, &s.tags[i])
 	}
 }

@@ -396,12 +396,12 @@ DATA poly256<>+0(SB)/8, $0x0000000003ffffff
 DATA poly256<>+8(SB)/8, $0x0000000001000000
 GLOBL poly256<>(SB), RODATA|NOPTR, $16
 
-// func single256(key *byte, text *byte, n int, last *byte, tag *byte)
+// func single256(key *byte, powers *byte, text *byte, n int, last *byte, tag *byte)
 // Requires: AVX, AVX2, BMI2, CMOV
-TEXT ·single256(SB), NOSPLIT, $576-40
+TEXT ·single256(SB), NOSPLIT, $0-48
 	MOVQ         key+0(FP), DI
-	MOVQ         text+8(FP), SI
-	MOVQ         n+16(FP), CX
+	MOVQ         text+16(FP), SI
+	MOVQ         n+24(FP), CX
 	MOVQ         $0x0ffffffc0fffffff, R11
 	ANDQ         (DI), R11
 	MOVQ         $0x0ffffffc0ffffffc, R12
@@ -416,26 +416,27 @@ TEXT ·single256(SB), NOSPLIT, $576-40
 	JB           singleBlock
 	VPBROADCASTQ poly256<>+0(SB), Y14
 	VPBROADCASTQ poly256<>+8(SB), Y15
+	MOVQ         powers+8(FP), SI
 	MOVQ         R11, R8
 	MOVQ         R12, R9
 	MOVQ         R8, AX
 	ANDL         $0x03ffffff, AX
-	MOVQ         AX, 24(SP)
+	MOVQ         AX, 24(SI)
 	MOVQ         R8, AX
 	SHRQ         $0x1a, AX
 	ANDL         $0x03ffffff, AX
-	MOVQ         AX, 56(SP)
+	MOVQ         AX, 56(SI)
 	MOVQ         R8, AX
 	SHRQ         $0x34, R9, AX
 	ANDL         $0x03ffffff, AX
-	MOVQ         AX, 88(SP)
+	MOVQ         AX, 88(SI)
 	MOVQ         R9, AX
 	SHRQ         $0x0e, AX
 	ANDL         $0x03ffffff, AX
-	MOVQ         AX, 120(SP)
+	MOVQ         AX, 120(SI)
 	MOVQ         R9, AX
 	SHRQ         $0x28, R10, AX
-	MOVQ         AX, 152(SP)
+	MOVQ         AX, 152(SI)
 	MOVQ         R11, DX
 	MULXQ        R8, AX, BX
 	MULXQ        R9, DI, R14
@@ -466,22 +467,22 @@ TEXT ·single256(SB), NOSPLIT, $576-40
 	ADCQ         $0x00, R10
 	MOVQ         R8, AX
 	ANDL         $0x03ffffff, AX
-	MOVQ         AX, 8(SP)
+	MOVQ         AX, 8(SI)
 	MOVQ         R8, AX
 	SHRQ         $0x1a, AX
 	ANDL         $0x03ffffff, AX
-	MOVQ         AX, 40(SP)
+	MOVQ         AX, 40(SI)
 	MOVQ         R8, AX
 	SHRQ         $0x34, R9, AX
 	ANDL         $0x03ffffff, AX
-	MOVQ         AX, 72(SP)
+	MOVQ         AX, 72(SI)
 	MOVQ         R9, AX
 	SHRQ         $0x0e, AX
 	ANDL         $0x03ffffff, AX
-	MOVQ         AX, 104(SP)
+	MOVQ         AX, 104(SI)
 	MOVQ         R9, AX
 	SHRQ         $0x28, R10, AX
-	MOVQ         AX, 136(SP)
+	MOVQ         AX, 136(SI)
 	MOVQ         R11, DX
 	MULXQ        R8, AX, BX
 	MULXQ        R9, DI, R14
@@ -512,22 +513,22 @@ TEXT ·single256(SB), NOSPLIT, $576-40
 	ADCQ         $0x00, R10
 	MOVQ         R8, AX
 	ANDL         $0x03ffffff, AX
-	MOVQ         AX, 16(SP)
+	MOVQ         AX, 16(SI)
 	MOVQ         R8, AX
 	SHRQ         $0x1a, AX
 	ANDL         $0x03ffffff, AX
-	MOVQ         AX, 48(SP)
+	MOVQ         AX, 48(SI)
 	MOVQ         R8, AX
 	SHRQ         $0x34, R9, AX
 	ANDL         $0x03ffffff, AX
-	MOVQ         AX, 80(SP)
+	MOVQ         AX, 80(SI)
 	MOVQ         R9, AX
 	SHRQ         $0x0e, AX
 	ANDL         $0x03ffffff, AX
-	MOVQ         AX, 112(SP)
+	MOVQ         AX, 112(SI)
 	MOVQ         R9, AX
 	SHRQ         $0x28, R10, AX
-	MOVQ         AX, 144(SP)
+	MOVQ         AX, 144(SI)
 	MOVQ         R11, DX
 	MULXQ        R8, AX, BX
 	MULXQ        R9, DI, R14
@@ -558,60 +559,163 @@ TEXT ·single256(SB), NOSPLIT, $576-40
 	ADCQ         $0x00, R10
 	MOVQ         R8, AX
 	ANDL         $0x03ffffff, AX
-	MOVQ         AX, (SP)
+	MOVQ         AX, (SI)
 	MOVQ         R8, AX
 	SHRQ         $0x1a, AX
 	ANDL         $0x03ffffff, AX
-	MOVQ         AX, 32(SP)
+	MOVQ         AX, 32(SI)
 	MOVQ         R8, AX
 	SHRQ         $0x34, R9, AX
 	ANDL         $0x03ffffff, AX
-	MOVQ         AX, 64(SP)
+	MOVQ         AX, 64(SI)
 	MOVQ         R9, AX
 	SHRQ         $0x0e, AX
 	ANDL         $0x03ffffff, AX
-	MOVQ         AX, 96(SP)
+	MOVQ         AX, 96(SI)
 	MOVQ         R9, AX
 	SHRQ         $0x28, R10, AX
-	MOVQ         AX, 128(SP)
-	VPBROADCASTQ (SP), Y0
-	VMOVDQU      Y0, 288(SP)
-	VPBROADCASTQ 32(SP), Y0
-	VMOVDQU      Y0, 320(SP)
-	VPSLLQ       $0x02, Y0, Y1
-	VPADDQ       Y0, Y1, Y1
-	VMOVDQU      Y1, 448(SP)
-	VMOVDQU      32(SP), Y0
-	VPSLLQ       $0x02, Y0, Y1
-	VPADDQ       Y0, Y1, Y1
-	VMOVDQU      Y1, 160(SP)
-	VPBROADCASTQ 64(SP), Y0
-	VMOVDQU      Y0, 352(SP)
-	VPSLLQ       $0x02, Y0, Y1
-	VPADDQ       Y0, Y1, Y1
-	VMOVDQU      Y1, 480(SP)
-	VMOVDQU      64(SP), Y0
-	VPSLLQ       $0x02, Y0, Y1
-	VPADDQ       Y0, Y1, Y1
-	VMOVDQU      Y1, 192(SP)
-	VPBROADCASTQ 96(SP), Y0
-	VMOVDQU      Y0, 384(SP)
-	VPSLLQ       $0x02, Y0, Y1
-	VPADDQ       Y0, Y1, Y1
-	VMOVDQU      Y1, 512(SP)
-	VMOVDQU      96(SP), Y0
-	VPSLLQ       $0x02, Y0, Y1
-	VPADDQ       Y0, Y1, Y1
-	VMOVDQU      Y1, 224(SP)
-	VPBROADCASTQ 128(SP), Y0
-	VMOVDQU      Y0, 416(SP)
-	VPSLLQ       $0x02, Y0, Y1
-	VPADDQ       Y0, Y1, Y1
-	VMOVDQU      Y1, 544(SP)
-	VMOVDQU      128(SP), Y0
-	VPSLLQ       $0x02, Y0, Y1
-	VPADDQ       Y0, Y1, Y1
-	VMOVDQU      Y1, 256(SP)
+	MOVQ         AX, 128(SI)
+	VPBROADCASTQ (SI), Y0
+	VMOVDQU      Y0, 288(SI)
+	VMOVDQU      (SI), Y0
+	VMOVDQU      Y0, (SI)
+	VPBROADCASTQ 32(SI), Y0
+	VMOVDQU      Y0, 320(SI)
+	VPSLLQ       $0x02, Y0, Y10
+	VPADDQ       Y0, Y10, Y10
+	VMOVDQU      Y10, 448(SI)
+	VMOVDQU      32(SI), Y0
+	VMOVDQU      Y0, 32(SI)
+	VPSLLQ       $0x02, Y0, Y10
+	VPADDQ       Y0, Y10, Y10
+	VMOVDQU      Y10, 160(SI)
+	VPBROADCASTQ 64(SI), Y0
+	VMOVDQU      Y0, 352(SI)
+	VPSLLQ       $0x02, Y0, Y10
+	VPADDQ       Y0, Y10, Y10
+	VMOVDQU      Y10, 480(SI)
+	VMOVDQU      64(SI), Y0
+	VMOVDQU      Y0, 64(SI)
+	VPSLLQ       $0x02, Y0, Y10
+	VPADDQ       Y0, Y10, Y10
+	VMOVDQU      Y10, 192(SI)
+	VPBROADCASTQ 96(SI), Y0
+	VMOVDQU      Y0, 384(SI)
+	VPSLLQ       $0x02, Y0, Y10
+	VPADDQ       Y0, Y10, Y10
+	VMOVDQU      Y10, 512(SI)
+	VMOVDQU      96(SI), Y0
+	VMOVDQU      Y0, 96(SI)
+	VPSLLQ       $0x02, Y0, Y10
+	VPADDQ       Y0, Y10, Y10
+	VMOVDQU      Y10, 224(SI)
+	VPBROADCASTQ 128(SI), Y0
+	VMOVDQU      Y0, 416(SI)
+	VPSLLQ       $0x02, Y0, Y10
+	VPADDQ       Y0, Y10, Y10
+	VMOVDQU      Y10, 544(SI)
+	VMOVDQU      128(SI), Y0
+	VMOVDQU      Y0, 128(SI)
+	VPSLLQ       $0x02, Y0, Y10
+	VPADDQ       Y0, Y10, Y10
+	VMOVDQU      Y10, 256(SI)
+	MOVQ         SI, R9
+	MOVQ         text+16(FP), SI
+	VMOVDQU      288(R9), Y0
+	VMOVDQU      320(R9), Y1
+	VMOVDQU      352(R9), Y2
+	VMOVDQU      384(R9), Y3
+	VMOVDQU      416(R9), Y4
+	VPMULUDQ     288(R9), Y0, Y5
+	VPMULUDQ     320(R9), Y0, Y6
+	VPMULUDQ     352(R9), Y0, Y7
+	VPMULUDQ     384(R9), Y0, Y8
+	VPMULUDQ     416(R9), Y0, Y9
+	VPMULUDQ     544(R9), Y1, Y11
+	VPADDQ       Y11, Y5, Y5
+	VPMULUDQ     288(R9), Y1, Y12
+	VPADDQ       Y12, Y6, Y6
+	VPMULUDQ     320(R9), Y1, Y13
+	VPADDQ       Y13, Y7, Y7
+	VPMULUDQ     352(R9), Y1, Y10
+	VPADDQ       Y10, Y8, Y8
+	VPMULUDQ     384(R9), Y1, Y11
+	VPADDQ       Y11, Y9, Y9
+	VPMULUDQ     512(R9), Y2, Y12
+	VPADDQ       Y12, Y5, Y5
+	VPMULUDQ     544(R9), Y2, Y13
+	VPADDQ       Y13, Y6, Y6
+	VPMULUDQ     288(R9), Y2, Y10
+	VPADDQ       Y10, Y7, Y7
+	VPMULUDQ     320(R9), Y2, Y11
+	VPADDQ       Y11, Y8, Y8
+	VPMULUDQ     352(R9), Y2, Y12
+	VPADDQ       Y12, Y9, Y9
+	VPMULUDQ     480(R9), Y3, Y13
+	VPADDQ       Y13, Y5, Y5
+	VPMULUDQ     512(R9), Y3, Y10
+	VPADDQ       Y10, Y6, Y6
+	VPMULUDQ     544(R9), Y3, Y11
+	VPADDQ       Y11, Y7, Y7
+	VPMULUDQ     288(R9), Y3, Y12
+	VPADDQ       Y12, Y8, Y8
+	VPMULUDQ     320(R9), Y3, Y13
+	VPADDQ       Y13, Y9, Y9
+	VPMULUDQ     448(R9), Y4, Y10
+	VPADDQ       Y10, Y5, Y5
+	VPMULUDQ     480(R9), Y4, Y11
+	VPADDQ       Y11, Y6, Y6
+	VPMULUDQ     512(R9), Y4, Y12
+	VPADDQ       Y12, Y7, Y7
+	VPMULUDQ     544(R9), Y4, Y13
+	VPADDQ       Y13, Y8, Y8
+	VPMULUDQ     288(R9), Y4, Y10
+	VPADDQ       Y10, Y9, Y9
+	VPSRLQ       $0x1a, Y5, Y10
+	VPAND        Y14, Y5, Y5
+	VPADDQ       Y10, Y6, Y6
+	VPSRLQ       $0x1a, Y8, Y11
+	VPAND        Y14, Y8, Y8
+	VPADDQ       Y11, Y9, Y9
+	VPSRLQ       $0x1a, Y6, Y10
+	VPAND        Y14, Y6, Y6
+	VPADDQ       Y10, Y7, Y7
+	VPSRLQ       $0x1a, Y9, Y11
+	VPAND        Y14, Y9, Y9
+	VPADDQ       Y11, Y5, Y5
+	VPSLLQ       $0x02, Y11, Y11
+	VPADDQ       Y11, Y5, Y5
+	VPSRLQ       $0x1a, Y7, Y10
+	VPAND        Y14, Y7, Y7
+	VPADDQ       Y10, Y8, Y8
+	VPSRLQ       $0x1a, Y5, Y11
+	VPAND        Y14, Y5, Y5
+	VPADDQ       Y11, Y6, Y6
+	VPSRLQ       $0x1a, Y8, Y10
+	VPAND        Y14, Y8, Y8
+	VPADDQ       Y10, Y9, Y9
+	VMOVDQA      Y5, Y0
+	VMOVDQA      Y6, Y1
+	VMOVDQA      Y7, Y2
+	VMOVDQA      Y8, Y3
+	VMOVDQA      Y9, Y4
+	VMOVDQU      Y0, 576(R9)
+	VMOVDQU      Y1, 608(R9)
+	VPSLLQ       $0x02, Y1, Y10
+	VPADDQ       Y1, Y10, Y10
+	VMOVDQU      Y10, 736(R9)
+	VMOVDQU      Y2, 640(R9)
+	VPSLLQ       $0x02, Y2, Y10
+	VPADDQ       Y2, Y10, Y10
+	VMOVDQU      Y10, 768(R9)
+	VMOVDQU      Y3, 672(R9)
+	VPSLLQ       $0x02, Y3, Y10
+	VPADDQ       Y3, Y10, Y10
+	VMOVDQU      Y10, 800(R9)
+	VMOVDQU      Y4, 704(R9)
+	VPSLLQ       $0x02, Y4, Y10
+	VPADDQ       Y4, Y10, Y10
+	VMOVDQU      Y10, 832(R9)
 	VMOVDQU      (SI), Y10
 	VMOVDQU      32(SI), Y12
 	ADDQ         $0x40, SI
@@ -628,150 +732,318 @@ TEXT ·single256(SB), NOSPLIT, $576-40
 	VPAND        Y14, Y3, Y3
 	VPSRLQ       $0x28, Y11, Y4
 	VPOR         Y15, Y4, Y4
-	SUBQ         $0x00000080, CX
+	SUBQ         $0x000000c0, CX
+	JB           singleOdd
 
-singleQuad:
-	VPMULUDQ     288(SP), Y0, Y5
-	VPMULUDQ     320(SP), Y0, Y6
-	VPMULUDQ     352(SP), Y0, Y7
-	VPMULUDQ     384(SP), Y0, Y8
-	VPMULUDQ     416(SP), Y0, Y9
-	VPMULUDQ     544(SP), Y1, Y11
-	VPADDQ       Y11, Y5, Y5
-	VPMULUDQ     288(SP), Y1, Y12
-	VPADDQ       Y12, Y6, Y6
-	VPMULUDQ     320(SP), Y1, Y13
-	VPADDQ       Y13, Y7, Y7
-	VPMULUDQ     352(SP), Y1, Y10
-	VPADDQ       Y10, Y8, Y8
-	VPMULUDQ     384(SP), Y1, Y11
-	VPADDQ       Y11, Y9, Y9
-	VPMULUDQ     512(SP), Y2, Y12
-	VPADDQ       Y12, Y5, Y5
-	VPMULUDQ     544(SP), Y2, Y13
-	VPADDQ       Y13, Y6, Y6
-	VPMULUDQ     288(SP), Y2, Y10
-	VPADDQ       Y10, Y7, Y7
-	VPMULUDQ     320(SP), Y2, Y11
-	VPADDQ       Y11, Y8, Y8
-	VPMULUDQ     352(SP), Y2, Y12
-	VPADDQ       Y12, Y9, Y9
-	VPMULUDQ     480(SP), Y3, Y13
-	VPADDQ       Y13, Y5, Y5
-	VPMULUDQ     512(SP), Y3, Y10
-	VPADDQ       Y10, Y6, Y6
-	VPMULUDQ     544(SP), Y3, Y11
-	VPADDQ       Y11, Y7, Y7
-	VPMULUDQ     288(SP), Y3, Y12
-	VPADDQ       Y12, Y8, Y8
-	VPMULUDQ     320(SP), Y3, Y13
-	VPADDQ       Y13, Y9, Y9
-	VPMULUDQ     448(SP), Y4, Y10
-	VPADDQ       Y10, Y5, Y5
-	VPMULUDQ     480(SP), Y4, Y11
-	VPADDQ       Y11, Y6, Y6
-	VPMULUDQ     512(SP), Y4, Y12
-	VPADDQ       Y12, Y7, Y7
-	VPMULUDQ     544(SP), Y4, Y13
-	VPADDQ       Y13, Y8, Y8
-	VPMULUDQ     288(SP), Y4, Y10
-	VPADDQ       Y10, Y9, Y9
-	VPSRLQ       $0x1a, Y5, Y10
-	VPAND        Y14, Y5, Y5
-	VPADDQ       Y10, Y6, Y6
-	VPSRLQ       $0x1a, Y8, Y11
-	VPAND        Y14, Y8, Y8
-	VPADDQ       Y11, Y9, Y9
-	VPSRLQ       $0x1a, Y6, Y10
-	VPAND        Y14, Y6, Y6
-	VPADDQ       Y10, Y7, Y7
-	VPSRLQ       $0x1a, Y9, Y11
-	VPAND        Y14, Y9, Y9
-	VPADDQ       Y11, Y5, Y5
-	VPSLLQ       $0x02, Y11, Y11
-	VPADDQ       Y11, Y5, Y5
-	VPSRLQ       $0x1a, Y7, Y10
-	VPAND        Y14, Y7, Y7
-	VPADDQ       Y10, Y8, Y8
-	VPSRLQ       $0x1a, Y5, Y11
-	VPAND        Y14, Y5, Y5
-	VPADDQ       Y11, Y6, Y6
-	VPSRLQ       $0x1a, Y8, Y10
-	VPAND        Y14, Y8, Y8
-	VPADDQ       Y10, Y9, Y9
-	VMOVDQA      Y5, Y0
-	VMOVDQA      Y6, Y1
-	VMOVDQA      Y7, Y2
-	VMOVDQA      Y8, Y3
-	VMOVDQA      Y9, Y4
-	VMOVDQU      (SI), Y10
-	VMOVDQU      32(SI), Y12
-	ADDQ         $0x40, SI
-	VPUNPCKHQDQ  Y12, Y10, Y11
-	VPUNPCKLQDQ  Y12, Y10, Y10
-	VPAND        Y14, Y10, Y5
-	VPSRLQ       $0x1a, Y10, Y6
-	VPAND        Y14, Y6, Y6
-	VPSRLQ       $0x34, Y10, Y7
-	VPSLLQ       $0x0c, Y11, Y12
-	VPOR         Y12, Y7, Y7
-	VPAND        Y14, Y7, Y7
-	VPSRLQ       $0x0e, Y11, Y8
-	VPAND        Y14, Y8, Y8
-	VPSRLQ       $0x28, Y11, Y9
-	VPOR         Y15, Y9, Y9
-	VPADDQ       Y5, Y0, Y0
-	VPADDQ       Y6, Y1, Y1
-	VPADDQ       Y7, Y2, Y2
-	VPADDQ       Y8, Y3, Y3
-	VPADDQ       Y9, Y4, Y4
-	SUBQ         $0x40, CX
-	JAE          singleQuad
+singlePair:
+	VPMULUDQ    576(R9), Y0, Y5
+	VPMULUDQ    608(R9), Y0, Y6
+	VPMULUDQ    640(R9), Y0, Y7
+	VPMULUDQ    672(R9), Y0, Y8
+	VPMULUDQ    704(R9), Y0, Y9
+	VPMULUDQ    832(R9), Y1, Y11
+	VPADDQ      Y11, Y5, Y5
+	VPMULUDQ    576(R9), Y1, Y12
+	VPADDQ      Y12, Y6, Y6
+	VPMULUDQ    608(R9), Y1, Y13
+	VPADDQ      Y13, Y7, Y7
+	VPMULUDQ    640(R9), Y1, Y10
+	VPADDQ      Y10, Y8, Y8
+	VPMULUDQ    672(R9), Y1, Y11
+	VPADDQ      Y11, Y9, Y9
+	VPMULUDQ    800(R9), Y2, Y12
+	VPADDQ      Y12, Y5, Y5
+	VPMULUDQ    832(R9), Y2, Y13
+	VPADDQ      Y13, Y6, Y6
+	VPMULUDQ    576(R9), Y2, Y10
+	VPADDQ      Y10, Y7, Y7
+	VPMULUDQ    608(R9), Y2, Y11
+	VPADDQ      Y11, Y8, Y8
+	VPMULUDQ    640(R9), Y2, Y12
+	VPADDQ      Y12, Y9, Y9
+	VPMULUDQ    768(R9), Y3, Y13
+	VPADDQ      Y13, Y5, Y5
+	VPMULUDQ    800(R9), Y3, Y10
+	VPADDQ      Y10, Y6, Y6
+	VPMULUDQ    832(R9), Y3, Y11
+	VPADDQ      Y11, Y7, Y7
+	VPMULUDQ    576(R9), Y3, Y12
+	VPADDQ      Y12, Y8, Y8
+	VPMULUDQ    608(R9), Y3, Y13
+	VPADDQ      Y13, Y9, Y9
+	VPMULUDQ    736(R9), Y4, Y10
+	VPADDQ      Y10, Y5, Y5
+	VPMULUDQ    768(R9), Y4, Y11
+	VPADDQ      Y11, Y6, Y6
+	VPMULUDQ    800(R9), Y4, Y12
+	VPADDQ      Y12, Y7, Y7
+	VPMULUDQ    832(R9), Y4, Y13
+	VPADDQ      Y13, Y8, Y8
+	VPMULUDQ    576(R9), Y4, Y10
+	VPADDQ      Y10, Y9, Y9
+	VMOVDQU     (SI), Y10
+	VMOVDQU     32(SI), Y12
+	ADDQ        $0x40, SI
+	VPUNPCKHQDQ Y12, Y10, Y11
+	VPUNPCKLQDQ Y12, Y10, Y10
+	VPAND       Y14, Y10, Y0
+	VPSRLQ      $0x1a, Y10, Y1
+	VPAND       Y14, Y1, Y1
+	VPSRLQ      $0x34, Y10, Y2
+	VPSLLQ      $0x0c, Y11, Y12
+	VPOR        Y12, Y2, Y2
+	VPAND       Y14, Y2, Y2
+	VPSRLQ      $0x0e, Y11, Y3
+	VPAND       Y14, Y3, Y3
+	VPSRLQ      $0x28, Y11, Y4
+	VPOR        Y15, Y4, Y4
+	VPMULUDQ    288(R9), Y0, Y10
+	VPADDQ      Y10, Y5, Y5
+	VPMULUDQ    320(R9), Y0, Y11
+	VPADDQ      Y11, Y6, Y6
+	VPMULUDQ    352(R9), Y0, Y12
+	VPADDQ      Y12, Y7, Y7
+	VPMULUDQ    384(R9), Y0, Y13
+	VPADDQ      Y13, Y8, Y8
+	VPMULUDQ    416(R9), Y0, Y10
+	VPADDQ      Y10, Y9, Y9
+	VPMULUDQ    544(R9), Y1, Y11
+	VPADDQ      Y11, Y5, Y5
+	VPMULUDQ    288(R9), Y1, Y12
+	VPADDQ      Y12, Y6, Y6
+	VPMULUDQ    320(R9), Y1, Y13
+	VPADDQ      Y13, Y7, Y7
+	VPMULUDQ    352(R9), Y1, Y10
+	VPADDQ      Y10, Y8, Y8
+	VPMULUDQ    384(R9), Y1, Y11
+	VPADDQ      Y11, Y9, Y9
+	VPMULUDQ    512(R9), Y2, Y12
+	VPADDQ      Y12, Y5, Y5
+	VPMULUDQ    544(R9), Y2, Y13
+	VPADDQ      Y13, Y6, Y6
+	VPMULUDQ    288(R9), Y2, Y10
+	VPADDQ      Y10, Y7, Y7
+	VPMULUDQ    320(R9), Y2, Y11
+	VPADDQ      Y11, Y8, Y8
+	VPMULUDQ    352(R9), Y2, Y12
+	VPADDQ      Y12, Y9, Y9
+	VPMULUDQ    480(R9), Y3, Y13
+	VPADDQ      Y13, Y5, Y5
+	VPMULUDQ    512(R9), Y3, Y10
+	VPADDQ      Y10, Y6, Y6
+	VPMULUDQ    544(R9), Y3, Y11
+	VPADDQ      Y11, Y7, Y7
+	VPMULUDQ    288(R9), Y3, Y12
+	VPADDQ      Y12, Y8, Y8
+	VPMULUDQ    320(R9), Y3, Y13
+	VPADDQ      Y13, Y9, Y9
+	VPMULUDQ    448(R9), Y4, Y10
+	VPADDQ      Y10, Y5, Y5
+	VPMULUDQ    480(R9), Y4, Y11
+	VPADDQ      Y11, Y6, Y6
+	VPMULUDQ    512(R9), Y4, Y12
+	VPADDQ      Y12, Y7, Y7
+	VPMULUDQ    544(R9), Y4, Y13
+	VPADDQ      Y13, Y8, Y8
+	VPMULUDQ    288(R9), Y4, Y10
+	VPADDQ      Y10, Y9, Y9
+	VPSRLQ      $0x1a, Y5, Y10
+	VPAND       Y14, Y5, Y5
+	VPADDQ      Y10, Y6, Y6
+	VPSRLQ      $0x1a, Y8, Y11
+	VPAND       Y14, Y8, Y8
+	VPADDQ      Y11, Y9, Y9
+	VPSRLQ      $0x1a, Y6, Y10
+	VPAND       Y14, Y6, Y6
+	VPADDQ      Y10, Y7, Y7
+	VPSRLQ      $0x1a, Y9, Y11
+	VPAND       Y14, Y9, Y9
+	VPADDQ      Y11, Y5, Y5
+	VPSLLQ      $0x02, Y11, Y11
+	VPADDQ      Y11, Y5, Y5
+	VPSRLQ      $0x1a, Y7, Y10
+	VPAND       Y14, Y7, Y7
+	VPADDQ      Y10, Y8, Y8
+	VPSRLQ      $0x1a, Y5, Y11
+	VPAND       Y14, Y5, Y5
+	VPADDQ      Y11, Y6, Y6
+	VPSRLQ      $0x1a, Y8, Y10
+	VPAND       Y14, Y8, Y8
+	VPADDQ      Y10, Y9, Y9
+	VMOVDQA     Y5, Y0
+	VMOVDQA     Y6, Y1
+	VMOVDQA     Y7, Y2
+	VMOVDQA     Y8, Y3
+	VMOVDQA     Y9, Y4
+	VMOVDQU     (SI), Y10
+	VMOVDQU     32(SI), Y12
+	ADDQ        $0x40, SI
+	VPUNPCKHQDQ Y12, Y10, Y11
+	VPUNPCKLQDQ Y12, Y10, Y10
+	VPAND       Y14, Y10, Y5
+	VPSRLQ      $0x1a, Y10, Y6
+	VPAND       Y14, Y6, Y6
+	VPSRLQ      $0x34, Y10, Y7
+	VPSLLQ      $0x0c, Y11, Y12
+	VPOR        Y12, Y7, Y7
+	VPAND       Y14, Y7, Y7
+	VPSRLQ      $0x0e, Y11, Y8
+	VPAND       Y14, Y8, Y8
+	VPSRLQ      $0x28, Y11, Y9
+	VPOR        Y15, Y9, Y9
+	VPADDQ      Y5, Y0, Y0
+	VPADDQ      Y6, Y1, Y1
+	VPADDQ      Y7, Y2, Y2
+	VPADDQ      Y8, Y3, Y3
+	VPADDQ      Y9, Y4, Y4
+	SUBQ        $0x00000080, CX
+	JAE         singlePair
+
+singleOdd:
+	ADDQ        $0x40, CX
+	JS          singleSum
+	VPMULUDQ    288(R9), Y0, Y5
+	VPMULUDQ    320(R9), Y0, Y6
+	VPMULUDQ    352(R9), Y0, Y7
+	VPMULUDQ    384(R9), Y0, Y8
+	VPMULUDQ    416(R9), Y0, Y9
+	VPMULUDQ    544(R9), Y1, Y11
+	VPADDQ      Y11, Y5, Y5
+	VPMULUDQ    288(R9), Y1, Y12
+	VPADDQ      Y12, Y6, Y6
+	VPMULUDQ    320(R9), Y1, Y13
+	VPADDQ      Y13, Y7, Y7
+	VPMULUDQ    352(R9), Y1, Y10
+	VPADDQ      Y10, Y8, Y8
+	VPMULUDQ    384(R9), Y1, Y11
+	VPADDQ      Y11, Y9, Y9
+	VPMULUDQ    512(R9), Y2, Y12
+	VPADDQ      Y12, Y5, Y5
+	VPMULUDQ    544(R9), Y2, Y13
+	VPADDQ      Y13, Y6, Y6
+	VPMULUDQ    288(R9), Y2, Y10
+	VPADDQ      Y10, Y7, Y7
+	VPMULUDQ    320(R9), Y2, Y11
+	VPADDQ      Y11, Y8, Y8
+	VPMULUDQ    352(R9), Y2, Y12
+	VPADDQ      Y12, Y9, Y9
+	VPMULUDQ    480(R9), Y3, Y13
+	VPADDQ      Y13, Y5, Y5
+	VPMULUDQ    512(R9), Y3, Y10
+	VPADDQ      Y10, Y6, Y6
+	VPMULUDQ    544(R9), Y3, Y11
+	VPADDQ      Y11, Y7, Y7
+	VPMULUDQ    288(R9), Y3, Y12
+	VPADDQ      Y12, Y8, Y8
+	VPMULUDQ    320(R9), Y3, Y13
+	VPADDQ      Y13, Y9, Y9
+	VPMULUDQ    448(R9), Y4, Y10
+	VPADDQ      Y10, Y5, Y5
+	VPMULUDQ    480(R9), Y4, Y11
+	VPADDQ      Y11, Y6, Y6
+	VPMULUDQ    512(R9), Y4, Y12
+	VPADDQ      Y12, Y7, Y7
+	VPMULUDQ    544(R9), Y4, Y13
+	VPADDQ      Y13, Y8, Y8
+	VPMULUDQ    288(R9), Y4, Y10
+	VPADDQ      Y10, Y9, Y9
+	VPSRLQ      $0x1a, Y5, Y10
+	VPAND       Y14, Y5, Y5
+	VPADDQ      Y10, Y6, Y6
+	VPSRLQ      $0x1a, Y8, Y11
+	VPAND       Y14, Y8, Y8
+	VPADDQ      Y11, Y9, Y9
+	VPSRLQ      $0x1a, Y6, Y10
+	VPAND       Y14, Y6, Y6
+	VPADDQ      Y10, Y7, Y7
+	VPSRLQ      $0x1a, Y9, Y11
+	VPAND       Y14, Y9, Y9
+	VPADDQ      Y11, Y5, Y5
+	VPSLLQ      $0x02, Y11, Y11
+	VPADDQ      Y11, Y5, Y5
+	VPSRLQ      $0x1a, Y7, Y10
+	VPAND       Y14, Y7, Y7
+	VPADDQ      Y10, Y8, Y8
+	VPSRLQ      $0x1a, Y5, Y11
+	VPAND       Y14, Y5, Y5
+	VPADDQ      Y11, Y6, Y6
+	VPSRLQ      $0x1a, Y8, Y10
+	VPAND       Y14, Y8, Y8
+	VPADDQ      Y10, Y9, Y9
+	VMOVDQA     Y5, Y0
+	VMOVDQA     Y6, Y1
+	VMOVDQA     Y7, Y2
+	VMOVDQA     Y8, Y3
+	VMOVDQA     Y9, Y4
+	VMOVDQU     (SI), Y10
+	VMOVDQU     32(SI), Y12
+	ADDQ        $0x40, SI
+	VPUNPCKHQDQ Y12, Y10, Y11
+	VPUNPCKLQDQ Y12, Y10, Y10
+	VPAND       Y14, Y10, Y5
+	VPSRLQ      $0x1a, Y10, Y6
+	VPAND       Y14, Y6, Y6
+	VPSRLQ      $0x34, Y10, Y7
+	VPSLLQ      $0x0c, Y11, Y12
+	VPOR        Y12, Y7, Y7
+	VPAND       Y14, Y7, Y7
+	VPSRLQ      $0x0e, Y11, Y8
+	VPAND       Y14, Y8, Y8
+	VPSRLQ      $0x28, Y11, Y9
+	VPOR        Y15, Y9, Y9
+	VPADDQ      Y5, Y0, Y0
+	VPADDQ      Y6, Y1, Y1
+	VPADDQ      Y7, Y2, Y2
+	VPADDQ      Y8, Y3, Y3
+	VPADDQ      Y9, Y4, Y4
+	SUBQ        $0x40, CX
+
+singleSum:
 	ADDQ         $0x40, CX
-	VPMULUDQ     (SP), Y0, Y5
-	VPMULUDQ     32(SP), Y0, Y6
-	VPMULUDQ     64(SP), Y0, Y7
-	VPMULUDQ     96(SP), Y0, Y8
-	VPMULUDQ     128(SP), Y0, Y9
-	VPMULUDQ     256(SP), Y1, Y11
+	VPMULUDQ     (R9), Y0, Y5
+	VPMULUDQ     32(R9), Y0, Y6
+	VPMULUDQ     64(R9), Y0, Y7
+	VPMULUDQ     96(R9), Y0, Y8
+	VPMULUDQ     128(R9), Y0, Y9
+	VPMULUDQ     256(R9), Y1, Y11
 	VPADDQ       Y11, Y5, Y5
-	VPMULUDQ     (SP), Y1, Y12
+	VPMULUDQ     (R9), Y1, Y12
 	VPADDQ       Y12, Y6, Y6
-	VPMULUDQ     32(SP), Y1, Y13
+	VPMULUDQ     32(R9), Y1, Y13
 	VPADDQ       Y13, Y7, Y7
-	VPMULUDQ     64(SP), Y1, Y10
+	VPMULUDQ     64(R9), Y1, Y10
 	VPADDQ       Y10, Y8, Y8
-	VPMULUDQ     96(SP), Y1, Y11
+	VPMULUDQ     96(R9), Y1, Y11
 	VPADDQ       Y11, Y9, Y9
-	VPMULUDQ     224(SP), Y2, Y12
+	VPMULUDQ     224(R9), Y2, Y12
 	VPADDQ       Y12, Y5, Y5
-	VPMULUDQ     256(SP), Y2, Y13
+	VPMULUDQ     256(R9), Y2, Y13
 	VPADDQ       Y13, Y6, Y6
-	VPMULUDQ     (SP), Y2, Y10
+	VPMULUDQ     (R9), Y2, Y10
 	VPADDQ       Y10, Y7, Y7
-	VPMULUDQ     32(SP), Y2, Y11
+	VPMULUDQ     32(R9), Y2, Y11
 	VPADDQ       Y11, Y8, Y8
-	VPMULUDQ     64(SP), Y2, Y12
+	VPMULUDQ     64(R9), Y2, Y12
 	VPADDQ       Y12, Y9, Y9
-	VPMULUDQ     192(SP), Y3, Y13
+	VPMULUDQ     192(R9), Y3, Y13
 	VPADDQ       Y13, Y5, Y5
-	VPMULUDQ     224(SP), Y3, Y10
+	VPMULUDQ     224(R9), Y3, Y10
 	VPADDQ       Y10, Y6, Y6
-	VPMULUDQ     256(SP), Y3, Y11
+	VPMULUDQ     256(R9), Y3, Y11
 	VPADDQ       Y11, Y7, Y7
-	VPMULUDQ     (SP), Y3, Y12
+	VPMULUDQ     (R9), Y3, Y12
 	VPADDQ       Y12, Y8, Y8
-	VPMULUDQ     32(SP), Y3, Y13
+	VPMULUDQ     32(R9), Y3, Y13
 	VPADDQ       Y13, Y9, Y9
-	VPMULUDQ     160(SP), Y4, Y10
+	VPMULUDQ     160(R9), Y4, Y10
 	VPADDQ       Y10, Y5, Y5
-	VPMULUDQ     192(SP), Y4, Y11
+	VPMULUDQ     192(R9), Y4, Y11
 	VPADDQ       Y11, Y6, Y6
-	VPMULUDQ     224(SP), Y4, Y12
+	VPMULUDQ     224(R9), Y4, Y12
 	VPADDQ       Y12, Y7, Y7
-	VPMULUDQ     256(SP), Y4, Y13
+	VPMULUDQ     256(R9), Y4, Y13
 	VPADDQ       Y13, Y8, Y8
-	VPMULUDQ     (SP), Y4, Y10
+	VPMULUDQ     (R9), Y4, Y10
 	VPADDQ       Y10, Y9, Y9
 	VPSRLQ       $0x1a, Y5, Y10
 	VPAND        Y14, Y5, Y5
@@ -801,6 +1073,34 @@ singleQuad:
 	VMOVDQA      Y7, Y2
 	VMOVDQA      Y8, Y3
 	VMOVDQA      Y9, Y4
+	VPXOR        Y10, Y10, Y10
+	VMOVDQU      Y10, (R9)
+	VMOVDQU      Y10, 32(R9)
+	VMOVDQU      Y10, 64(R9)
+	VMOVDQU      Y10, 96(R9)
+	VMOVDQU      Y10, 128(R9)
+	VMOVDQU      Y10, 160(R9)
+	VMOVDQU      Y10, 192(R9)
+	VMOVDQU      Y10, 224(R9)
+	VMOVDQU      Y10, 256(R9)
+	VMOVDQU      Y10, 288(R9)
+	VMOVDQU      Y10, 320(R9)
+	VMOVDQU      Y10, 352(R9)
+	VMOVDQU      Y10, 384(R9)
+	VMOVDQU      Y10, 416(R9)
+	VMOVDQU      Y10, 448(R9)
+	VMOVDQU      Y10, 480(R9)
+	VMOVDQU      Y10, 512(R9)
+	VMOVDQU      Y10, 544(R9)
+	VMOVDQU      Y10, 576(R9)
+	VMOVDQU      Y10, 608(R9)
+	VMOVDQU      Y10, 640(R9)
+	VMOVDQU      Y10, 672(R9)
+	VMOVDQU      Y10, 704(R9)
+	VMOVDQU      Y10, 736(R9)
+	VMOVDQU      Y10, 768(R9)
+	VMOVDQU      Y10, 800(R9)
+	VMOVDQU      Y10, 832(R9)
 	VEXTRACTI128 $0x01, Y0, X10
 	VPADDQ       Y10, Y0, Y0
 	VPSHUFD      $0x4e, Y0, Y10
@@ -849,25 +1149,6 @@ singleQuad:
 	ADDQ         DX, R8
 	ADCQ         $0x00, R9
 	ADCQ         $0x00, R10
-	VPXOR        Y0, Y0, Y0
-	VMOVDQU      Y0, (SP)
-	VMOVDQU      Y0, 288(SP)
-	VMOVDQU      Y0, 32(SP)
-	VMOVDQU      Y0, 320(SP)
-	VMOVDQU      Y0, 64(SP)
-	VMOVDQU      Y0, 352(SP)
-	VMOVDQU      Y0, 96(SP)
-	VMOVDQU      Y0, 384(SP)
-	VMOVDQU      Y0, 128(SP)
-	VMOVDQU      Y0, 416(SP)
-	VMOVDQU      Y0, 160(SP)
-	VMOVDQU      Y0, 448(SP)
-	VMOVDQU      Y0, 192(SP)
-	VMOVDQU      Y0, 480(SP)
-	VMOVDQU      Y0, 224(SP)
-	VMOVDQU      Y0, 512(SP)
-	VMOVDQU      Y0, 256(SP)
-	VMOVDQU      Y0, 544(SP)
 	VZEROALL
 
 singleBlock:
@@ -910,7 +1191,7 @@ singleBlock:
 singleRest:
 	ADDQ  $0x10, CX
 	JZ    singleLast
-	MOVQ  n+16(FP), DX
+	MOVQ  n+24(FP), DX
 	CMPQ  DX, $0x10
 	JB    singleFew
 	MOVQ  -16(SI)(CX*1), AX
@@ -979,7 +1260,7 @@ singlePart:
 	ADCQ  $0x00, R10
 
 singleLast:
-	MOVQ    last+24(FP), SI
+	MOVQ    last+32(FP), SI
 	ADDQ    (SI), R8
 	ADCQ    8(SI), R9
 	ADCQ    $0x01, R10
@@ -1020,7 +1301,7 @@ singleLast:
 	CMOVQNE AX, R8
 	CMOVQNE BX, R9
 	MOVQ    key+0(FP), DI
-	MOVQ    tag+32(FP), SI
+	MOVQ    tag+40(FP), SI
 	ADDQ    16(DI), R8
 	ADCQ    24(DI), R9
 	MOVQ    R8, (SI)

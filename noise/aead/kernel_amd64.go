@@ -23,7 +23,8 @@ func single512(key *oneTimeKey, text *byte, n int, last, tag *[2]uint64)
 //go:noescape
 func chacha256(key *[KeySize]byte, spans *span, n int)
 
-// single256 computes the tag of one message: n bytes, zeroes up to a whole block, and the block last.
+// single256 computes the tag of one message: n bytes, zeroes up to a whole block, and the block last. It keeps powers, which are zero
+// when it returns.
 //
 //go:noescape
-func single256(key *oneTimeKey, text *byte, n int, last, tag *[2]uint64)
+func single256(key *oneTimeKey, powers *powers, text *byte, n int, last, tag *[2]uint64)

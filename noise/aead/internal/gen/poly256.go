@@ -25,13 +25,15 @@ const vectorFrom = 192
 func single256() {
 	constants := table("poly256", uint64(1)<<26-1, 1<<24)
 
-	TEXT("single256", NOSPLIT, "func(key, text *byte, n int, last, tag *byte)")
+	TEXT("single256", NOSPLIT, "func(key, powers, text *byte, n int, last, tag *byte)")
 	Load(Param("key"), RDI)
 	text := Load(Param("text"), RSI)
 	n := Load(Param("n"), RCX)
-	// For the lanes the powers r^4 r^2 r^3 r, for which unpacking has the blocks; and r^4 alone. Each is five limbs, and five times the
-	// last four of them.
-	forLast, forAll := AllocLocal(9*32), AllocLocal(9*32)
+	// For the lanes the powers r^4 r^2 r^3 r, for which unpacking has the blocks; r^4 alone, and r^8. Each is five limbs, and five times
+	// the last four of them.
+	tables := func(base Register) (forLast, forOne, forTwo Mem) {
+		return Mem{Base: base}, Mem{Base: base, Disp: 9 * 32}, Mem{Base: base, Disp: 2 * 9 * 32}
+	}
 	h := words256
 	MOVQ(U64(0x0ffffffc0fffffff), r256) // RFC 8439, 2.5
 	ANDQ(Mem{Base: RDI}, r256)
@@ -48,25 +50,48 @@ func single256() {
 
 	VPBROADCASTQ(constants, mask26)
 	VPBROADCASTQ(constants.Offset(8), pad26)
-	powers256(forLast, forAll)
+	forLast, forOne, forTwo := tables(Load(Param("powers"), RSI)) // no other register is free
+	powers256(forLast, forOne)
+	MOVQ(RSI, R9)
+	forLast, forOne, forTwo = tables(R9)
+	Load(Param("text"), RSI)
+	for i, h := range hash256 {
+		VMOVDQU(forOne.Offset(32*i), h)
+	}
+	multiply256(forOne, true)
+	carry256()
+	for i, h := range hash256 {
+		store256(h, i, forTwo)
+	}
 	load256(text, hash256)
-	SUBQ(U32(128), n)
-	Label("singleQuad")
-	multiply256(forAll)
+	SUBQ(U32(128+64), n) // what is left behind the next two groups
+	JB(LabelRef("singleOdd"))
+	Label("singlePair")
+	multiply256(forTwo, true)
+	load256(text, hash256)
+	multiply256(forOne, false)
+	carry256()
 	load256(text, sums256)
-	for i := range hash256 {
-		VPADDQ(sums256[i], hash256[i], hash256[i])
-	}
-	SUBQ(Imm(64), n)
-	JAE(LabelRef("singleQuad"))
+	add256()
+	SUBQ(U32(128), n)
+	JAE(LabelRef("singlePair"))
+	Label("singleOdd")
 	ADDQ(Imm(64), n)
-	multiply256(forLast)
-	sum256()
-	VPXOR(Y0, Y0, Y0)
-	for i := range 9 {
-		VMOVDQU(Y0, forLast.Offset(32*i))
-		VMOVDQU(Y0, forAll.Offset(32*i))
+	JS(LabelRef("singleSum"))
+	multiply256(forOne, true)
+	carry256()
+	load256(text, sums256)
+	add256()
+	SUBQ(Imm(64), n)
+	Label("singleSum")
+	ADDQ(Imm(64), n)
+	multiply256(forLast, true)
+	carry256()
+	VPXOR(Y10, Y10, Y10)
+	for i := range 3 * 9 {
+		VMOVDQU(Y10, forLast.Offset(32*i))
 	}
+	sum256()
 	VZEROALL()
 
 	Label("singleBlock")
@@ -189,7 +214,7 @@ func foldWords() {
 }
 
 // powers256 stores the powers of r.
-func powers256(forLast, forAll Mem) {
+func powers256(forLast, forOne Mem) {
 	MOVQ(r256, words256[0])
 	MOVQ(rHigh, words256[1])
 	for power, lane := range []int{3, 1, 2, 0} {
@@ -213,18 +238,19 @@ func powers256(forLast, forAll Mem) {
 	}
 	for i := range 5 {
 		VPBROADCASTQ(forLast.Offset(32*i), Y0)
-		VMOVDQU(Y0, forAll.Offset(32*i))
-		if i == 0 {
-			continue
-		}
-		times5 := func(to Mem) {
-			VPSLLQ(Imm(2), Y0, Y1)
-			VPADDQ(Y0, Y1, Y1)
-			VMOVDQU(Y1, to.Offset(32*(4+i)))
-		}
-		times5(forAll)
+		store256(Y0, i, forOne)
 		VMOVDQU(forLast.Offset(32*i), Y0)
-		times5(forLast)
+		store256(Y0, i, forLast)
+	}
+}
+
+// store256 stores a limb of a power, and five times the limb.
+func store256(limb VecPhysical, i int, to Mem) {
+	VMOVDQU(limb, to.Offset(32*i))
+	if i > 0 {
+		VPSLLQ(Imm(2), limb, Y10)
+		VPADDQ(limb, Y10, Y10)
+		VMOVDQU(Y10, to.Offset(32*(4+i)))
 	}
 }
 
@@ -249,8 +275,14 @@ func load256(text Register, m [5]VecPhysical) {
 	VPOR(pad26, m[4], m[4])
 }
 
-// multiply256 multiplies the hash by a power.
-func multiply256(power Mem) {
+func add256() {
+	for i := range hash256 {
+		VPADDQ(sums256[i], hash256[i], hash256[i])
+	}
+}
+
+// multiply256 makes the sums of the hash times a power, or adds to them. Two such products may be added up.
+func multiply256(power Mem, fresh bool) {
 	h, d := hash256, sums256
 	for i := range 5 { // of the hash
 		for j := range 5 { // of the sums
@@ -258,7 +290,7 @@ func multiply256(power Mem) {
 			if j < i {
 				by = power.Offset(32 * (4 + 5 + j - i))
 			}
-			if i == 0 {
+			if i == 0 && fresh {
 				VPMULUDQ(by, h[i], d[j])
 				continue
 			}
@@ -267,6 +299,11 @@ func multiply256(power Mem) {
 			VPADDQ(t, d[j], d[j])
 		}
 	}
+}
+
+// carry256 makes limbs of the sums, and the hash of them.
+func carry256() {
+	h, d := hash256, sums256
 	step := func(from int, t VecPhysical) {
 		VPSRLQ(Imm(26), d[from], t)
 		VPAND(mask26, d[from], d[from])
