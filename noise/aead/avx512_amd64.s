@@ -1044,12 +1044,12 @@ TEXT ·lanes512(SB), NOSPLIT, $0-24
 	VMOVDQU64    Z12, 128(CX)
 	VMOVDQU64    Z8, 192(CX)
 	VMOVDQU64    Z9, 256(CX)
-	VPXORQ       Z0, Z0, Z0
-	VPXORQ       Z3, Z3, Z3
-	VPXORQ       Z1, Z1, Z1
-	VPXORQ       Z4, Z4, Z4
-	VPXORQ       Z2, Z2, Z2
-	VPXORQ       Z5, Z5, Z5
+	VPXOR        X0, X0, X0
+	VPXOR        X3, X3, X3
+	VPXOR        X1, X1, X1
+	VPXOR        X4, X4, X4
+	VPXOR        X2, X2, X2
+	VPXOR        X5, X5, X5
 	VPMADD52LUQ  Z10, Z10, Z0
 	VPMADD52LUQ  Z11, Z10, Z1
 	VPMADD52LUQ  Z12, Z10, Z2
@@ -1099,12 +1099,12 @@ TEXT ·lanes512(SB), NOSPLIT, $0-24
 	VMOVDQU64    Z15, 448(CX)
 	VMOVDQU64    Z8, 512(CX)
 	VMOVDQU64    Z9, 576(CX)
-	VPXORQ       Z0, Z0, Z0
-	VPXORQ       Z3, Z3, Z3
-	VPXORQ       Z1, Z1, Z1
-	VPXORQ       Z4, Z4, Z4
-	VPXORQ       Z2, Z2, Z2
-	VPXORQ       Z5, Z5, Z5
+	VPXOR        X0, X0, X0
+	VPXOR        X3, X3, X3
+	VPXOR        X1, X1, X1
+	VPXOR        X4, X4, X4
+	VPXOR        X2, X2, X2
+	VPXOR        X5, X5, X5
 	VPMADD52LUQ  Z13, Z10, Z0
 	VPMADD52LUQ  Z14, Z10, Z1
 	VPMADD52LUQ  Z15, Z10, Z2
@@ -1143,12 +1143,12 @@ TEXT ·lanes512(SB), NOSPLIT, $0-24
 	VPSRLQ       $0x2c, Z10, Z6
 	VPANDQ       Z23, Z10, Z10
 	VPADDQ       Z6, Z11, Z11
-	VPXORQ       Z0, Z0, Z0
-	VPXORQ       Z3, Z3, Z3
-	VPXORQ       Z1, Z1, Z1
-	VPXORQ       Z4, Z4, Z4
-	VPXORQ       Z2, Z2, Z2
-	VPXORQ       Z5, Z5, Z5
+	VPXOR        X0, X0, X0
+	VPXOR        X3, X3, X3
+	VPXOR        X1, X1, X1
+	VPXOR        X4, X4, X4
+	VPXOR        X2, X2, X2
+	VPXOR        X5, X5, X5
 	VPMADD52LUQ  Z13, Z13, Z0
 	VPMADD52LUQ  Z14, Z13, Z1
 	VPMADD52LUQ  Z15, Z13, Z2
@@ -1303,12 +1303,12 @@ lanesLoaded:
 	VPORQ       256(SI), Z15, Z15
 
 lanesHash:
-	VPXORQ      Z0, Z0, Z0
-	VPXORQ      Z3, Z3, Z3
-	VPXORQ      Z1, Z1, Z1
-	VPXORQ      Z4, Z4, Z4
-	VPXORQ      Z2, Z2, Z2
-	VPXORQ      Z5, Z5, Z5
+	VPXOR       X0, X0, X0
+	VPXOR       X3, X3, X3
+	VPXOR       X1, X1, X1
+	VPXOR       X4, X4, X4
+	VPXOR       X2, X2, X2
+	VPXOR       X5, X5, X5
 	VPSLLQ      $0x14, Z11, Z6
 	VPSRLQ      $0x2c, Z10, Z17
 	VPSRLQ      $0x18, Z11, Z11
@@ -1626,12 +1626,12 @@ TEXT ·single512(SB), NOSPLIT, $0-40
 	VPSLLQ       $0x14, Z16, Z15
 	VPSRLQ       $0x18, Z16, Z9
 	VPTERNLOGQ   $0xa8, Z23, Z15, Z8
-	VPXORQ       Z0, Z0, Z0
-	VPXORQ       Z3, Z3, Z3
-	VPXORQ       Z1, Z1, Z1
-	VPXORQ       Z4, Z4, Z4
-	VPXORQ       Z2, Z2, Z2
-	VPXORQ       Z5, Z5, Z5
+	VPXOR        X0, X0, X0
+	VPXOR        X3, X3, X3
+	VPXOR        X1, X1, X1
+	VPXOR        X4, X4, X4
+	VPXOR        X2, X2, X2
+	VPXOR        X5, X5, X5
 	VPSLLQ       $0x04, Z8, Z10
 	VPSLLQ       $0x02, Z8, Z6
 	VPADDQ       Z6, Z10, Z10
@@ -1685,12 +1685,12 @@ TEXT ·single512(SB), NOSPLIT, $0-40
 	VMOVDQA64    Z12, K1, Z7
 	VMOVDQA64    Z13, K1, Z8
 	VMOVDQA64    Z14, K1, Z9
-	VPXORQ       Z0, Z0, Z0
-	VPXORQ       Z3, Z3, Z3
-	VPXORQ       Z1, Z1, Z1
-	VPXORQ       Z4, Z4, Z4
-	VPXORQ       Z2, Z2, Z2
-	VPXORQ       Z5, Z5, Z5
+	VPXOR        X0, X0, X0
+	VPXOR        X3, X3, X3
+	VPXOR        X1, X1, X1
+	VPXOR        X4, X4, X4
+	VPXOR        X2, X2, X2
+	VPXOR        X5, X5, X5
 	VPSLLQ       $0x04, Z13, Z15
 	VPSLLQ       $0x02, Z13, Z6
 	VPADDQ       Z6, Z15, Z15
@@ -1741,12 +1741,12 @@ TEXT ·single512(SB), NOSPLIT, $0-40
 	VPBROADCASTQ X7, Z12
 	VPBROADCASTQ X8, Z13
 	VPBROADCASTQ X9, Z14
-	VPXORQ       Z0, Z0, Z0
-	VPXORQ       Z3, Z3, Z3
-	VPXORQ       Z1, Z1, Z1
-	VPXORQ       Z4, Z4, Z4
-	VPXORQ       Z2, Z2, Z2
-	VPXORQ       Z5, Z5, Z5
+	VPXOR        X0, X0, X0
+	VPXOR        X3, X3, X3
+	VPXOR        X1, X1, X1
+	VPXOR        X4, X4, X4
+	VPXOR        X2, X2, X2
+	VPXOR        X5, X5, X5
 	VPSLLQ       $0x04, Z13, Z15
 	VPSLLQ       $0x02, Z13, Z6
 	VPADDQ       Z6, Z15, Z15
@@ -1809,12 +1809,12 @@ TEXT ·single512(SB), NOSPLIT, $0-40
 	VPSLLQ       $0x04, Z14, Z16
 	VPSLLQ       $0x02, Z14, Z6
 	VPADDQ       Z6, Z16, Z16
-	VPXORQ       Z0, Z0, Z0
-	VPXORQ       Z3, Z3, Z3
-	VPXORQ       Z1, Z1, Z1
-	VPXORQ       Z4, Z4, Z4
-	VPXORQ       Z2, Z2, Z2
-	VPXORQ       Z5, Z5, Z5
+	VPXOR        X0, X0, X0
+	VPXOR        X3, X3, X3
+	VPXOR        X1, X1, X1
+	VPXOR        X4, X4, X4
+	VPXOR        X2, X2, X2
+	VPXOR        X5, X5, X5
 	VPMADD52LUQ  Z12, Z12, Z0
 	VPMADD52LUQ  Z13, Z12, Z1
 	VPMADD52LUQ  Z14, Z12, Z2
@@ -1943,12 +1943,12 @@ singleFirst:
 	JZ                singleLast
 	TESTQ             $0x00000001, CX
 	JZ                singlePairs
-	VPXORQ            Z0, Z0, Z0
-	VPXORQ            Z3, Z3, Z3
-	VPXORQ            Z1, Z1, Z1
-	VPXORQ            Z4, Z4, Z4
-	VPXORQ            Z2, Z2, Z2
-	VPXORQ            Z5, Z5, Z5
+	VPXOR             X0, X0, X0
+	VPXOR             X3, X3, X3
+	VPXOR             X1, X1, X1
+	VPXOR             X4, X4, X4
+	VPXOR             X2, X2, X2
+	VPXOR             X5, X5, X5
 	VPMADD52LUQ       Z12, Z20, Z0
 	VPMADD52LUQ       Z13, Z20, Z1
 	VPMADD52LUQ       Z14, Z20, Z2
@@ -2007,12 +2007,12 @@ singleFirst:
 	JZ                singleLast
 
 singlePairs:
-	VPXORQ      Z0, Z0, Z0
-	VPXORQ      Z3, Z3, Z3
-	VPXORQ      Z1, Z1, Z1
-	VPXORQ      Z4, Z4, Z4
-	VPXORQ      Z2, Z2, Z2
-	VPXORQ      Z5, Z5, Z5
+	VPXOR       X0, X0, X0
+	VPXOR       X3, X3, X3
+	VPXOR       X1, X1, X1
+	VPXOR       X4, X4, X4
+	VPXOR       X2, X2, X2
+	VPXOR       X5, X5, X5
 	VMOVDQU64   (SI), Z31
 	VMOVDQU64   64(SI), Z28
 	VPUNPCKHQDQ Z28, Z31, Z6
@@ -2099,12 +2099,12 @@ singlePairs:
 	JNZ         singlePairs
 
 singleLast:
-	VPXORQ            Z0, Z0, Z0
-	VPXORQ            Z3, Z3, Z3
-	VPXORQ            Z1, Z1, Z1
-	VPXORQ            Z4, Z4, Z4
-	VPXORQ            Z2, Z2, Z2
-	VPXORQ            Z5, Z5, Z5
+	VPXOR             X0, X0, X0
+	VPXOR             X3, X3, X3
+	VPXOR             X1, X1, X1
+	VPXOR             X4, X4, X4
+	VPXOR             X2, X2, X2
+	VPXOR             X5, X5, X5
 	VPMADD52LUQ       Z12, Z20, Z0
 	VPMADD52LUQ       Z13, Z20, Z1
 	VPMADD52LUQ       Z14, Z20, Z2
@@ -2203,12 +2203,12 @@ singleLast:
 	VPADDQ            Z30, Z22, Z22
 
 singleSum:
-	VPXORQ        Z0, Z0, Z0
-	VPXORQ        Z3, Z3, Z3
-	VPXORQ        Z1, Z1, Z1
-	VPXORQ        Z4, Z4, Z4
-	VPXORQ        Z2, Z2, Z2
-	VPXORQ        Z5, Z5, Z5
+	VPXOR         X0, X0, X0
+	VPXOR         X3, X3, X3
+	VPXOR         X1, X1, X1
+	VPXOR         X4, X4, X4
+	VPXOR         X2, X2, X2
+	VPXOR         X5, X5, X5
 	VPMADD52LUQ   Z7, Z20, Z0
 	VPMADD52LUQ   Z8, Z20, Z1
 	VPMADD52LUQ   Z9, Z20, Z2

@@ -59,10 +59,12 @@ func multiplierOf(m limbs, s1, s2, spare VecPhysical) multiplier {
 	return multiplier{m[0], m[1], m[2], s1, s2}
 }
 
+// clearSums uses the short encoding, which the processor knows for a zero without computing it.
 func clearSums() {
 	for i := range 3 {
-		VPXORQ(low[i], low[i], low[i])
-		VPXORQ(high[i], high[i], high[i])
+		for _, x := range []Vec{low[i].(Vec), high[i].(Vec)} {
+			VPXOR(x.AsX(), x.AsX(), x.AsX())
+		}
 	}
 }
 
