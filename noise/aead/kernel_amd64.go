@@ -1,7 +1,7 @@
 package aead
 
-// The assembly has no stack of its own to speak of, leaves no secret in a register, and is not preempted: a goroutine's registers are
-// saved to its stack only where Go code runs. Addresses and branches depend on lengths and verdicts alone.
+// All of this leaves nothing secret in a register or on the stack. It is not preempted: the runtime stops a goroutine, and so saves its
+// registers on its stack, only in Go code. Addresses and branches depend on lengths alone.
 
 // chacha512 XORs each of n spans with its key stream, 16 blocks at a time. It keeps blocks in words, which are zero when it returns.
 //
