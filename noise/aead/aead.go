@@ -7,19 +7,46 @@
 //	ok := key.Open(b, counter)
 //	key.Erase()
 //
-// A key exists once, in a slot of its arena: the cipher works on the slot itself and keeps no copy (see cipher.go). Erase
-// zeroes the slot, and an erased key panics when it is used, so that nothing is ever sealed with zeroes or with the key that
-// has the slot next.
+// A key exists once, in a slot of its arena: what seals and opens works on the slot itself and keeps no copy. Erase zeroes the
+// slot, and an erased key panics when it is used, so that nothing is ever sealed with zeroes or with the key that has the slot next.
+//
+// # Code
+//
+// Which code does it is chosen once, at start, by what the processor has:
+//
+//   - avx512 (F, VL, BW, IFMA): ChaCha20 with sixteen blocks in the lanes of its vectors, Poly1305 with 52-bit multiply-add;
+//   - avx2: eight blocks, and Poly1305 with 26-bit limbs;
+//   - generic: golang.org/x/crypto, message by message. This is what every machine but amd64 has. cipher.go tells how it comes to
+//     work on the slot; were it to stop doing so, its copy of the key would be cleared by nobody but the garbage collector.
+//
+// The first two take a batch sixteen messages at a time. The lanes of ChaCha20 are dealt out to the blocks of all of them, one-time
+// keys included, so that none is idle where a message ends; Poly1305 has eight messages side by side, or several blocks of one. Their
+// assembly is written by internal/gen. They authenticate before they decrypt, compare tags without a branch, and let neither a branch
+// nor an address depend on a secret. One-time keys, sums and key stream are zeroed in memory and registers before a call returns.
+// A goroutine is not preempted in assembly, so its stack never gets those registers. What is out of reach is a signal in mid-call, the
+// scheduler's included: the kernel saves all registers to the thread's signal stack, where only the next signal's overwrite them.
+//
+// For tests VPN_AEAD names the code: avx512, avx2 or generic. A program doesn't start with a name that its machine can't run.
 //
 // Where x/crypto has no assembly for the whole AEAD (it has on amd64 with AVX2) its portable code puts each message's one-time
 // Poly1305 key on the heap, which tells nothing about the session key; "nothing is allocated" below is about this package.
+//
+// # Speed
+//
+// Nanoseconds a message on one processor of 3 GHz (Sapphire Rapids), best of many runs, and the ratio to x/crypto. OpenSSL 3.0, with its
+// own AVX-512 code, takes 725 to 865 for 1,420 bytes on the same machine.
+//
+//	                          x/crypto    avx2          avx512
+//	Seal,        64 bytes          303    287  0.95     303  1.00
+//	Seal,     1,420 bytes        1,046    940  0.90     598  0.57
+//	46 messages, 64 bytes          191     86  0.45      65  0.34
+//	46 messages, 1,420 bytes       945    903  0.96     425  0.45
 package aead
 
-import (
-	"crypto/cipher"
-	"encoding/binary"
-	"sync"
-)
+//go:generate go -C internal/gen run . -set avx512 -out ../../avx512_amd64.s -pkg aead
+//go:generate go -C internal/gen run . -set avx2 -out ../../avx2_amd64.s -pkg aead
+
+import "crypto/cipher"
 
 const (
 	// KeySize is the length of a key in bytes.
@@ -32,15 +59,16 @@ const (
 // A Key is one direction's session key. Any number of goroutines may seal and open with it at once. It has to be erased by
 // whoever owns it: one that is merely dropped stays in its arena.
 type Key struct {
-	slot   *[KeySize]byte
-	cipher cipher.AEAD // works on slot; nil once erased
+	slot   *[KeySize]byte // nil once erased
 	arena  *Arena
+	vector *vector     // nil where there is none for this machine
+	cipher cipher.AEAD // then this works on slot
 }
 
 // Erase zeroes the key and gives its slot back to the arena. It is idempotent. Only when nobody uses the key any more may it
 // be called; every later use but Erase panics.
 func (k *Key) Erase() {
-	if k.cipher == nil {
+	if k.slot == nil {
 		return
 	}
 	slot := k.slot
@@ -48,26 +76,37 @@ func (k *Key) Erase() {
 	k.arena.free(slot)
 }
 
+func (k *Key) mustLive() {
+	if k.slot == nil {
+		panic("aead: the key is erased")
+	}
+}
+
 // Seal encrypts b[:len(b)-Overhead] in place and writes the tag to the last Overhead bytes of b. A counter must never be used
 // twice with one key. It panics when b has no room for the tag. Nothing is allocated.
 func (k *Key) Seal(b []byte, counter uint64) {
-	eraseStack()
-	n := nonces.Get().(*nonce)
-	k.seal(n, b, counter)
-	nonces.Put(n)
-	eraseStack()
+	if len(b) < Overhead {
+		panic("aead: the message has no room for the tag")
+	}
+	k.SealBatch(b, len(b), 0, counter)
 }
 
 // Open authenticates b, a ciphertext with its tag in the last Overhead bytes, and decrypts it in place: the plaintext is
 // b[:len(b)-Overhead]. When it reports false, b was not sealed with this key and counter; then the text is zeroed, and never
-// holds plaintext. Nothing is allocated.
+// held plaintext. Nothing is allocated.
 func (k *Key) Open(b []byte, counter uint64) bool {
-	eraseStack()
-	n := nonces.Get().(*nonce)
-	ok := k.open(n, b, counter)
-	nonces.Put(n)
-	eraseStack()
-	return ok
+	k.mustLive()
+	if len(b) < Overhead {
+		return false
+	}
+	if k.vector == nil {
+		return k.portableOpen(b, counter)
+	}
+	s := scratches.Get().(*scratch)
+	s.messages[0].set(b, counter)
+	authentic := k.vector.open(k.slot, s, 1)
+	s.done(1)
+	return authentic != 0
 }
 
 // SealBatch seals consecutive messages that begin stride bytes apart in b. Each begins with skip bytes that are left as they
@@ -81,15 +120,24 @@ func (k *Key) SealBatch(b []byte, stride, skip int, counter uint64) {
 	if last := len(b) % stride; last != 0 && last < skip+Overhead {
 		panic("aead: the last message has no room for header and tag")
 	}
-	eraseStack()
-	n := nonces.Get().(*nonce)
-	for ; len(b) > 0; counter++ {
-		message := b[:min(stride, len(b))]
-		k.seal(n, message[skip:], counter)
-		b = b[len(message):]
+	k.mustLive()
+	if k.vector == nil {
+		k.portableSealBatch(b, stride, skip, counter)
+		return
 	}
-	nonces.Put(n)
-	eraseStack()
+	s := scratches.Get().(*scratch)
+	messages := (len(b) + stride - 1) / stride
+	for len(b) > 0 {
+		n := 0
+		for ; n < groupSize && len(b) > 0; n++ {
+			end := min(stride, len(b))
+			s.messages[n].set(b[skip:end:end], counter)
+			b = b[end:]
+			counter++
+		}
+		k.vector.seal(k.slot, s, n)
+	}
+	s.done(messages)
 }
 
 // Sealed is one message of OpenBatch.
@@ -102,38 +150,31 @@ type Sealed struct {
 // OpenBatch opens each message in place as Open does and stores the verdicts in OK, whatever was there before. Nothing is
 // allocated.
 func (k *Key) OpenBatch(ms []Sealed) {
-	eraseStack()
-	n := nonces.Get().(*nonce)
-	for i := range ms {
-		m := &ms[i]
-		m.OK = k.open(n, m.Text, m.Counter)
+	k.mustLive()
+	if k.vector == nil {
+		k.portableOpenBatch(ms)
+		return
 	}
-	nonces.Put(n)
-	eraseStack()
-}
-
-func (k *Key) seal(n *nonce, b []byte, counter uint64) {
-	n.set(counter)
-	k.cipher.Seal(b[:0], n[:], b[:len(b)-Overhead], nil)
-}
-
-func (k *Key) open(n *nonce, b []byte, counter uint64) bool {
-	if len(b) < Overhead {
-		return false
+	s := scratches.Get().(*scratch)
+	messages := len(ms)
+	for len(ms) > 0 {
+		var group [groupSize]*Sealed
+		n := 0
+		for ; n < groupSize && len(ms) > 0; ms = ms[1:] {
+			m := &ms[0]
+			if m.OK = false; len(m.Text) >= Overhead {
+				s.messages[n].set(m.Text, m.Counter)
+				group[n] = m
+				n++
+			}
+		}
+		if n == 0 {
+			break
+		}
+		authentic := k.vector.open(k.slot, s, n)
+		for i, m := range group[:n] {
+			m.OK = authentic>>i&1 != 0
+		}
 	}
-	n.set(counter)
-	if _, err := k.cipher.Open(b[:0], n[:], b, nil); err != nil {
-		// cipher.AEAD says only that the text may be overwritten.
-		clear(b[:len(b)-Overhead])
-		return false
-	}
-	return true
+	s.done(messages)
 }
-
-// "The nonce [...] is composed of 32 bits of zeros followed by the 64-bit little-endian value of counter." WireGuard, 5.4
-type nonce [12]byte
-
-func (n *nonce) set(counter uint64) { binary.LittleEndian.PutUint64(n[4:], counter) }
-
-// nonces are reused, because one on the stack would escape through the cipher's interface with every message.
-var nonces = sync.Pool{New: func() any { return new(nonce) }}

@@ -11,7 +11,8 @@ const chunkSize = 64 << 10
 // An Arena holds keys side by side in a few large chunks of memory, which its owner may have locked or kept out of core dumps.
 // Chunks are never given back. All methods may be called concurrently.
 type Arena struct {
-	alloc func(size int) ([]byte, error)
+	alloc  func(size int) ([]byte, error)
+	vector *vector // for new keys
 
 	mu     sync.Mutex
 	unused []byte           // rest of the newest chunk; guarded by mu
@@ -25,7 +26,7 @@ func NewArena(alloc func(size int) ([]byte, error)) *Arena {
 	if alloc == nil {
 		alloc = func(size int) ([]byte, error) { return make([]byte, size), nil }
 	}
-	return &Arena{alloc: alloc}
+	return &Arena{alloc: alloc, vector: chosen}
 }
 
 // NewKey copies secret into a free slot. The caller erases its own copy. It fails when alloc does (the error wraps alloc's),
@@ -36,12 +37,15 @@ func (a *Arena) NewKey(secret *[KeySize]byte) (*Key, error) {
 		return nil, fmt.Errorf("new session key: %w", err)
 	}
 	*slot = *secret
-	c, err := newCipher(slot)
+	k := &Key{slot: slot, arena: a, vector: a.vector}
+	if err = unavailable; err == nil && k.vector == nil {
+		k.cipher, err = newCipher(slot)
+	}
 	if err != nil {
 		a.free(slot)
 		return nil, fmt.Errorf("new session key: %w", err)
 	}
-	return &Key{slot: slot, cipher: c, arena: a}, nil
+	return k, nil
 }
 
 // Live returns how many keys are not erased.

@@ -1,0 +1,29 @@
+package aead
+
+// What the assembly works on. Its generator knows these layouts (internal/gen/layout.go).
+
+// A span is bytes that one message's key stream is XORed into, from the start of a block on.
+type span struct {
+	text  *byte
+	len   int
+	nonce uint64 // the last eight bytes of the nonce
+	block uint32 // the number of the first block
+	first uint32 // the first four bytes of the nonce
+}
+
+// A oneTimeKey is a message's block 0: r, s, and a half that is not used. RFC 8439, 2.6
+type oneTimeKey [blockSize]byte
+
+// lanes is eight messages that are authenticated side by side, with a 64-bit lane each. A lane that is not wanted repeats another.
+type lanes struct {
+	text  [8]*byte
+	len   [8]uint64
+	skip  [8]uint64    // blocks that the message is shorter than 4*quads
+	last  [2][8]uint64 // the blocks behind the texts: the low words, the high words
+	tag   [2][8]uint64 // likewise
+	quads uint64       // blocks of the longest message, by four, rounded up
+	full  uint64       // the quad from which on no lane skips a block
+}
+
+// powers are of eight messages' r: of each of r, r^2, r^3 and r^4 five vectors. There is room for masks, too.
+type powers [21][8]uint64
