@@ -10,14 +10,17 @@ import (
 )
 
 // dump asks for all routes or rules of a family. Routes and rules have headers of
-// one form.
+// one form. A kernel without the family, or without rules, has none.
 func dump(ask, answer int, family uint8, each func(m []byte)) error {
 	request := nl.NewNetlinkRequest(ask, unix.NLM_F_DUMP)
 	request.AddData(&nl.RtMsg{RtMsg: unix.RtMsg{Family: family}})
-	return request.ExecuteIter(unix.NETLINK_ROUTE, uint16(answer), func(m []byte) bool {
-		each(m)
+	err := request.ExecuteIter(unix.NETLINK_ROUTE, uint16(answer), func(m []byte) bool {
+		if len(m) > 0 && m[0] == family {
+			each(m)
+		}
 		return true
 	})
+	return not(err, unix.EAFNOSUPPORT, unix.EOPNOTSUPP)
 }
 
 func (r *reader) routes() error {

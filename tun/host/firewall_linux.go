@@ -5,10 +5,18 @@ import (
 )
 
 // firewall compares the tables that the journal tells of with those that are
-// loaded.
+// loaded. A kernel without nftables is no obstacle where none is wanted.
 func (r *reader) firewall() error {
+	var wanted []firewall.Ruleset
+	if r.q.Journal != nil {
+		for _, e := range r.q.Journal.Entries() {
+			if a, ok := e.Do.(LoadTable); ok && a.ruleset() != nil {
+				wanted = append(wanted, a.ruleset())
+			}
+		}
+	}
 	loaded, err := firewall.List()
-	if err != nil {
+	if err != nil && len(wanted) > 0 {
 		return err
 	}
 	there := map[firewall.Table]bool{}
@@ -17,21 +25,14 @@ func (r *reader) firewall() error {
 	}
 	r.s.KillSwitch = there[firewall.KillSwitch{Link: r.q.Link}.Table()]
 	r.s.Damaged = map[string]bool{}
-	if r.q.Journal == nil {
-		return nil
-	}
-	for _, e := range r.q.Journal.Entries() {
-		a, ok := e.Do.(LoadTable)
-		if !ok || a.ruleset() == nil {
-			continue
-		}
-		intact := there[a.ruleset().Table()]
+	for _, set := range wanted {
+		intact := there[set.Table()]
 		if intact {
-			if intact, err = a.ruleset().Intact(); err != nil {
+			if intact, err = set.Intact(); err != nil {
 				return err
 			}
 		}
-		r.s.Damaged[a.ruleset().Table().String()] = !intact
+		r.s.Damaged[set.Table().String()] = !intact
 	}
 	return nil
 }

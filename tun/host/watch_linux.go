@@ -29,24 +29,25 @@ func Watch(ctx context.Context, link string) (<-chan Change, error) {
 	if err != nil {
 		return nil, fmt.Errorf("watch the host: %w", err)
 	}
-	tables, err := nl.Subscribe(unix.NETLINK_NETFILTER, unix.NFNLGRP_NFTABLES)
-	if err != nil {
-		routes.Close()
-		return nil, fmt.Errorf("watch the firewall: %w", err)
-	}
+	sockets := []*nl.NetlinkSocket{routes}
 	w := watch{link: link, changes: make(chan Change, 1)}
 	if l, err := netlink.LinkByName(link); err == nil {
 		w.index = l.Attrs().Index
 	}
-	var both sync.WaitGroup
-	both.Go(func() { w.follow(routes, w.route) })
-	both.Go(func() { w.follow(tables, w.table) })
+	var all sync.WaitGroup
+	all.Go(func() { w.follow(routes, w.route) })
+	// A kernel without nftables has nothing to tell of it.
+	if tables, err := nl.Subscribe(unix.NETLINK_NETFILTER, unix.NFNLGRP_NFTABLES); err == nil {
+		sockets = append(sockets, tables)
+		all.Go(func() { w.follow(tables, w.table) })
+	}
 	stop := context.AfterFunc(ctx, func() {
-		routes.Close()
-		tables.Close()
+		for _, s := range sockets {
+			s.Close()
+		}
 	})
 	go func() {
-		both.Wait()
+		all.Wait()
 		stop()
 		close(w.changes)
 	}()

@@ -211,8 +211,8 @@ func (p *place) remountReadOnly(folder string) {
 
 // What differs from one run to the next, and says nothing.
 var (
-	indexes  = regexp.MustCompile(`(?m)^(\d+): `)
-	passing  = regexp.MustCompile(` tentative| expires \d+sec`)
+	indexes = regexp.MustCompile(`(?m)^(\d+): `)
+	passing = regexp.MustCompile(` tentative| expires \d+sec`)
 )
 
 // facts is what the host is like, as iproute2, nft and the kernel tell it.

@@ -3,6 +3,7 @@ package keeper
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -15,7 +16,11 @@ import (
 	"vpn/tunnel/uapi"
 )
 
-const waitEvery = 50 * time.Millisecond
+const (
+	waitEvery      = 50 * time.Millisecond
+	nudgeEvery     = 500 * time.Millisecond
+	nudgeKeepalive = 25
+)
 
 // awaited is a peer with an endpoint, that has not shaken hands yet.
 type awaited struct {
@@ -32,7 +37,7 @@ type waiter struct {
 	engine *child.Engine
 	names  map[key.Public]string
 	peers  map[key.Public]conf.Endpoint
-	nudged map[key.Public]bool
+	nudged time.Time
 }
 
 // handleWait is the --wait of `vpn up`.
@@ -46,7 +51,7 @@ func (k *Keeper) handleWait(ctx context.Context, body []byte, _ Show) (*Result, 
 		ctx, cancel = context.WithTimeout(ctx, r.Timeout)
 		defer cancel()
 	}
-	w := waiter{keeper: k, nudged: make(map[key.Public]bool)}
+	w := waiter{keeper: k}
 	if err := k.do(ctx, func(context.Context) error { w.look(); return nil }); err != nil {
 		return nil, err
 	}
@@ -116,27 +121,25 @@ func (w *waiter) silent() (silent []awaited, err error) {
 }
 
 // nudge makes peers shake hands that would wait for a packet: a keepalive is sent
-// when they are switched on, and here they are off again at once.
+// when they are switched on, if the engine knows by then that the link is up. Here
+// they are off again at once.
 func (w *waiter) nudge(silent []awaited) error {
+	if time.Since(w.nudged) < nudgeEvery {
+		return nil
+	}
+	w.nudged = time.Now()
+	on, off := uint16(nudgeKeepalive), uint16(0)
+	var switchOn, switchOff uapi.Config
 	for _, a := range silent {
-		if a.unknown || a.keepalive != 0 || w.nudged[a.id] {
-			continue
-		}
-		w.nudged[a.id] = true
-		err := w.keeper.ask(func(c *uapi.Client) error {
-			on, off := uint16(25), uint16(0)
-			for _, keepalive := range []*uint16{&on, &off} {
-				if err := c.Set(&uapi.Config{Peers: []uapi.PeerConfig{{PublicKey: a.id, UpdateOnly: true, Keepalive: keepalive}}}); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			return err
+		if !a.unknown && a.keepalive == 0 {
+			switchOn.Peers = append(switchOn.Peers, uapi.PeerConfig{PublicKey: a.id, UpdateOnly: true, Keepalive: &on})
+			switchOff.Peers = append(switchOff.Peers, uapi.PeerConfig{PublicKey: a.id, UpdateOnly: true, Keepalive: &off})
 		}
 	}
-	return nil
+	if len(switchOn.Peers) == 0 {
+		return nil
+	}
+	return w.keeper.ask(func(c *uapi.Client) error { return errors.Join(c.Set(&switchOn), c.Set(&switchOff)) })
 }
 
 // why says of each silent peer what is known of the reason.
@@ -158,7 +161,7 @@ func (w *waiter) why(silent []awaited) (lines []string) {
 			reasons = append(reasons, fmt.Sprintf("its name has no address: %v", err))
 		}
 		if !a.unknown {
-			reasons = append(reasons, fmt.Sprintf("no answer to %d initiations", tries[a.id]+1))
+			reasons = append(reasons, fmt.Sprintf("initiations without an answer: %d", tries[a.id]+1))
 		}
 		if w.engine != nil {
 			drops, err := w.engine.PeerDrops(ctx, a.id)

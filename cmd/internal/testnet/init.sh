@@ -21,6 +21,8 @@ boot() {
 		mount --bind "/dev/$device" "/run/.dev/$device"
 	done
 	ln -s /proc/self/fd /run/.dev/fd
+	mount -t devpts -o newinstance,ptmxmode=0666,mode=620 devpts /run/.dev/pts
+	ln -s pts/ptmx /run/.dev/ptmx # what PrivateDevices looks for
 	mount --move /run/.dev /dev
 	mount -t tmpfs tmpfs /dev/shm
 	rmdir /run/.net /run/.dev

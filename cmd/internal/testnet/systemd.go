@@ -75,15 +75,21 @@ func (h *Host) beside() *Host {
 
 // isFirst says whether a process is number 1 for those in its namespace.
 func isFirst(pid int) bool {
+	ids := strings.Fields(Status(pid, "NSpid"))
+	return len(ids) > 1 && ids[len(ids)-1] == "1"
+}
+
+// Status returns a field of /proc/PID/status, empty where the process or the field
+// is not there.
+func Status(pid int, field string) string {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
-		return false
+		return ""
 	}
 	for line := range strings.Lines(string(text)) {
-		if numbers, ok := strings.CutPrefix(line, "NSpid:"); ok {
-			ids := strings.Fields(numbers)
-			return len(ids) > 1 && ids[len(ids)-1] == "1"
+		if value, ok := strings.CutPrefix(line, field+":"); ok {
+			return strings.TrimSpace(value)
 		}
 	}
-	return false
+	return ""
 }
