@@ -75,7 +75,7 @@ func (p *parser) firstDirective() int {
 		}
 	}
 	i := p.iface()
-	for _, line := range []int{i.PrivateKeyFile.Line, i.RekeyAfterTime.Line, i.RekeyAfterPackets.Line, i.KillSwitch.Line, i.Masquerade.Line, i.Heal.Line,
+	for _, line := range []int{i.PrivateKeyFile.Line, i.RekeyAfterTime.Line, i.RekeyAfterPackets.Line, i.KillSwitch.Line, i.Masquerade.Line, i.Heal.Line, i.PublicEndpoint.Line,
 		lineOf(i.KillSwitchAllow), lineOf(i.DNSRoute), lineOf(i.ExcludedIPs)} {
 		see(line)
 	}
@@ -83,6 +83,7 @@ func (p *parser) firstDirective() int {
 		peer := &p.config.Peers[n]
 		see(peer.Name.Line)
 		see(peer.PresharedKeyFile.Line)
+		see(peer.Expires.Line)
 		see(lineOf(peer.Candidates))
 		see(lineOf(peer.ExcludedIPs))
 	}

@@ -86,6 +86,14 @@ func (p *parser) endpoint(v value) {
 	}
 }
 
+func (p *parser) publicEndpoint(v value) {
+	if e, ok := p.readEndpoint(v); ok {
+		s := &p.iface().PublicEndpoint
+		p.again(v, s.Given, s.Line)
+		*s = e
+	}
+}
+
 func (p *parser) candidate(v value) {
 	if e, ok := p.readEndpoint(v); ok {
 		p.peer().Candidates = append(p.peer().Candidates, e)
