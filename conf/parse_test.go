@@ -113,7 +113,7 @@ func TestParseEverything(t *testing.T) {
 			RekeyAfterTime: Given(90 * time.Second), RekeyAfterPackets: Given(uint64(1000)),
 			KillSwitch: Given(true), KillSwitchAllow: list(prefix("192.168.0.0/16"), prefix("fe80::/10")),
 			Masquerade: Given("eth0"), DNSRoute: list("corp.example", "lan"), Heal: Given(false),
-			ExcludedIPs: list(prefix("10.9.0.0/16"), prefix("10.8.0.1/32")),
+			ExcludedIPs:    list(prefix("10.9.0.0/16"), prefix("10.8.0.1/32")),
 			PublicEndpoint: Given(Endpoint{"vpn.example.org", 51821}),
 		},
 		Peers: []Peer{
