@@ -1,6 +1,7 @@
 package conf
 
 import (
+	"fmt"
 	"net"
 	"net/netip"
 	"strconv"
@@ -325,4 +326,13 @@ func readKeyFile(s string) (string, problem) {
 		return "", bad("not the name of a file")
 	}
 	return s, problem{}
+}
+
+// ParseEndpoint reads an endpoint as a file has it.
+func ParseEndpoint(s string) (Endpoint, error) {
+	e, wrong := readEndpoint(s)
+	if wrong.message != "" {
+		return Endpoint{}, fmt.Errorf("%q: %s", shown(s), wrong.message)
+	}
+	return e, nil
 }

@@ -155,7 +155,11 @@ func (l *linter) masquerade() {
 		l.warn(m.Line, "Masquerade", m.Value, "is this link itself", "name the one that packets leave by")
 		return
 	}
-	l.warn(m.Line, "Masquerade", m.Value, "there is no such link", "there are "+strings.Join(names, ", "))
+	hint := "this host has none but lo"
+	if len(names) > 0 {
+		hint = "there are " + strings.Join(names, ", ")
+	}
+	l.warn(m.Line, "Masquerade", m.Value, "there is no such link", hint)
 }
 
 // addressTaken: a network that the host has already.

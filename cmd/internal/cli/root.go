@@ -73,12 +73,15 @@ Commands that wg has take the same arguments and print the same text.`,
 		return hint(err, "see %q", cmd.CommandPath()+" --help")
 	})
 	root.AddCommand(
-		newAddconf(), newApply(), newCompletion(), newDemo(), newDevice(), newDown(), newGenkey(), newGenpsk(), newKillswitch(),
-		newPubkey(), newReload(), newRestart(), newRun(), newSave(), newSet(), newSetconf(), newShow(), newShowconf(),
+		newAddconf(), newApply(), newCompletion(), newDemo(), newDevice(), newDown(), newGenkey(), newGenpsk(), newInit(), newKillswitch(),
+		newCheck(), newPeer(), newPubkey(), newReload(), newRestart(), newRun(), newSave(), newSet(), newSetconf(), newShow(), newShowconf(),
 		newStrip(), newSyncconf(), newUp(), newVersion(),
 	)
 	for _, cmd := range root.Commands() {
 		cmd.DisableFlagsInUseLine = true
+		for _, sub := range cmd.Commands() {
+			sub.DisableFlagsInUseLine = true
+		}
 	}
 	return root
 }
@@ -90,9 +93,9 @@ func noSuchCommand(cmd *cobra.Command, args []string) error {
 	}
 	err := fmt.Errorf("there is no command %q", args[0])
 	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-		return hint(err, "did you mean %q?", programName+" "+near[0])
+		return hint(err, "did you mean %q?", cmd.CommandPath()+" "+near[0])
 	}
-	return hint(err, "see %q", programName+" --help")
+	return hint(err, "see %q", cmd.CommandPath()+" --help")
 }
 
 // A hinted error carries a line of advice.

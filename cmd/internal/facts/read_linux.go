@@ -70,7 +70,7 @@ func routeOf(r *netlink.Route, names map[int]lint.Link) (all []lint.Route) {
 		return nil
 	}
 	ones, _ := r.Dst.Mask.Size()
-	p := netip.PrefixFrom(a, ones)
+	p := netip.PrefixFrom(a.Unmap(), ones)
 	if a.IsMulticast() || a.IsLinkLocalUnicast() {
 		return nil
 	}
