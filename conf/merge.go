@@ -51,16 +51,16 @@ var errUnsayable = errors.New("it has a value that no file can have")
 
 // match finds for each of the new peers the section that it has in the old file,
 // or -1. A key that stands in several sections is matched in their order.
-func match(old, new []Peer) []int {
+func match(old, now []Peer) []int {
 	sections := make(map[string][]int, len(old))
 	for o := range old {
 		k := string(old[o].PublicKey.Value[:])
 		sections[k] = append(sections[k], o)
 	}
-	fate := make([]int, len(new))
-	for n := range new {
+	fate := make([]int, len(now))
+	for n := range now {
 		fate[n] = -1
-		k := string(new[n].PublicKey.Value[:])
+		k := string(now[n].PublicKey.Value[:])
 		if left := sections[k]; len(left) > 0 {
 			fate[n], sections[k] = left[0], left[1:]
 		}

@@ -171,3 +171,28 @@ func TestMergeGrowsWithoutACopy(t *testing.T) {
 		t.Error("the second has not")
 	}
 }
+
+func BenchmarkMerge20000(b *testing.B) {
+	var text bytes.Buffer
+	text.WriteString("[Interface]\nListenPort = 1\n")
+	for i := range 20_000 {
+		k := key.Public{byte(i), byte(i >> 8), byte(i >> 16)}
+		text.WriteString("\n# a comment\n[Peer]\nPublicKey = " + k.String() + "\nAllowedIPs = 10.0.0.0/8\nEndpoint = a.example:1\n")
+	}
+	c, _, err := Parse("x", text.Bytes(), WGQuick)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for i := range c.Peers {
+		if i%2 == 0 {
+			c.Peers[i].Keepalive = Given(uint16(25))
+		}
+	}
+	slices.Reverse(c.Peers[:10_000])
+	b.SetBytes(int64(text.Len()))
+	for b.Loop() {
+		if _, err := c.Merge("x", text.Bytes()); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

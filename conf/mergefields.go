@@ -26,47 +26,47 @@ type scope struct {
 	order   []string
 }
 
-func (m *merger) iface(old, new *Interface) {
+func (m *merger) iface(old, now *Interface) {
 	if len(m.ifaceEntries) == 0 {
 		return // there is none: it is written anew, if at all
 	}
 	s := scope{m, m.ifaceEntries, interfaceOrder}
-	change(s, "PrivateKey", old.PrivateKey, new.PrivateKey, samePrivate, func(f *formatter, k key.Private) { f.key(&k) })
-	setValue(s, "ListenPort", old.ListenPort, new.ListenPort, number[uint16])
-	setValue(s, "FwMark", old.FwMark, new.FwMark, offOr[uint32])
-	setList(s, "Address", listOf(old.Addresses, new.Addresses, netip.Prefix.String))
-	setList(s, "DNS", listOf(old.DNS, new.DNS, netip.Addr.String), listOf(old.DNSSearch, new.DNSSearch, same))
-	setValue(s, "MTU", old.MTU, new.MTU, number[int])
-	setValue(s, "Table", old.Table, new.Table, Table.String)
-	setValue(s, "SaveConfig", old.SaveConfig, new.SaveConfig, strconv.FormatBool)
-	setList(s, "PreUp", listOf(old.PreUp, new.PreUp, same))
-	setList(s, "PostUp", listOf(old.PostUp, new.PostUp, same))
-	setList(s, "PreDown", listOf(old.PreDown, new.PreDown, same))
-	setList(s, "PostDown", listOf(old.PostDown, new.PostDown, same))
+	change(s, "PrivateKey", old.PrivateKey, now.PrivateKey, samePrivate, func(f *formatter, k key.Private) { f.key(&k) })
+	setValue(s, "ListenPort", old.ListenPort, now.ListenPort, number[uint16])
+	setValue(s, "FwMark", old.FwMark, now.FwMark, offOr[uint32])
+	setList(s, "Address", listOf(old.Addresses, now.Addresses, netip.Prefix.String))
+	setList(s, "DNS", listOf(old.DNS, now.DNS, netip.Addr.String), listOf(old.DNSSearch, now.DNSSearch, same))
+	setValue(s, "MTU", old.MTU, now.MTU, number[int])
+	setValue(s, "Table", old.Table, now.Table, Table.String)
+	setValue(s, "SaveConfig", old.SaveConfig, now.SaveConfig, strconv.FormatBool)
+	setList(s, "PreUp", listOf(old.PreUp, now.PreUp, same))
+	setList(s, "PostUp", listOf(old.PostUp, now.PostUp, same))
+	setList(s, "PreDown", listOf(old.PreDown, now.PreDown, same))
+	setList(s, "PostDown", listOf(old.PostDown, now.PostDown, same))
 
-	setValue(s, "#PrivateKeyFile", old.PrivateKeyFile, new.PrivateKeyFile, same)
-	setValue(s, "#RekeyAfterTime", old.RekeyAfterTime, new.RekeyAfterTime, wholeSeconds)
-	setValue(s, "#RekeyAfterPackets", old.RekeyAfterPackets, new.RekeyAfterPackets, number[uint64])
-	setValue(s, "#KillSwitch", old.KillSwitch, new.KillSwitch, onOff)
-	setList(s, "#KillSwitchAllow", listOf(old.KillSwitchAllow, new.KillSwitchAllow, netip.Prefix.String))
-	setValue(s, "#Masquerade", old.Masquerade, new.Masquerade, nameOrOff)
-	setList(s, "#DNSRoute", listOf(old.DNSRoute, new.DNSRoute, same))
-	setValue(s, "#Heal", old.Heal, new.Heal, onOff)
-	setList(s, "#ExcludedIPs", listOf(old.ExcludedIPs, new.ExcludedIPs, netip.Prefix.String))
-	setValue(s, "#PublicEndpoint", old.PublicEndpoint, new.PublicEndpoint, Endpoint.String)
+	setValue(s, "#PrivateKeyFile", old.PrivateKeyFile, now.PrivateKeyFile, same)
+	setValue(s, "#RekeyAfterTime", old.RekeyAfterTime, now.RekeyAfterTime, wholeSeconds)
+	setValue(s, "#RekeyAfterPackets", old.RekeyAfterPackets, now.RekeyAfterPackets, number[uint64])
+	setValue(s, "#KillSwitch", old.KillSwitch, now.KillSwitch, onOff)
+	setList(s, "#KillSwitchAllow", listOf(old.KillSwitchAllow, now.KillSwitchAllow, netip.Prefix.String))
+	setValue(s, "#Masquerade", old.Masquerade, now.Masquerade, nameOrOff)
+	setList(s, "#DNSRoute", listOf(old.DNSRoute, now.DNSRoute, same))
+	setValue(s, "#Heal", old.Heal, now.Heal, onOff)
+	setList(s, "#ExcludedIPs", listOf(old.ExcludedIPs, now.ExcludedIPs, netip.Prefix.String))
+	setValue(s, "#PublicEndpoint", old.PublicEndpoint, now.PublicEndpoint, Endpoint.String)
 }
 
-func (m *merger) peer(section int, old, new *Peer) {
+func (m *merger) peer(section int, old, now *Peer) {
 	s := scope{m, m.peerEntries[section], peerOrder}
-	setValue(s, "#Name", old.Name, new.Name, same)
-	change(s, "PresharedKey", old.Preshared, new.Preshared, samePreshared, func(f *formatter, k key.Preshared) { f.key(&k) })
-	setValue(s, "#PresharedKeyFile", old.PresharedKeyFile, new.PresharedKeyFile, same)
-	s.allowedIPs(old, new)
-	setList(s, "#ExcludedIPs", listOf(old.ExcludedIPs, new.ExcludedIPs, netip.Prefix.String))
-	setValue(s, "Endpoint", old.Endpoint, new.Endpoint, Endpoint.String)
-	setList(s, "#Endpoint", listOf(old.Candidates, new.Candidates, Endpoint.String))
-	setValue(s, "PersistentKeepalive", old.Keepalive, new.Keepalive, offOr[uint16])
-	change(s, "#Expires", old.Expires, new.Expires, time.Time.Equal, func(f *formatter, t time.Time) { f.add(timeText(t)) })
+	setValue(s, "#Name", old.Name, now.Name, same)
+	change(s, "PresharedKey", old.Preshared, now.Preshared, samePreshared, func(f *formatter, k key.Preshared) { f.key(&k) })
+	setValue(s, "#PresharedKeyFile", old.PresharedKeyFile, now.PresharedKeyFile, same)
+	s.allowedIPs(old, now)
+	setList(s, "#ExcludedIPs", listOf(old.ExcludedIPs, now.ExcludedIPs, netip.Prefix.String))
+	setValue(s, "Endpoint", old.Endpoint, now.Endpoint, Endpoint.String)
+	setList(s, "#Endpoint", listOf(old.Candidates, now.Candidates, Endpoint.String))
+	setValue(s, "PersistentKeepalive", old.Keepalive, now.Keepalive, offOr[uint16])
+	change(s, "#Expires", old.Expires, now.Expires, time.Time.Equal, func(f *formatter, t time.Time) { f.add(timeText(t)) })
 }
 
 // giving are the lines that give a field.
@@ -93,18 +93,18 @@ func (s scope) insert(id string, write func(*formatter)) {
 
 // change brings a single value to what is wanted. As with `wg`, the last line
 // that gives it counts.
-func change[T any](s scope, id string, old, new Setting[T], same func(a, b T) bool, write func(*formatter, T)) {
-	if agree(old, new, same) {
+func change[T any](s scope, id string, old, now Setting[T], same func(a, b T) bool, write func(*formatter, T)) {
+	if agree(old, now, same) {
 		return
 	}
 	lines := s.giving(id)
 	switch {
-	case !new.Given:
+	case !now.Given:
 		for _, e := range lines {
 			e.gone = true
 		}
 	case len(lines) > 0:
-		lines[len(lines)-1].value = func(f *formatter) { write(f, new.Value) }
+		lines[len(lines)-1].value = func(f *formatter) { write(f, now.Value) }
 	default:
 		s.insert(id, func(f *formatter) {
 			if name, ok := strings.CutPrefix(id, "#"); ok {
@@ -112,34 +112,34 @@ func change[T any](s scope, id string, old, new Setting[T], same func(a, b T) bo
 			} else {
 				f.add(id, " = ")
 			}
-			write(f, new.Value)
+			write(f, now.Value)
 			f.add(f.end)
 		})
 	}
 }
 
-func setValue[T comparable](s scope, id string, old, new Setting[T], text func(T) string) {
-	change(s, id, old, new, equal[T], func(f *formatter, v T) { f.add(text(v)) })
+func setValue[T comparable](s scope, id string, old, now Setting[T], text func(T) string) {
+	change(s, id, old, now, equal[T], func(f *formatter, v T) { f.add(text(v)) })
 }
 
 // allowedIPs edits the list item by item if its signs can stay, and else writes
 // it anew.
-func (s scope) allowedIPs(old, new *Peer) {
-	if old.Incremental == new.Incremental && slices.EqualFunc(old.AllowedIPs, new.AllowedIPs, sameAllowedIP) {
+func (s scope) allowedIPs(old, now *Peer) {
+	if old.Incremental == now.Incremental && slices.EqualFunc(old.AllowedIPs, now.AllowedIPs, sameAllowedIP) {
 		return
 	}
 	lines := s.giving("AllowedIPs")
-	write := func(f *formatter) { f.allowedIPs(new) }
+	write := func(f *formatter) { f.allowedIPs(now) }
 	if len(lines) == 0 {
 		s.insert("AllowedIPs", write)
 		return
 	}
-	if old.Incremental == new.Incremental {
+	if old.Incremental == now.Incremental {
 		setList(s, "AllowedIPs", listEdit{
-			script: compare(old.AllowedIPs, new.AllowedIPs, sameAllowedIP),
-			text:   func(n int) string { return new.AllowedIPs[n].text(new.Incremental) },
+			script: compare(old.AllowedIPs, now.AllowedIPs, sameAllowedIP),
+			text:   func(n int) string { return now.AllowedIPs[n].text(now.Incremental) },
 		})
-		if signed(lines) == new.Incremental {
+		if signed(lines) == now.Incremental {
 			return
 		}
 	}

@@ -19,16 +19,16 @@ type script struct {
 	behind  [][]int // behind[i]: new items behind the first i old ones
 }
 
-func listOf[T comparable](old, new []Setting[T], text func(T) string) listEdit {
+func listOf[T comparable](old, now []Setting[T], text func(T) string) listEdit {
 	return listEdit{
-		script: compare(old, new, func(a, b Setting[T]) bool { return a.Value == b.Value }),
-		text:   func(n int) string { return text(new[n].Value) },
+		script: compare(old, now, func(a, b Setting[T]) bool { return a.Value == b.Value }),
+		text:   func(n int) string { return text(now[n].Value) },
 	}
 }
 
 // compare finds a short script. Where an item goes and another comes, the other
 // takes its place.
-func compare[T any](old, new []T, same func(a, b T) bool) script {
+func compare[T any](old, now []T, same func(a, b T) bool) script {
 	s := script{to: make([]int, len(old)), kept: make([]bool, len(old)), behind: make([][]int, len(old)+1)}
 	o, n := 0, 0
 	keep := func() {
@@ -49,15 +49,15 @@ func compare[T any](old, new []T, same func(a, b T) bool) script {
 			s.behind[o] = append(s.behind[o], n)
 		}
 	}
-	for o < len(old) && n < len(new) && same(old[o], new[n]) {
+	for o < len(old) && n < len(now) && same(old[o], now[n]) {
 		keep()
 	}
-	oldEnd, newEnd := len(old), len(new)
-	for oldEnd > o && newEnd > n && same(old[oldEnd-1], new[newEnd-1]) {
+	oldEnd, newEnd := len(old), len(now)
+	for oldEnd > o && newEnd > n && same(old[oldEnd-1], now[newEnd-1]) {
 		oldEnd, newEnd = oldEnd-1, newEnd-1
 	}
 	oldStart, newStart := o, n
-	for _, pair := range common(old[o:oldEnd], new[n:newEnd], same) {
+	for _, pair := range common(old[o:oldEnd], now[n:newEnd], same) {
 		until(oldStart+pair[0], newStart+pair[1])
 		keep()
 	}

@@ -41,7 +41,6 @@ type inRun struct {
 	first, last int // messages[first:last]
 	data        bool
 	fresh       int
-	poll        bool // the machine wants to be asked
 }
 
 func newInbound(t *Tunnel, s udp.Socket, q tun.Queue) *inbound {
@@ -126,18 +125,17 @@ func (b *inbound) finish() {
 	for i := range b.runs {
 		b.accept(&b.runs[i])
 	}
-	// The machine is told before an answer of this host can go out.
+	// The machine is told, and does what follows, before an answer of this host can go out: the first data of a session is what lets
+	// us send on it, and the answer must not go out on the session before, which the peer may have forgotten.
 	for i := range b.runs {
 		r := &b.runs[i]
-		r.poll = r.fresh > 0 && r.peer.machine.Received(r.keypair, r.data, b.now)
+		if r.fresh > 0 && r.peer.machine.Received(r.keypair, r.data, b.now) {
+			r.peer.poll(b.now)
+		}
 	}
 	b.deliver()
 	for i := range b.runs {
-		r := &b.runs[i]
-		r.keypair.Release()
-		if r.poll {
-			r.peer.poll(b.now)
-		}
+		b.runs[i].keypair.Release()
 	}
 	clear(b.runs)
 	clear(b.packets)

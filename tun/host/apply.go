@@ -148,6 +148,12 @@ func Redo(ctx context.Context, steps []Step, j *Journal, show func(Action)) erro
 // needs neither the file nor the link nor a daemon, goes on after errors, and can be
 // called again after any. What could not be undone stays in the journal.
 func Undo(ctx context.Context, j *Journal, show func(Action)) error {
+	return UndoExcept(ctx, j, func(Action) bool { return false }, show)
+}
+
+// UndoExcept is Undo, but for what keep says of an action that was done: that stays,
+// and so does its entry.
+func UndoExcept(ctx context.Context, j *Journal, keep func(Action) bool, show func(Action)) error {
 	if j.Empty() {
 		return j.Remove()
 	}
@@ -162,10 +168,12 @@ func Undo(ctx context.Context, j *Journal, show func(Action)) error {
 	r := run{executor: x}
 	var all []undoing
 	for _, e := range j.Entries() {
-		all = append(all, undoing{e.Undo, e.ID})
+		if !keep(e.Do) {
+			all = append(all, undoing{e.Undo, e.ID})
+		}
 	}
 	ended, err := r.takeBack(ctx, all)
-	if err != nil {
+	if err != nil || len(ended) < len(j.Entries()) {
 		return errors.Join(err, j.End(ended...))
 	}
 	return j.Remove()

@@ -2,6 +2,7 @@ package child
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"runtime"
@@ -67,7 +68,8 @@ func startProcess(c *Config, end *os.File) (*process, error) {
 }
 
 // startUnprivileged starts the engine as the user nobody. Where there is no such
-// user, or we are not allowed to be another, it stays what we are.
+// user, or we are not allowed to be another, it stays root, but without any
+// capability. The calling thread is to be used for nothing else after.
 func startUnprivileged(c *Config, end *os.File) (*exec.Cmd, error) {
 	cmd := command(c, end)
 	if os.Geteuid() != 0 {
@@ -76,11 +78,28 @@ func startUnprivileged(c *Config, end *os.File) (*exec.Cmd, error) {
 	cmd.SysProcAttr.Credential = &syscall.Credential{Uid: nobody, Gid: nobody}
 	err := cmd.Start()
 	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EINVAL) {
-		c.Log.Warn("the engine runs with our own rights", "error", err)
+		c.Log.Debug("the engine can't be the user nobody: it is root without capabilities", "error", err)
 		cmd = command(c, end)
-		err = cmd.Start()
+		if err = dropCapabilities(); err == nil {
+			err = cmd.Start()
+		}
 	}
 	return cmd, err
+}
+
+// dropCapabilities takes all capabilities from the calling thread, and from the
+// processes that it starts: without new privileges, root has none given back
+// when it starts a program.
+func dropCapabilities() error {
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return fmt.Errorf("give up new privileges: %w", err)
+	}
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var none [2]unix.CapUserData
+	if err := unix.Capset(&header, &none[0]); err != nil {
+		return fmt.Errorf("give up capabilities: %w", err)
+	}
+	return nil
 }
 
 func command(c *Config, end *os.File) *exec.Cmd {

@@ -55,7 +55,7 @@ func write(path string, text []byte) error {
 		}
 		return err
 	}
-	defer f.Cleanup()
+	defer func() { _ = f.Cleanup() }() // of what was not done there is an error already
 	if _, err := f.Write(text); err != nil {
 		return err
 	}

@@ -88,6 +88,18 @@ func (s *site) pid(unit string) int {
 	return 0
 }
 
+// child is the process that another has started.
+func (s *site) child(parent int) int {
+	s.t.Helper()
+	for _, pid := range s.host.Processes() {
+		if testnet.Status(pid, "PPid") == strconv.Itoa(parent) {
+			return pid
+		}
+	}
+	s.t.Fatalf("%d has no child", parent)
+	return 0
+}
+
 func (s *site) property(unit, name string) string {
 	s.t.Helper()
 	return strings.TrimSpace(s.sys.MustRun("systemctl", "show", "--property="+name, "--value", unit))
@@ -187,6 +199,12 @@ SaveConfig = true`)
 	keeper := s.pid("vpn@wg0")
 	if caps, privileges := testnet.Status(keeper, "CapBnd"), testnet.Status(keeper, "NoNewPrivs"); caps != "0000000000001400" || privileges != "1" {
 		t.Errorf("the keeper has capabilities %s, no new privileges: %s", caps, privileges)
+	}
+	engine := s.child(keeper)
+	for _, field := range []string{"CapInh", "CapPrm", "CapEff", "CapAmb"} {
+		if caps := testnet.Status(engine, field); caps != "0000000000000000" {
+			t.Errorf("the engine's %s is %s", field, caps)
+		}
 	}
 	s.sys.MustRun("systemctl", "stop", "vpn@wg0")
 	if rules := s.sys.MustRun("iptables", "-t", "nat", "-S", "POSTROUTING"); strings.Contains(rules, "MASQUERADE") {

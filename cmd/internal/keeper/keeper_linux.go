@@ -16,10 +16,12 @@ import (
 	"vpn/cmd/internal/floor"
 	"vpn/cmd/internal/logs"
 	"vpn/cmd/internal/lookup"
+	"vpn/cmd/internal/outside"
 	"vpn/cmd/internal/systemd"
 	"vpn/conf"
 	"vpn/tun"
 	"vpn/tun/host"
+	"vpn/tun/host/dns"
 	"vpn/tunnel/uapi"
 	"vpn/tunnel/udp"
 )
@@ -79,6 +81,7 @@ type Keeper struct {
 	changes   <-chan host.Change
 	resolved  <-chan struct{}
 
+	base    context.Context // never ends
 	life    context.Context // of all that goes on while the link is up
 	endLife context.CancelFunc
 	work    chan job
@@ -114,23 +117,34 @@ func Run(ctx context.Context, c Config) error {
 		log:     c.Log.With("interface", c.File.Name),
 		started: time.Now(),
 		floor:   floor.New(floor.Default),
+		ports:   child.NewPorts(udp.System()),
 		work:    make(chan job),
 		stop:    make(chan struct{}),
 		ended:   make(chan struct{}),
 	}
-	k.life, k.endLife = context.WithCancel(context.Background())
+	if outside.Confined() {
+		ctx = dns.WithRunner(ctx, resolvconf)
+	}
+	k.base = context.WithoutCancel(ctx)
+	k.life, k.endLife = context.WithCancel(k.base)
 	defer k.endLife()
 	k.state = State{Name: k.name, File: c.File.String(), PID: os.Getpid(), Started: k.started, Phase: Starting}
 
 	var err error
 	if h := c.Handed; h != nil {
 		k.lock, k.control = h.lock(k.name), h.Control
-		k.ports = child.NewPorts(h.opener())
+		if len(h.Sockets) > 0 {
+			if err := k.ports.Adopt(h.Sockets, h.Mark); err != nil {
+				k.log.Warn("the sockets of the program before this one are lost", "error", err)
+			}
+			for _, f := range h.Sockets {
+				f.Close()
+			}
+		}
 	} else {
 		if k.lock, err = Acquire(k.name, "vpn run "+k.name); err != nil {
 			return explainHeld(err)
 		}
-		k.ports = child.NewPorts(udp.System())
 		if k.control, err = listenControl(k.name); err != nil {
 			k.lock.Release()
 			return err
@@ -145,10 +159,10 @@ func Run(ctx context.Context, c Config) error {
 	k.endpoints.close()
 	if k.journal != nil {
 		k.result = errors.Join(k.result, k.journal.Close())
-	}
-	if k.config == nil { // else something could not be undone, or the link is another's now
-		k.endpoints.remove()
-		removePin(k.name)
+		if k.journal.Empty() { // else there is something for the next one
+			k.endpoints.remove()
+			removePin(k.name)
+		}
 	}
 	_ = os.Remove(controlPath(k.name))
 	_ = os.Remove(host.LibPath(k.name, "")) // fails if something is there

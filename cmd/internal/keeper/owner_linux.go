@@ -55,6 +55,11 @@ func (o *owner) SetMark(_ context.Context, mark uint32) error {
 
 // Hook runs a command of the user's.
 func (o *owner) Hook(ctx context.Context, h host.Hook) error {
+	if h.Kind == host.PostUp {
+		if err := o.awaitEngine(ctx); err != nil {
+			return err
+		}
+	}
 	return hookRunner{o.name, o.l.label}.run(ctx, h, o.show)
 }
 
@@ -72,7 +77,7 @@ func (k *Keeper) open(ctx context.Context) error {
 	}
 	k.gone = make(chan struct{})
 	go func(gone chan struct{}, events <-chan tun.Event) {
-		for range events { //nolint:revive // until the link is gone
+		for range events { // until the link is gone
 		}
 		close(gone)
 	}(k.gone, k.device.Events())
@@ -111,6 +116,50 @@ func createDevice(ctx context.Context, name string) (tun.Device, error) {
 			return nil, ctx.Err()
 		}
 	}
+}
+
+// listenPatience bounds how long a new engine may take to notice that its link is
+// up.
+const listenPatience = 2 * time.Second
+
+// awaitEngine returns when a new engine has noticed that its link is up, so that
+// the first packet finds it ready, or with the reason why it can't listen.
+func (k *Keeper) awaitEngine(ctx context.Context) error {
+	const between = time.Millisecond
+	tick := time.NewTicker(between)
+	defer tick.Stop()
+	for end := time.Now().Add(listenPatience); ; {
+		if port, _ := k.ports.Current(); port != 0 {
+			// The engine answers when it is done with what it asked the port for.
+			return k.ask(func(c *uapi.Client) error { return c.Set(&uapi.Config{}) })
+		}
+		if time.Now().After(end) {
+			return k.tryToListen()
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// tryToListen says why the engine can't, if it can't.
+func (k *Keeper) tryToListen() error {
+	var d *uapi.Device
+	err := k.ask(func(c *uapi.Client) (err error) {
+		d, err = c.Get()
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	defer d.Erase()
+	files, _, err := k.ports.Open(d.ListenPort, d.FwMark)
+	for _, f := range files {
+		f.Close()
+	}
+	return err
 }
 
 // closeLink ends the engine and closes what it ran on. The link stays.

@@ -16,7 +16,6 @@ import (
 
 	"vpn/tun"
 	"vpn/tunnel/uapi"
-	"vpn/tunnel/udp"
 )
 
 // envHanded tells a program which of its descriptors the one before it has left.
@@ -29,7 +28,7 @@ type Handed struct {
 	Device   []*os.File
 	Listener *os.File
 	Sockets  []*os.File
-	Port     uint16
+	Mark     uint32 // that the sockets have
 	locked   *os.File
 }
 
@@ -40,7 +39,7 @@ type handedFDs struct {
 	Listener int    `json:"listener"`
 	Device   []int  `json:"device"`
 	Sockets  []int  `json:"sockets"`
-	Port     uint16 `json:"port"`
+	Mark     uint32 `json:"mark"`
 }
 
 // handleRestart is `vpn restart`. Where it works, there is no answer: the
@@ -103,7 +102,7 @@ func (k *Keeper) exec(self string) (err error) {
 		Lock:     inheritable(k.lock.f),
 		Control:  inheritable(k.control),
 		Listener: inheritable(k.listener.UnixListener),
-		Port:     port,
+		Mark:     mark,
 	}
 	for _, f := range k.device.Files() {
 		h.Device = append(h.Device, inheritable(f))
@@ -149,7 +148,7 @@ func Inherit() (*Handed, error) {
 		_ = unix.SetNonblock(fd, true) // as it was: a bad number is told below
 		return os.NewFile(uintptr(fd), "handed on")
 	}
-	h := &Handed{locked: file(fds.Lock), Listener: file(fds.Listener), Port: fds.Port}
+	h := &Handed{locked: file(fds.Lock), Listener: file(fds.Listener), Mark: fds.Mark}
 	for _, fd := range fds.Device {
 		h.Device = append(h.Device, file(fd))
 	}
@@ -187,22 +186,4 @@ func (k *Keeper) takeHanded(h *Handed) error {
 	h.Listener.Close()
 	k.listener.SetUnlinkOnClose(true)
 	return nil
-}
-
-// opener opens the sockets that were handed on, once, where their port is the one
-// that is asked for.
-func (h *Handed) opener() udp.Opener { return &handedOpener{handed: h, Opener: udp.System()} }
-
-type handedOpener struct {
-	udp.Opener
-	handed *Handed
-}
-
-func (o *handedOpener) Open(port uint16, mark uint32) (*udp.Sockets, error) {
-	files := o.handed.Sockets
-	if len(files) == 0 || port != o.handed.Port {
-		return o.Opener.Open(port, mark)
-	}
-	o.handed.Sockets = nil
-	return udp.FromFiles(files...)
 }

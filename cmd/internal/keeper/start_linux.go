@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 
 	"vpn/cmd/internal/lookup"
 	"vpn/noise/key"
@@ -22,6 +23,10 @@ const planAttempts = 10
 func (k *Keeper) start(ctx context.Context) error {
 	k.busy.Add(1)
 	defer k.busy.Add(-1)
+	var err error
+	if k.journal, err = host.OpenJournal(k.name); err != nil {
+		return err
+	}
 	l, err := k.load(ctx)
 	if err != nil {
 		return err
@@ -30,16 +35,17 @@ func (k *Keeper) start(ctx context.Context) error {
 	for _, w := range l.warnings {
 		k.say(Message{Warning: w})
 	}
-	if k.journal, err = host.OpenJournal(k.name); err != nil {
-		return err
-	}
 	k.startNames(l)
 	if up := k.journal.Up(); up != nil && k.isOurs() {
 		return k.adopt(ctx, l, *up)
 	}
 	if !k.journal.Empty() {
-		k.say(Message{Note: "undoing what an earlier run has left"})
-		if err := host.Undo(ctx, k.journal, k.step); err != nil {
+		// A kill switch stays, or what it holds back would leave meanwhile.
+		keep := func(a host.Action) bool { return l.conf.Interface.KillSwitch.Value && isKillSwitch(a) }
+		if slices.ContainsFunc(k.journal.Entries(), func(e host.Entry) bool { return !keep(e.Do) }) {
+			k.say(Message{Note: "undoing what an earlier run has left"})
+		}
+		if err := host.UndoExcept(ctx, k.journal, keep, k.step); err != nil {
 			return err
 		}
 	}
@@ -76,13 +82,18 @@ func (k *Keeper) up(ctx context.Context, l *loaded) error {
 	for _, w := range plan.Warnings {
 		k.say(Message{Warning: w})
 	}
+	replaces(plan, k.journal)
 	k.mark = plan.Mark
 	k.resolver.SetMark(plan.Mark)
 	if err := host.Apply(ctx, plan, k.journal, &owner{k, l, k.say}, k.step); err != nil {
 		k.closeLink()
 		return err
 	}
-	if err := k.markUp(ctx, l, host.AutomaticMark(l.conf, plan)); err != nil {
+	err = k.awaitEngine(ctx)
+	if err == nil {
+		err = k.markUp(ctx, l, host.AutomaticMark(l.conf, plan))
+	}
+	if err != nil {
 		k.closeLink()
 		return errors.Join(err, host.Undo(context.WithoutCancel(ctx), k.journal, k.step))
 	}
@@ -130,7 +141,8 @@ func (k *Keeper) adopt(ctx context.Context, l *loaded, was host.UpRecord) error 
 func (k *Keeper) read(ctx context.Context, l *loaded) (*host.State, error) {
 	return host.Read(ctx, host.Query{
 		Link: k.name, Mark: k.mark, Journal: k.journal,
-		Toward: toward(lookup.Peers(l.conf), k.names.Known),
+		Toward:     toward(lookup.Peers(l.conf), k.names.Known),
+		NoSessions: !l.conf.Interface.KillSwitch.Value,
 	})
 }
 

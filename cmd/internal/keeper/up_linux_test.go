@@ -1,8 +1,11 @@
 package keeper_test
 
 import (
+	"fmt"
+	"net"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -29,4 +32,73 @@ func TestUpAndDown(t *testing.T) {
 		t.Errorf("before and after:\n%s", diff)
 	}
 	w.a.fail(1, []string{"wg0 is not up"}, "down", "wg0")
+}
+
+// patience is more than an answer takes that comes at all.
+const patience = 10 * time.Second
+
+// TestFirstPacket has the first packet answered after each up: the engine is ready
+// for it, and the peer answers on the new session and not on the one before.
+func TestFirstPacket(t *testing.T) {
+	w := newWorld(t)
+	w.peerUp()
+	w.a.write(w.a.config(w.b, "", w.b.endpoint()))
+	const times = 30
+	lost := 0
+	for range times {
+		w.a.do("up", "wg0")
+		lost += w.a.Ping(w.b.inner, 1, patience).Lost()
+		w.a.do("down", "wg0")
+	}
+	if lost > 0 {
+		t.Errorf("%d of %d first packets had no answer", lost, times)
+	}
+}
+
+// TestPortTaken has another program on the port.
+func TestPortTaken(t *testing.T) {
+	w := newWorld(t)
+	before := w.a.facts()
+	w.a.write(w.a.config(w.b, "", w.b.endpoint()))
+	w.a.Do(func() {
+		c, err := net.ListenPacket("udp4", fmt.Sprintf(":%d", w.a.port))
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		t.Cleanup(func() { c.Close() })
+	})
+	w.a.fail(1, []string{"51001", "address already in use"}, "up", "wg0")
+	w.a.MustRun("rm", "/etc/wireguard/wg0.conf")
+	if diff := cmp.Diff(before, w.a.facts()); diff != "" {
+		t.Errorf("before and after:\n%s", diff)
+	}
+}
+
+// TestLinkOfAnother finds a link of that name that somebody else has made.
+func TestLinkOfAnother(t *testing.T) {
+	w := newWorld(t)
+	w.a.write(w.a.config(w.b, "", ""))
+	w.a.MustRun("ip", "link", "add", "wg0", "type", "veth", "peer", "name", "wg0-other")
+	w.a.fail(1, []string{"wg0: there is a link of that name already, of kind veth"}, "up", "wg0")
+	w.a.fail(1, []string{"wg0 is not up, but there is a link of that name", "hint: ip link delete wg0"}, "down", "wg0")
+	w.a.MustRun("ip", "link", "show", "wg0")
+}
+
+// TestDownAll takes down all there is, and nothing where nothing is.
+func TestDownAll(t *testing.T) {
+	w := newWorld(t)
+	before := w.a.facts()
+	w.a.do("down", "--all")
+	text := w.a.config(w.b, "", "")
+	w.a.write(text)
+	w.a.WriteFile("/etc/wireguard/wg1.conf", strings.NewReplacer("51001", "51011", "10.9.0.", "10.19.0.").Replace(text), 0o600)
+	w.a.do("up", "wg0")
+	w.a.do("up", "wg1")
+	w.a.kill(w.a.pid())
+	w.a.do("down", "--all")
+	w.a.MustRun("sh", "-c", "rm /etc/wireguard/*")
+	if diff := cmp.Diff(before, w.a.facts()); diff != "" {
+		t.Errorf("before and after:\n%s", diff)
+	}
 }

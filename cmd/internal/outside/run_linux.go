@@ -84,7 +84,7 @@ func wait(ctx context.Context, conn *dbus.Conn, result <-chan string) (string, e
 // failure asks how the command ended. Systemd keeps what failed until it is told
 // to forget it.
 func failure(ctx context.Context, conn *dbus.Conn, unit, result string) error {
-	defer conn.ResetFailedUnitContext(ctx, unit)
+	defer func() { _ = conn.ResetFailedUnitContext(ctx, unit) }() // what could not be forgotten does no harm
 	all, err := conn.GetUnitTypePropertiesContext(ctx, unit, "Service")
 	if err != nil {
 		return fmt.Errorf("ask how %s ended: %w", unit, err)
