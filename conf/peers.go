@@ -74,7 +74,7 @@ func (p *parser) readEndpoint(v value) (Setting[Endpoint], bool) {
 	case e.Port == 0:
 		p.warn(v.line, v.field, shown(text), "nothing can be sent to port 0", "give the port that the peer listens on, often 51820")
 	case strings.Contains(e.Host, ":") && text[0] != '[':
-		p.warn(v.line, v.field, shown(text), fmt.Sprintf("an IPv6 address should stand in brackets: [%s]:%d", e.Host, e.Port), "")
+		p.warn(v.line, v.field, shown(text), fmt.Sprintf("an IPv6 address should stand in brackets: [%s]:%d", e.Host, e.Port), "put brackets around it")
 	}
 	return Setting[Endpoint]{Value: e, Given: true, Line: v.line}, true
 }
