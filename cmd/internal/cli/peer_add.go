@@ -5,8 +5,10 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 	"os/signal"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -349,15 +351,15 @@ func word(name string) string {
 	return name
 }
 
-// span reads a duration, in days and weeks too.
+// span reads a duration, in whole days and weeks too.
 func span(text string) (time.Duration, error) {
 	for unit, length := range map[string]time.Duration{"d": 24 * time.Hour, "w": 7 * 24 * time.Hour} {
 		if number, is := strings.CutSuffix(text, unit); is {
-			d, err := time.ParseDuration(number + "h")
-			if hours := int64(length / time.Hour); err == nil && (d*time.Duration(hours))/time.Duration(hours) != d {
-				err = errors.New("too long")
+			n, err := strconv.ParseUint(number, 10, 63)
+			if err == nil && n > uint64(math.MaxInt64/length) {
+				err = strconv.ErrRange
 			}
-			return d * (length / time.Hour), err
+			return time.Duration(n) * length, err
 		}
 	}
 	return time.ParseDuration(text)
