@@ -47,19 +47,19 @@ func (p *parser) both(key string, line int, other string, otherLine int) {
 func (p *parser) warnOfInterface() {
 	i := p.iface()
 	if line := p.firstDirective(); i.SaveConfig.Value && line != 0 {
-		p.warn(i.SaveConfig.Line, "SaveConfig", "", fmt.Sprintf("wg-quick drops all comments when it saves, and with them the directives (the first is in line %d)", line))
+		p.warn(i.SaveConfig.Line, "SaveConfig", "", fmt.Sprintf("wg-quick drops all comments when it saves, and with them the directives (the first is in line %d)", line), "\"vpn save\" and \"vpn down\" keep them; under wg-quick take SaveConfig out")
 	}
 	if len(i.KillSwitchAllow) > 0 && !i.KillSwitch.Value {
-		p.warn(i.KillSwitchAllow[0].Line, "KillSwitchAllow", "", "has no effect without KillSwitch = on")
+		p.warn(i.KillSwitchAllow[0].Line, "KillSwitchAllow", "", "has no effect without KillSwitch = on", "add `#vpn: KillSwitch = on`, or take the line out")
 	}
 	if len(i.DNSRoute) > 0 && len(i.DNS) == 0 {
-		p.warn(i.DNSRoute[0].Line, "DNSRoute", "", "has no effect without a server in DNS")
+		p.warn(i.DNSRoute[0].Line, "DNSRoute", "", "has no effect without a server in DNS", "add DNS with the address of a server")
 	}
 	const leastForIPv6 = 1280
 	if i.MTU.Given && i.MTU.Value < leastForIPv6 {
 		for _, a := range i.Addresses {
 			if a.Value.Addr().Is6() {
-				p.warn(i.MTU.Line, "MTU", fmt.Sprint(i.MTU.Value), fmt.Sprintf("is less than the 1280 that IPv6 needs: the address of line %d will not work", a.Line))
+				p.warn(i.MTU.Line, "MTU", fmt.Sprint(i.MTU.Value), fmt.Sprintf("is less than the 1280 that IPv6 needs: the address of line %d will not work", a.Line), "make it 1280 or more, or take the address out")
 				return
 			}
 		}
@@ -75,7 +75,7 @@ func (p *parser) firstDirective() int {
 		}
 	}
 	i := p.iface()
-	for _, line := range []int{i.PrivateKeyFile.Line, i.RekeyAfterTime.Line, i.RekeyAfterPackets.Line, i.KillSwitch.Line, i.Masquerade.Line, i.Heal.Line,
+	for _, line := range []int{i.PrivateKeyFile.Line, i.RekeyAfterTime.Line, i.RekeyAfterPackets.Line, i.KillSwitch.Line, i.Masquerade.Line, i.Heal.Line, i.PublicEndpoint.Line,
 		lineOf(i.KillSwitchAllow), lineOf(i.DNSRoute), lineOf(i.ExcludedIPs)} {
 		see(line)
 	}
@@ -83,6 +83,7 @@ func (p *parser) firstDirective() int {
 		peer := &p.config.Peers[n]
 		see(peer.Name.Line)
 		see(peer.PresharedKeyFile.Line)
+		see(peer.Expires.Line)
 		see(lineOf(peer.Candidates))
 		see(lineOf(peer.ExcludedIPs))
 	}
@@ -113,7 +114,7 @@ func (p *parser) warnOfPeers() {
 	for n := range t.peers {
 		id := t.peers[n].PublicKey
 		if id.Value == own && !own.IsZero() {
-			p.warn(id.Line, "PublicKey", "", "is the interface's own: the peer is ignored")
+			p.warn(id.Line, "PublicKey", "", "is the interface's own: the peer is ignored", "a [Peer] has the public key of the other machine")
 			continue
 		}
 		t.add(n)
@@ -137,7 +138,7 @@ func (t *outcome) add(n int) {
 	peer := &t.peers[n]
 	id := peer.PublicKey.Value
 	if earlier, ok := t.latest[id]; ok {
-		t.warn(peer.PublicKey.Line, "PublicKey", "", fmt.Sprintf("the same peer as in line %d: of what both give, the later one wins", t.peers[earlier].PublicKey.Line))
+		t.warn(peer.PublicKey.Line, "PublicKey", "", fmt.Sprintf("the same peer as in line %d: of what both give, the later one wins", t.peers[earlier].PublicKey.Line), "make one section of the two")
 		if peer.Incremental {
 			t.before[n] = earlier
 		} else {
@@ -155,7 +156,7 @@ func (t *outcome) add(n int) {
 			continue
 		}
 		if others {
-			t.warn(a.Line, "AllowedIPs", a.Prefix.String(), fmt.Sprintf("given in line %d to the peer of line %d too: the later one wins", had.line, t.peers[had.peer].Line))
+			t.warn(a.Line, "AllowedIPs", a.Prefix.String(), fmt.Sprintf("given in line %d to the peer of line %d too: the later one wins", had.line, t.peers[had.peer].Line), "a prefix belongs to one peer: take it from one of the two")
 		}
 		t.owners[a.Prefix] = claim{n, a.Line}
 	}

@@ -67,6 +67,7 @@ type Interface struct {
 	DNSRoute          []Setting[string] // domains
 	Heal              Setting[bool]
 	ExcludedIPs       []Setting[netip.Prefix]
+	PublicEndpoint    Setting[Endpoint] // where peers reach this machine; for their files
 }
 
 // TableKind tells the forms of a Table setting apart.
@@ -98,6 +99,7 @@ type Peer struct {
 	Candidates       []Setting[Endpoint]     // further endpoints; directive
 	Name             Setting[string]         // directive, or friendly_name
 	ExcludedIPs      []Setting[netip.Prefix] // directive
+	Expires          Setting[time.Time]      // from then on the peer is left out; UTC, whole seconds; directive
 
 	AllowedIPs []AllowedIP
 	// Incremental: AllowedIPs change what the peer has (`+` and `-`) instead

@@ -2,6 +2,7 @@ package conf
 
 import (
 	"slices"
+	"time"
 
 	"vpn/noise/key"
 )
@@ -34,7 +35,8 @@ func (i *Interface) equal(o *Interface) bool {
 		is(i.Masquerade, o.Masquerade) &&
 		are(i.DNSRoute, o.DNSRoute) &&
 		is(i.Heal, o.Heal) &&
-		are(i.ExcludedIPs, o.ExcludedIPs)
+		are(i.ExcludedIPs, o.ExcludedIPs) &&
+		is(i.PublicEndpoint, o.PublicEndpoint)
 }
 
 func (p *Peer) equal(o *Peer) bool {
@@ -46,6 +48,7 @@ func (p *Peer) equal(o *Peer) bool {
 		are(p.Candidates, o.Candidates) &&
 		is(p.Name, o.Name) &&
 		are(p.ExcludedIPs, o.ExcludedIPs) &&
+		agree(p.Expires, o.Expires, time.Time.Equal) &&
 		p.Incremental == o.Incremental &&
 		slices.EqualFunc(p.AllowedIPs, o.AllowedIPs, sameAllowedIP)
 }

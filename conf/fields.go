@@ -3,6 +3,7 @@ package conf
 import (
 	"net/netip"
 	"strings"
+	"time"
 )
 
 // field is a setting or a directive: its name as it is documented, and how it
@@ -39,6 +40,7 @@ var (
 		field{name: "DNSRoute", take: many(spaced, func(p *parser) *[]Setting[string] { return &p.iface().DNSRoute }, readDomain)},
 		field{name: "Heal", take: one(func(p *parser) *Setting[bool] { return &p.iface().Heal }, readSwitch)},
 		field{name: "ExcludedIPs", take: prefixes(func(p *parser) *[]Setting[netip.Prefix] { return &p.iface().ExcludedIPs })},
+		field{name: "PublicEndpoint", take: (*parser).publicEndpoint},
 	)
 	peerSettings = index(
 		field{name: "PublicKey", take: (*parser).publicKey},
@@ -52,6 +54,7 @@ var (
 		field{name: "PresharedKeyFile", take: one(func(p *parser) *Setting[string] { return &p.peer().PresharedKeyFile }, readKeyFile)},
 		field{name: "Endpoint", take: (*parser).candidate},
 		field{name: "ExcludedIPs", take: prefixes(func(p *parser) *[]Setting[netip.Prefix] { return &p.peer().ExcludedIPs })},
+		field{name: "Expires", take: one(func(p *parser) *Setting[time.Time] { return &p.peer().Expires }, readTime)},
 	)
 )
 

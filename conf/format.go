@@ -114,6 +114,8 @@ func offOr[T uint16 | uint32](n T) string {
 	return fmt.Sprint(n)
 }
 
+func timeText(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
 func onOff(b bool) string {
 	if b {
 		return "on"
@@ -176,6 +178,7 @@ func (f *formatter) iface(i *Interface) {
 	putAll(f.directive, "DNSRoute", i.DNSRoute, same)
 	put(f.directive, "Heal", i.Heal, onOff)
 	putAll(f.directive, "ExcludedIPs", i.ExcludedIPs, netip.Prefix.String)
+	put(f.directive, "PublicEndpoint", i.PublicEndpoint, Endpoint.String)
 }
 
 func texts(list []Setting[netip.Addr]) []Setting[string] {
@@ -207,6 +210,7 @@ func (f *formatter) peer(p *Peer) {
 		f.directive("Endpoint", e.Value.String())
 	}
 	put(f.setting, "PersistentKeepalive", p.Keepalive, offOr[uint16])
+	put(f.directive, "Expires", p.Expires, timeText)
 }
 
 // allowedIPs keeps what only the order and the signs can say: the last line

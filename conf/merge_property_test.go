@@ -79,11 +79,12 @@ var (
 		"DNS = 1.1.1.1, lan, ::1", "dns = corp.example", "MTU = 0x400", "Table = off", "Table = main", "SaveConfig = true", "PostUp = echo a # b", "PostUp=echo c",
 		"PreDown = echo d", "Address =", "#vpn: KillSwitch = on", "# VPN : heal=off # x", "#vpn: KillSwitchAllow = 10.0.0.0/8 11.0.0.0/8",
 		"#vpn: Masquerade = eth0", "#vpn: DNSRoute = a, b", "#vpn: ExcludedIPs = 10.1.0.0/16", "#vpn: RekeyAfterTime = 60s", "#vpn: RekeyAfterPackets=7",
+		"#vpn: PublicEndpoint = vpn.example.com:51820", "# VPN: publicendpoint=[fd00::1]:7 # x",
 	}
 	drawnPeer = []string{
 		"Endpoint = a.example:1", "endpoint=[::1] : 2 # x", "AllowedIPs = 10.0.0.1, 10.0.0.2", "allowed ips=10.0.0.3/32#x", "AllowedIPs = +11.0.0.0/8, -12.0.0.0/8",
 		"PersistentKeepalive = 25", "PersistentKeepalive=off", "#vpn: Name = x # y", "# friendly_name = z", "#vpn: Endpoint = 192.0.2.1:1", "#vpn:endpoint=b:2 # x",
-		"#vpn: ExcludedIPs = 10.2.0.0/16, 10.3.0.0/16",
+		"#vpn: ExcludedIPs = 10.2.0.0/16, 10.3.0.0/16", "#vpn: Expires = 2030-12-31", "#vpn: expires=2031-01-01T00:00:00+01:00 # x",
 	}
 	drawnKeys = []string{"PrivateKey = " + secretText, "privatekey=" + pskText + "#x", "#vpn: PrivateKeyFile = /k#1"}
 	drawnPsks = []string{"PresharedKey = " + secretText, "presharedkey=" + pskText + "#x", "#vpn: PresharedKeyFile = credential:psk"}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"vpn/noise/key"
 )
@@ -13,9 +14,9 @@ import (
 var (
 	interfaceOrder = []string{
 		"PrivateKey", "ListenPort", "FwMark", "Address", "DNS", "MTU", "Table", "SaveConfig", "PreUp", "PostUp", "PreDown", "PostDown",
-		"#PrivateKeyFile", "#RekeyAfterTime", "#RekeyAfterPackets", "#KillSwitch", "#KillSwitchAllow", "#Masquerade", "#DNSRoute", "#Heal", "#ExcludedIPs",
+		"#PrivateKeyFile", "#RekeyAfterTime", "#RekeyAfterPackets", "#KillSwitch", "#KillSwitchAllow", "#Masquerade", "#DNSRoute", "#Heal", "#ExcludedIPs", "#PublicEndpoint",
 	}
-	peerOrder = []string{"#Name", "PublicKey", "PresharedKey", "#PresharedKeyFile", "AllowedIPs", "#ExcludedIPs", "Endpoint", "#Endpoint", "PersistentKeepalive"}
+	peerOrder = []string{"#Name", "PublicKey", "PresharedKey", "#PresharedKeyFile", "AllowedIPs", "#ExcludedIPs", "Endpoint", "#Endpoint", "PersistentKeepalive", "#Expires"}
 )
 
 // scope is the section whose fields are being changed.
@@ -52,6 +53,7 @@ func (m *merger) iface(old, now *Interface) {
 	setList(s, "#DNSRoute", listOf(old.DNSRoute, now.DNSRoute, same))
 	setValue(s, "#Heal", old.Heal, now.Heal, onOff)
 	setList(s, "#ExcludedIPs", listOf(old.ExcludedIPs, now.ExcludedIPs, netip.Prefix.String))
+	setValue(s, "#PublicEndpoint", old.PublicEndpoint, now.PublicEndpoint, Endpoint.String)
 }
 
 func (m *merger) peer(section int, old, now *Peer) {
@@ -64,6 +66,7 @@ func (m *merger) peer(section int, old, now *Peer) {
 	setValue(s, "Endpoint", old.Endpoint, now.Endpoint, Endpoint.String)
 	setList(s, "#Endpoint", listOf(old.Candidates, now.Candidates, Endpoint.String))
 	setValue(s, "PersistentKeepalive", old.Keepalive, now.Keepalive, offOr[uint16])
+	change(s, "#Expires", old.Expires, now.Expires, time.Time.Equal, func(f *formatter, t time.Time) { f.add(timeText(t)) })
 }
 
 // giving are the lines that give a field.

@@ -90,8 +90,8 @@ func (p *parser) fail(line int, key, val, message, hint string) {
 	p.errs = append(p.errs, &Error{File: p.file, Line: line, Key: key, Value: val, Message: message, Hint: hint})
 }
 
-func (p *parser) warn(line int, key, val, message string) {
-	p.warnings = append(p.warnings, Warning{File: p.file, Line: line, Key: key, Value: val, Message: message})
+func (p *parser) warn(line int, key, val, message, hint string) {
+	p.warnings = append(p.warnings, Warning{File: p.file, Line: line, Key: key, Value: val, Message: message, Hint: hint})
 }
 
 // refused reports what is wrong with a value, if anything is.
@@ -106,7 +106,7 @@ func (p *parser) refused(v value, item string, wrong problem) bool {
 // again warns of a setting that is given a second time.
 func (p *parser) again(v value, given bool, line int) {
 	if given {
-		p.warn(v.line, v.field, "", fmt.Sprintf("already given in line %d: the later one wins", line))
+		p.warn(v.line, v.field, "", fmt.Sprintf("already given in line %d: the later one wins", line), "take one of the two out")
 	}
 }
 
@@ -157,7 +157,7 @@ func (p *parser) section(l line) {
 	switch p.in {
 	case inInterface:
 		if first := p.iface().Line; first != 0 {
-			p.warn(l.number, "[Interface]", "", fmt.Sprintf("goes on from line %d: of what both give, the later one wins", first))
+			p.warn(l.number, "[Interface]", "", fmt.Sprintf("goes on from line %d: of what both give, the later one wins", first), "one [Interface] is enough")
 			return
 		}
 		p.iface().Line = l.number
@@ -217,7 +217,7 @@ func (p *parser) empty(l line, f field) {
 	case !f.quick || f.name == "SaveConfig":
 		p.fail(l.number, f.name, "", "no value", "leave the line out to have none")
 	case !isHook(l.name):
-		p.warn(l.number, f.name, "", "no value: the line has no effect")
+		p.warn(l.number, f.name, "", "no value: the line has no effect", "give it a value, or take the line out")
 	}
 }
 

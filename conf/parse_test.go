@@ -113,7 +113,8 @@ func TestParseEverything(t *testing.T) {
 			RekeyAfterTime: Given(90 * time.Second), RekeyAfterPackets: Given(uint64(1000)),
 			KillSwitch: Given(true), KillSwitchAllow: list(prefix("192.168.0.0/16"), prefix("fe80::/10")),
 			Masquerade: Given("eth0"), DNSRoute: list("corp.example", "lan"), Heal: Given(false),
-			ExcludedIPs: list(prefix("10.9.0.0/16"), prefix("10.8.0.1/32")),
+			ExcludedIPs:    list(prefix("10.9.0.0/16"), prefix("10.8.0.1/32")),
+			PublicEndpoint: Given(Endpoint{"vpn.example.org", 51821}),
 		},
 		Peers: []Peer{
 			{
@@ -121,6 +122,7 @@ func TestParseEverything(t *testing.T) {
 				Endpoint:   Given(Endpoint{"vpn.example.com", 51820}),
 				Candidates: list(Endpoint{"2001:db8::1", 51820}, Endpoint{"192.0.2.1", 443}),
 				Name:       Given("laptop #2"), ExcludedIPs: list(prefix("10.7.0.0/16")),
+				Expires:    Given(time.Date(2030, 12, 31, 0, 0, 0, 0, time.UTC)),
 				AllowedIPs: []AllowedIP{{Prefix: prefix("10.0.0.2/32")}, {Prefix: prefix("fd00::2/128")}, {Prefix: prefix("192.168.7.0/24")}},
 			},
 			{
@@ -280,6 +282,10 @@ func TestErrors(t *testing.T) {
 		"#vpn: Masquerade = eth0, eth1":                              "wg0.conf:2: Masquerade \"eth0, eth1\": not the name of a link, nor off",
 		"#vpn: Masquerade = a-name-of-16-chars":                      "wg0.conf:2: Masquerade \"a-name-of-16-chars\": not the name of a link, nor off",
 		"#vpn: KillSwitchAllow = 10.0.0.0/99":                        "wg0.conf:2: KillSwitchAllow \"10.0.0.0/99\": prefix length exceeds 32",
+		"#vpn: PublicEndpoint = vpn.example.com":                     "wg0.conf:2: PublicEndpoint \"vpn.example.com\": no port\n  hint: add it after a colon, as in vpn.example.com:51820",
+		"#vpn: Expires = 2030-12-31":                                 "wg0.conf:2: Expires: no directive of [Interface]\n  hint: it belongs in [Peer]",
+		"[Peer]\n#vpn: Expires = tomorrow":                           "wg0.conf:3: Expires \"tomorrow\": neither a day nor a day and a time\n  hint: write it as in 2030-12-31 or 2030-12-31T18:00:00Z",
+		"[Peer]\n#vpn: Expires = 2030-02-30":                         "wg0.conf:3: Expires \"2030-02-30\": neither a day nor a day and a time\n  hint: write it as in 2030-12-31 or 2030-12-31T18:00:00Z",
 		"#vpn: ExcludedIPs = x":                                      "wg0.conf:2: ExcludedIPs \"x\": not an IP address",
 		"#vpn: PrivateKeyFile = credential:a/b":                      "wg0.conf:2: PrivateKeyFile \"credential:a/b\": not the name of a credential",
 		"#vpn: PrivateKeyFile = /k\nPrivateKey = " + secretText:      "wg0.conf:3: PrivateKey: there is a PrivateKeyFile in line 2 already\n  hint: only one of the two can be meant",

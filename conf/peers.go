@@ -72,9 +72,9 @@ func (p *parser) readEndpoint(v value) (Setting[Endpoint], bool) {
 	}
 	switch {
 	case e.Port == 0:
-		p.warn(v.line, v.field, shown(text), "nothing can be sent to port 0")
+		p.warn(v.line, v.field, shown(text), "nothing can be sent to port 0", "give the port that the peer listens on, often 51820")
 	case strings.Contains(e.Host, ":") && text[0] != '[':
-		p.warn(v.line, v.field, shown(text), fmt.Sprintf("an IPv6 address should stand in brackets: [%s]:%d", e.Host, e.Port))
+		p.warn(v.line, v.field, shown(text), fmt.Sprintf("an IPv6 address should stand in brackets: [%s]:%d", e.Host, e.Port), "put brackets around it")
 	}
 	return Setting[Endpoint]{Value: e, Given: true, Line: v.line}, true
 }
@@ -83,6 +83,14 @@ func (p *parser) endpoint(v value) {
 	if e, ok := p.readEndpoint(v); ok {
 		p.again(v, p.peer().Endpoint.Given, p.peer().Endpoint.Line)
 		p.peer().Endpoint = e
+	}
+}
+
+func (p *parser) publicEndpoint(v value) {
+	if e, ok := p.readEndpoint(v); ok {
+		s := &p.iface().PublicEndpoint
+		p.again(v, s.Given, s.Line)
+		*s = e
 	}
 }
 
@@ -123,7 +131,7 @@ func (p *parser) allowedIPs(v value) {
 func (p *parser) masked(v value, item string, prefix netip.Prefix) netip.Prefix {
 	m := prefix.Masked()
 	if m != prefix {
-		p.warn(v.line, v.field, shown(item), fmt.Sprintf("has host bits, which are masked: %v", m))
+		p.warn(v.line, v.field, shown(item), fmt.Sprintf("has host bits, which are masked: %v", m), "if one address is meant, write "+prefix.Addr().String())
 	}
 	return m
 }

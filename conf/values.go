@@ -1,6 +1,7 @@
 package conf
 
 import (
+	"fmt"
 	"net"
 	"net/netip"
 	"strconv"
@@ -300,6 +301,19 @@ func readName(s string) (string, problem) {
 	return s, problem{}
 }
 
+// readTime reads a day, which stands for its begin in UTC, or a day and a time
+// with its zone.
+func readTime(s string) (time.Time, problem) {
+	t, err := time.Parse(time.DateOnly, s)
+	if err != nil {
+		t, err = time.Parse(time.RFC3339, s)
+	}
+	if err != nil || t.Nanosecond() != 0 || t.UTC().Year() < 1 || t.UTC().Year() > 9999 {
+		return time.Time{}, problem{"neither a day nor a day and a time", "write it as in 2030-12-31 or 2030-12-31T18:00:00Z"}
+	}
+	return t.UTC(), problem{}
+}
+
 // readKeyFile reads a path, or credential:NAME.
 func readKeyFile(s string) (string, problem) {
 	name, isCredential := strings.CutPrefix(s, "credential:")
@@ -312,4 +326,13 @@ func readKeyFile(s string) (string, problem) {
 		return "", bad("not the name of a file")
 	}
 	return s, problem{}
+}
+
+// ParseEndpoint reads an endpoint as a file has it.
+func ParseEndpoint(s string) (Endpoint, error) {
+	e, wrong := readEndpoint(s)
+	if wrong.message != "" {
+		return Endpoint{}, fmt.Errorf("%q: %s", shown(s), wrong.message)
+	}
+	return e, nil
 }

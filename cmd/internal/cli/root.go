@@ -73,7 +73,7 @@ Commands that wg has take the same arguments and print the same text.`,
 		return hint(err, "see %q", cmd.CommandPath()+" --help")
 	})
 	root.AddCommand(
-		newAddconf(), newCompletion(), newDemo(), newDevice(), newGenkey(), newGenpsk(), newPubkey(), newSave(), newSet(),
+		newAddconf(), newCheck(), newCompletion(), newDemo(), newDevice(), newGenkey(), newGenpsk(), newInit(), newPeer(), newPubkey(), newSave(), newSet(),
 		newSetconf(), newShow(), newShowconf(), newStrip(), newSyncconf(), newVersion(),
 	)
 	for _, cmd := range []*cobra.Command{
@@ -85,6 +85,9 @@ Commands that wg has take the same arguments and print the same text.`,
 	}
 	for _, cmd := range root.Commands() {
 		cmd.DisableFlagsInUseLine = true
+		for _, sub := range cmd.Commands() {
+			sub.DisableFlagsInUseLine = true
+		}
 	}
 	return root
 }
@@ -96,9 +99,9 @@ func noSuchCommand(cmd *cobra.Command, args []string) error {
 	}
 	err := fmt.Errorf("there is no command %q", args[0])
 	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-		return hint(err, "did you mean %q?", programName+" "+near[0])
+		return hint(err, "did you mean %q?", cmd.CommandPath()+" "+near[0])
 	}
-	return hint(err, "see %q", programName+" --help")
+	return hint(err, "see %q", cmd.CommandPath()+" --help")
 }
 
 // A hinted error carries a line of advice.

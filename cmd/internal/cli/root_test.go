@@ -11,17 +11,21 @@ import (
 )
 
 func TestEveryCommandIsExplained(t *testing.T) {
-	for _, cmd := range newRoot().Commands() {
+	all := newRoot().Commands()
+	for _, cmd := range all {
+		all = append(all, cmd.Commands()...)
+	}
+	for _, cmd := range all {
 		if cmd.Short == "" || strings.HasSuffix(cmd.Short, ".") {
 			t.Errorf("%s: short text %q", cmd.Name(), cmd.Short)
 		}
-		if !strings.HasPrefix(cmd.Example, "  ") || !strings.Contains(cmd.Example, "vpn "+cmd.Name()) {
+		if !strings.HasPrefix(cmd.Example, "  ") || !strings.Contains(cmd.Example, cmd.CommandPath()) {
 			t.Errorf("%s: example %q", cmd.Name(), cmd.Example)
 		}
 		var help bytes.Buffer
 		root := newRoot()
 		root.SetOut(&help)
-		root.SetArgs([]string{cmd.Name(), "--help"})
+		root.SetArgs(append(strings.Fields(cmd.CommandPath())[1:], "--help"))
 		if err := root.Execute(); err != nil || !strings.Contains(help.String(), cmd.Example) {
 			t.Errorf("%s --help: %v, without its example", cmd.Name(), err)
 		}

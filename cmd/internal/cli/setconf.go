@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -72,6 +73,9 @@ func readConf(cmd *cobra.Command, path string) (*uapi.Config, error) {
 	}
 	if err != nil {
 		return nil, err
+	}
+	for _, w := range c.DropExpired(name, time.Now()) {
+		warn(w)
 	}
 	resolver, err := newResolver(cmd.ErrOrStderr())
 	if err != nil {

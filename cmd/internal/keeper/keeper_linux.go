@@ -62,7 +62,8 @@ type Keeper struct {
 	hash    string       // of its text
 	mark    uint32
 	limiter host.Limiter
-	pending *pending // a reload that waits to be kept
+	pending *pending    // a reload that waits to be kept
+	expires *time.Timer // when to look for peers whose time is over; nil: never
 
 	device    tun.Native
 	gone      chan struct{} // closed when the link is
@@ -262,6 +263,8 @@ func (k *Keeper) loop(ctx context.Context) error {
 			k.healDNS(ok)
 		case <-k.pending.timeout():
 			k.takeBack()
+		case <-timeout(k.expires):
+			k.expire()
 		case <-k.c.Reload:
 			k.reloadOnSignal()
 		case <-k.c.Restart:

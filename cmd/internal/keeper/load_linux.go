@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/netip"
 	"os"
+	"time"
 
 	"vpn/cmd/internal/configfile"
 	"vpn/cmd/internal/lookup"
@@ -93,7 +94,7 @@ func Load(ctx context.Context, f configfile.File) (*loaded, error) {
 }
 
 // parse makes a loaded of a file's text, which it erases. Key files that it names
-// are read. Host names among the endpoints are left to be looked up.
+// are read, and peers whose time is over left out. Host names among the endpoints are left to be looked up.
 func parse(ctx context.Context, f configfile.File, text []byte, warnings []conf.Warning) (*loaded, error) {
 	defer clear(text)
 	l := &loaded{file: f, label: f.String()}
@@ -105,6 +106,9 @@ func parse(ctx context.Context, f configfile.File, text []byte, warnings []conf.
 	}
 	warn := func(w conf.Warning) { l.warnings = append(l.warnings, w.String()) }
 	for _, w := range append(warnings, more...) {
+		warn(w)
+	}
+	for _, w := range c.DropExpired(l.label, time.Now()) {
 		warn(w)
 	}
 	l.conf = c

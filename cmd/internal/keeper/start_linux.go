@@ -166,6 +166,7 @@ func (k *Keeper) markUp(ctx context.Context, l *loaded, auto bool) error {
 	k.markLookups(mark)
 	l.erase()
 	k.config, k.hash = l.conf, l.hash
+	k.awaitExpiry()
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.state.Port, k.state.Mark = port, mark

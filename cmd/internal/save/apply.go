@@ -78,6 +78,10 @@ func (l *Live) applyPeers(c *conf.Config, has func(conf.Endpoint, netip.AddrPort
 	for n := range c.Peers {
 		p := &c.Peers[n]
 		now := live[p.PublicKey.Value]
+		if now == nil && p.Expired(l.Now) { // left out, but not removed
+			peers = append(peers, *p)
+			continue
+		}
 		if now == nil { // gone, or in a section above this one
 			p.Preshared.Value.Erase()
 			continue

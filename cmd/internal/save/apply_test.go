@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"vpn/conf"
 	"vpn/noise/key"
@@ -167,4 +168,14 @@ func TestApplyLeavesWhatIsElsewhere(t *testing.T) {
 		}
 		check(t, c.name, c.file, l, want)
 	}
+}
+
+// A peer whose time is over is left out of the interface, but not of the file.
+func TestApplyKeepsWhatIsExpired(t *testing.T) {
+	file := base + "\n[Peer]\nPublicKey = " + key.Public{7}.String() + "\nAllowedIPs = 10.0.0.7/32\n#vpn: Expires = 2030-01-01\n"
+	l := before()
+	l.Now = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+	check(t, "expired", file, l, file)
+	l.Now = l.Now.Add(-time.Second)
+	check(t, "removed by hand before its time", file, l, base)
 }

@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"vpn/cmd/internal/configfile"
 	"vpn/conf"
@@ -19,6 +20,7 @@ type Live struct {
 	*uapi.Device
 	Addresses []netip.Prefix // of the link, as the kernel shows them
 	MTU       int
+	Now       time.Time // when that was
 }
 
 // Save writes to the file at path what the interface of that name has. Nothing is
@@ -65,7 +67,7 @@ func read(name string) (*Live, error) {
 	if err != nil {
 		return nil, err
 	}
-	live := &Live{Device: d}
+	live := &Live{Device: d, Now: time.Now()}
 	if live.Addresses, live.MTU, err = link(name); err != nil {
 		d.Erase()
 		return nil, err

@@ -113,20 +113,30 @@ func (t translation) preshared(p *conf.Peer) (*key.Preshared, error) {
 	return keyFromFile(t, "PresharedKeyFile", p.PresharedKeyFile, ReadPreshared)
 }
 
-func keyFromFile[K any, P interface {
-	*K
-	IsZero() bool
-}](t translation, setting string, named conf.Setting[string], read func(io.Reader) (K, error)) (P, error) {
-	fail := func(err error) (P, error) {
+func keyFromFile[K any, P secret[K]](t translation, setting string, named conf.Setting[string], read func(io.Reader) (K, error)) (P, error) {
+	k, err := keyFrom[K, P](t, named.Value, read)
+	if err != nil {
 		return nil, t.at(named.Line, fmt.Errorf("%s %q: %w", setting, named.Value, err))
 	}
-	path, err := t.path(named.Value)
+	return k, nil
+}
+
+// secret is a pointer to a key.
+type secret[K any] interface {
+	*K
+	IsZero() bool
+	Erase()
+}
+
+// keyFrom reads the key in a file that the translated file names.
+func keyFrom[K any, P secret[K]](t translation, name string, read func(io.Reader) (K, error)) (P, error) {
+	path, err := t.path(name)
 	if err != nil {
-		return fail(err)
+		return nil, err
 	}
 	text, warnings, err := conf.ReadFile(path)
 	if err != nil {
-		return fail(err)
+		return nil, err
 	}
 	defer clear(text)
 	for _, w := range warnings {
@@ -134,10 +144,34 @@ func keyFromFile[K any, P interface {
 	}
 	k, err := read(bytes.NewReader(text))
 	if err != nil {
-		return fail(err)
+		return nil, err
 	}
 	if P(&k).IsZero() {
-		return fail(errors.New("there is no key in it"))
+		return nil, errors.New("there is no key in it")
 	}
 	return &k, nil
+}
+
+// OwnKey returns the private key that a file gives its interface, from a key file
+// if it names one; nil if it gives none. File and warn are as for FromConf.
+func OwnKey(i conf.Interface, file string, warn func(conf.Warning)) (*key.Private, error) {
+	return translation{file: file, warn: warn}.private(i)
+}
+
+// CheckKeyFile says what is wrong with the key file of that name, which a
+// configuration file names; nil if there is a key in it.
+func CheckKeyFile(file, name string, private bool) error {
+	t := translation{file: file, warn: func(conf.Warning) {}}
+	if private {
+		return check[key.Private](t, name, ReadPrivate)
+	}
+	return check[key.Preshared](t, name, ReadPreshared)
+}
+
+func check[K any, P secret[K]](t translation, name string, read func(io.Reader) (K, error)) error {
+	k, err := keyFrom[K, P](t, name, read)
+	if err == nil {
+		k.Erase()
+	}
+	return err
 }
