@@ -137,7 +137,9 @@ func serialize(specs []spec) (pkts [][]byte) {
 	return pkts
 }
 
-func TestCoalesceAgainstTwin(t *testing.T) {
+func TestCoalesceAgainstTwin(t *testing.T) { eachKernel(t, testCoalesceAgainstTwin) }
+
+func testCoalesceAgainstTwin(t *testing.T) {
 	r := rand.New(rand.NewPCG(13, 14))
 	var c Coalescer // one for all: nothing of a batch may show in the next
 	merged := map[int]int{}

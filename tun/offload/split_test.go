@@ -31,7 +31,9 @@ func checkSplit(t *testing.T, b []byte, g GSO, want []spec) {
 	}
 }
 
-func TestSplit(t *testing.T) {
+func TestSplit(t *testing.T) { eachKernel(t, testSplit) }
+
+func testSplit(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
 	for range 800 {
 		s := randomSpec(r)
@@ -59,7 +61,9 @@ func TestSplit(t *testing.T) {
 	}
 }
 
-func TestSplitLargest(t *testing.T) {
+func TestSplitLargest(t *testing.T) { eachKernel(t, testSplitLargest) }
+
+func testSplitLargest(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 8))
 	for range 20 {
 		s := randomSpec(r)
@@ -86,7 +90,9 @@ func TestSplitFlags(t *testing.T) {
 	}
 }
 
-func TestSinglePackets(t *testing.T) {
+func TestSinglePackets(t *testing.T) { eachKernel(t, testSinglePackets) }
+
+func testSinglePackets(t *testing.T) {
 	r := rand.New(rand.NewPCG(9, 10))
 	var zeroes int
 	for range 2000 {
