@@ -73,6 +73,17 @@ func testSplitLargest(t *testing.T) {
 	}
 }
 
+// TestSplitMany has superpackets of more segments than any send or group can have.
+func TestSplitMany(t *testing.T) {
+	r := rand.New(rand.NewPCG(29, 30))
+	for _, size := range []int{1, 2, 7, 100, 500, 1000} {
+		s := randomSpec(r)
+		s.id, s.payload = 65500, randomBytes(r, 10_001+50*size)
+		b, g := s.super(size)
+		checkSplit(t, b, g, s.split(size))
+	}
+}
+
 // TestSplitFlags is the flags by hand, beside the random ones.
 func TestSplitFlags(t *testing.T) {
 	s := spec{protocol: 6, flags: 0x80 | 0x40 | 0x10 | 0x08 | 0x01, payload: make([]byte, 300)}
@@ -133,7 +144,11 @@ func TestInitRefuses(t *testing.T) {
 		"UDP's type":           {tcp, func(b []byte, g *GSO) []byte { g.Type = UDP; return b }, ErrHeaders},
 		"version":              {tcp, func(b []byte, g *GSO) []byte { b[0] = 0x55; return b }, ErrHeaders},
 		"short IP header":      {tcp, func(b []byte, g *GSO) []byte { b[0] = 0x44; return b }, ErrHeaders},
-		"fragment":             {tcp, func(b []byte, g *GSO) []byte { b[6] = 0x20; return b }, ErrHeaders},
+		"first fragment":       {tcp, func(b []byte, g *GSO) []byte { b[6] = 0x20; return b }, ErrHeaders},
+		"later fragment":       {tcp, func(b []byte, g *GSO) []byte { b[7] = 1; return b }, ErrHeaders},
+		"far fragment":         {tcp, func(b []byte, g *GSO) []byte { b[6] = 0x10; return b }, ErrHeaders},
+		"IPv6 fragment":        {udp6, func(b []byte, g *GSO) []byte { g.ChecksumStart += 8; return extended(b, []byte{44}, []int{8}) }, ErrHeaders},
+		"IPv6 authentication":  {udp6, func(b []byte, g *GSO) []byte { g.ChecksumStart += 8; return extended(b, []byte{51}, []int{8}) }, ErrHeaders},
 		"data offset low":      {tcp, func(b []byte, g *GSO) []byte { b[32] = 0x40; return b }, ErrHeaders},
 		"data offset high":     {tcp, func(b []byte, g *GSO) []byte { b[32] = 0xf0; return b[:79] }, ErrTruncated},
 		"cut in TCP":           {tcp, func(b []byte, g *GSO) []byte { return b[:39] }, ErrTruncated},
