@@ -13,8 +13,8 @@ func TestKernelsNeedTheirInstructions(t *testing.T) {
 		t.Errorf("kernel %d is in use, of %v", chosen, kernels())
 	}
 	x := &cpu.X86
-	real := *x
-	defer func() { *x = real }()
+	machine := *x
+	defer func() { *x = machine }()
 	all := func() {
 		x.HasAVX512F, x.HasAVX512VL, x.HasAVX512BW, x.HasAVX512IFMA, x.HasBMI2, x.HasAVX2 = true, true, true, true, true, true
 	}
