@@ -7,20 +7,46 @@
 //	ok := key.Open(b, counter)
 //	key.Erase()
 //
-// A key exists once, in a slot of its arena: the cipher works on the slot itself and keeps no copy (see cipher.go). Erase
-// zeroes the slot, and an erased key panics when it is used, so that nothing is ever sealed with zeroes or with the key that
-// has the slot next.
+// A key exists once, in a slot of its arena: what seals and opens works on the slot itself and keeps no copy. Erase zeroes the
+// slot, and an erased key panics when it is used, so that nothing is ever sealed with zeroes or with the key that has the slot next.
+//
+// # Code
+//
+// Which code does it is chosen once, at start, by what the processor has:
+//
+//   - avx512 (F, VL, BW, IFMA): ChaCha20 with sixteen blocks in the lanes of its vectors, Poly1305 with 52-bit multiply-add;
+//   - avx2: eight blocks, and Poly1305 with 26-bit limbs;
+//   - generic: golang.org/x/crypto, message by message. This is what every machine but amd64 has. cipher.go tells how it comes to
+//     work on the slot; were it to stop doing so, its copy of the key would be cleared by nobody but the garbage collector.
+//
+// The first two take a batch sixteen messages at a time. The lanes of ChaCha20 are dealt out to the blocks of all of them, one-time
+// keys included, so that none is idle where a message ends; Poly1305 has eight messages side by side, or several blocks of one. Their
+// assembly is written by internal/gen. They authenticate before they decrypt, compare tags without a branch, and let neither a branch
+// nor an address depend on a secret. One-time keys, sums and key stream are zeroed in memory and registers before a call returns.
+// A goroutine is not preempted in assembly, so its stack never gets those registers. What is out of reach is a signal in mid-call, the
+// scheduler's included: the kernel saves all registers to the thread's signal stack, where only the next signal's overwrite them.
+//
+// For tests VPN_AEAD names the code: avx512, avx2 or generic. A program doesn't start with a name that its machine can't run.
 //
 // Where x/crypto has no assembly for the whole AEAD (it has on amd64 with AVX2) its portable code puts each message's one-time
 // Poly1305 key on the heap, which tells nothing about the session key; "nothing is allocated" below is about this package.
+//
+// # Speed
+//
+// Nanoseconds a message on one processor of 3 GHz (Sapphire Rapids), best of many runs, and the ratio to x/crypto. OpenSSL 3.0, with its
+// own AVX-512 code, takes 725 to 865 for 1,420 bytes on the same machine.
+//
+//	                          x/crypto    avx2          avx512
+//	Seal,        64 bytes          303    287  0.95     303  1.00
+//	Seal,     1,420 bytes        1,046    940  0.90     598  0.57
+//	46 messages, 64 bytes          191     86  0.45      65  0.34
+//	46 messages, 1,420 bytes       945    903  0.96     425  0.45
 package aead
 
 //go:generate go -C internal/gen run . -set avx512 -out ../../avx512_amd64.s -pkg aead
 //go:generate go -C internal/gen run . -set avx2 -out ../../avx2_amd64.s -pkg aead
 
-import (
-	"crypto/cipher"
-)
+import "crypto/cipher"
 
 const (
 	// KeySize is the length of a key in bytes.
@@ -79,7 +105,7 @@ func (k *Key) Open(b []byte, counter uint64) bool {
 	s := scratches.Get().(*scratch)
 	s.messages[0].set(b, counter)
 	authentic := k.vector.open(k.slot, s, 1)
-	scratches.Put(s)
+	s.done(1)
 	return authentic != 0
 }
 
@@ -100,6 +126,7 @@ func (k *Key) SealBatch(b []byte, stride, skip int, counter uint64) {
 		return
 	}
 	s := scratches.Get().(*scratch)
+	messages := (len(b) + stride - 1) / stride
 	for len(b) > 0 {
 		n := 0
 		for ; n < groupSize && len(b) > 0; n++ {
@@ -110,7 +137,7 @@ func (k *Key) SealBatch(b []byte, stride, skip int, counter uint64) {
 		}
 		k.vector.seal(k.slot, s, n)
 	}
-	scratches.Put(s)
+	s.done(messages)
 }
 
 // Sealed is one message of OpenBatch.
@@ -129,6 +156,7 @@ func (k *Key) OpenBatch(ms []Sealed) {
 		return
 	}
 	s := scratches.Get().(*scratch)
+	messages := len(ms)
 	for len(ms) > 0 {
 		var group [groupSize]*Sealed
 		n := 0
@@ -148,5 +176,5 @@ func (k *Key) OpenBatch(ms []Sealed) {
 			m.OK = authentic>>i&1 != 0
 		}
 	}
-	scratches.Put(s)
+	s.done(messages)
 }

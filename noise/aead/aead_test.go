@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"reflect"
 	"sync"
 	"testing"
@@ -110,18 +109,20 @@ func TestEraseZeroesAndReuses(t *testing.T) {
 }
 
 func TestErasedKeyPanics(t *testing.T) {
-	for name, use := range map[string]func(*Key){
-		"Seal":      func(k *Key) { k.Seal(make([]byte, 32), 0) },
-		"Open":      func(k *Key) { k.Open(make([]byte, 32), 0) },
-		"SealBatch": func(k *Key) { k.SealBatch(make([]byte, 32), 32, 0, 0) },
-		"OpenBatch": func(k *Key) { k.OpenBatch([]Sealed{{Text: make([]byte, 32)}}) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			k := newKey(t, secret(1)[:])
-			k.Erase()
-			wantPanic(t, func() { use(k) })
-		})
-	}
+	forEach(t, func(t *testing.T, v *vector) {
+		for name, use := range map[string]func(*Key){
+			"Seal":      func(k *Key) { k.Seal(make([]byte, 32), 0) },
+			"Open":      func(k *Key) { k.Open(make([]byte, 32), 0) },
+			"SealBatch": func(k *Key) { k.SealBatch(make([]byte, 32), 32, 0, 0) },
+			"OpenBatch": func(k *Key) { k.OpenBatch([]Sealed{{Text: make([]byte, 32)}}) },
+		} {
+			t.Run(name, func(t *testing.T) {
+				k := newKeyFor(t, v, secret(1)[:])
+				k.Erase()
+				wantPanic(t, func() { use(k) })
+			})
+		}
+	})
 }
 
 func wantPanic(t *testing.T, f func()) {
@@ -167,55 +168,61 @@ func TestAllocFails(t *testing.T) {
 }
 
 func TestOpenShort(t *testing.T) {
-	k := newKey(t, secret(1)[:])
-	for n := range Overhead {
-		if k.Open(make([]byte, n), 0) {
-			t.Errorf("%d bytes open", n)
+	forEach(t, func(t *testing.T, v *vector) {
+		k := newKeyFor(t, v, secret(1)[:])
+		for n := range Overhead {
+			if k.Open(make([]byte, n), 0) {
+				t.Errorf("%d bytes open", n)
+			}
 		}
-	}
-	wantPanic(t, func() { k.Seal(make([]byte, Overhead-1), 0) })
+		wantPanic(t, func() { k.Seal(make([]byte, Overhead-1), 0) })
+	})
 }
 
 // TestFailedOpenLeavesNothing flips each byte of messages around the cipher's block sizes.
 func TestFailedOpenLeavesNothing(t *testing.T) {
-	k := newKey(t, secret(1)[:])
-	for _, size := range []int{1, 15, 16, 63, 64, 65, 128, 129, 191, 320, 513} {
-		text := bytes.Repeat([]byte("plaintext"), 60)[:size]
-		sealed := append(bytes.Clone(text), make([]byte, Overhead)...)
-		k.Seal(sealed, 9)
-		for i := range sealed {
-			b := bytes.Clone(sealed)
-			b[i] ^= 0x40
-			if k.Open(b, 9) {
-				t.Fatalf("size %d, byte %d flipped: opens", size, i)
+	forEach(t, func(t *testing.T, v *vector) {
+		k := newKeyFor(t, v, secret(1)[:])
+		for _, size := range []int{1, 15, 16, 63, 64, 65, 128, 129, 191, 320, 513} {
+			text := bytes.Repeat([]byte("plaintext"), 60)[:size]
+			sealed := append(bytes.Clone(text), make([]byte, Overhead)...)
+			k.Seal(sealed, 9)
+			for i := range sealed {
+				b := bytes.Clone(sealed)
+				b[i] ^= 0x40
+				if k.Open(b, 9) {
+					t.Fatalf("size %d, byte %d flipped: opens", size, i)
+				}
+				if !bytes.Equal(b[:size], make([]byte, size)) {
+					t.Fatalf("size %d, byte %d flipped: text left behind", size, i)
+				}
 			}
-			if !bytes.Equal(b[:size], make([]byte, size)) {
-				t.Fatalf("size %d, byte %d flipped: text left behind", size, i)
+			for _, counter := range []uint64{8, 10, 9 << 32, 9 | 1<<63} {
+				if b := bytes.Clone(sealed); k.Open(b, counter) {
+					t.Errorf("opens with counter %d", counter)
+				}
 			}
 		}
-		for _, counter := range []uint64{8, 10, 9 << 32, 9 | 1<<63} {
-			if b := bytes.Clone(sealed); k.Open(b, counter) {
-				t.Errorf("opens with counter %d", counter)
-			}
-		}
-	}
+	})
 }
 
 func TestSealBatchRefusesNoRoom(t *testing.T) {
-	k := newKey(t, secret(1)[:])
-	for _, c := range []struct{ size, stride, skip int }{
-		{64, 0, 0}, {64, -1, 0}, {64, 31, 16}, {64, 32, -1}, {64 + 31, 64, 16}, {1, 64, 16},
-	} {
-		b := bytes.Repeat([]byte{0xaa}, c.size)
-		wantPanic(t, func() { k.SealBatch(b, c.stride, c.skip, 0) })
-		if bytes.Count(b, []byte{0xaa}) != c.size {
-			t.Errorf("%+v: something was sealed", c)
+	forEach(t, func(t *testing.T, v *vector) {
+		k := newKeyFor(t, v, secret(1)[:])
+		for _, c := range []struct{ size, stride, skip int }{
+			{64, 0, 0}, {64, -1, 0}, {64, 31, 16}, {64, 32, -1}, {64 + 31, 64, 16}, {1, 64, 16},
+		} {
+			b := bytes.Repeat([]byte{0xaa}, c.size)
+			wantPanic(t, func() { k.SealBatch(b, c.stride, c.skip, 0) })
+			if bytes.Count(b, []byte{0xaa}) != c.size {
+				t.Errorf("%+v: something was sealed", c)
+			}
 		}
-	}
-	k.SealBatch(nil, 32, 16, 0)
+		k.SealBatch(nil, 32, 16, 0)
+	})
 }
 
-// FuzzBatch holds batches against single messages.
+// FuzzBatch holds batches against single messages of x/crypto.
 func FuzzBatch(f *testing.F) {
 	f.Add([]byte("seed"), uint64(0), uint16(80), uint8(16), uint8(5), uint16(40), uint8(0))
 	f.Add([]byte{}, ^uint64(0)-3, uint16(1452), uint8(16), uint8(3), uint16(0), uint8(1))
@@ -223,70 +230,82 @@ func FuzzBatch(f *testing.F) {
 	f.Fuzz(func(t *testing.T, fill []byte, counter uint64, stride uint16, skip, count uint8, last uint16, spoil uint8) {
 		step, head := int(stride)%2048, int(skip)
 		step = max(step, head+Overhead)
-		b := make([]byte, int(count)%65*step)
+		plain := make([]byte, int(count)%65*step)
 		if last := int(last) % step; last >= head+Overhead {
-			b = append(b, make([]byte, last)...)
+			plain = append(plain, make([]byte, last)...)
 		}
-		for i := range b {
-			b[i] = byte(i)
+		for i := range plain {
+			plain[i] = byte(i)
 			if len(fill) > 0 {
-				b[i] ^= fill[i%len(fill)]
+				plain[i] ^= fill[i%len(fill)]
 			}
 		}
-		k := newKey(t, secret(byte(counter))[:])
-		plain, single := bytes.Clone(b), bytes.Clone(b)
-		var ms []Sealed
-		for i, at := 0, 0; at < len(b); i, at = i+1, at+step {
-			message := single[at:min(at+step, len(b))]
-			k.Seal(message[head:], counter+uint64(i))
-			ms = append(ms, Sealed{Text: b[at+head : at+len(message)], Counter: counter + uint64(i), OK: i%2 == 0})
+		w := &twin{t: t, key: *secret(byte(counter))}
+		single := bytes.Clone(plain)
+		for i, at := 0, 0; at < len(plain); i, at = i+1, at+step {
+			message := single[at+head : min(at+step, len(plain))]
+			copy(message, w.seal(message[:len(message)-Overhead], counter+uint64(i)))
 		}
-		if k.SealBatch(b, step, head, counter); !bytes.Equal(b, single) {
-			t.Fatal("the batch is sealed otherwise than its messages")
-		}
-		bad := -1
-		if len(ms) > 0 {
-			bad = int(spoil) % (len(ms) + 1)
-		}
-		if bad >= 0 && bad < len(ms) {
-			ms[bad].Text[len(ms[bad].Text)-1] ^= 1
-		}
-		k.OpenBatch(ms)
-		for i, m := range ms {
-			text := m.Text[:len(m.Text)-Overhead]
-			want := plain[i*step+head:][:len(text)]
-			if i == bad {
-				want = make([]byte, len(text))
-			}
-			if m.OK != (i != bad) || !bytes.Equal(text, want) {
-				t.Fatalf("message %d of %d: %v", i, len(ms), m.OK)
-			}
+		for _, v := range append(vectors(), nil) {
+			fuzzBatch(t, newKeyFor(t, v, w.key[:]), plain, single, counter, step, head, int(spoil))
 		}
 	})
+}
+
+func fuzzBatch(t *testing.T, k *Key, plain, single []byte, counter uint64, step, head, spoil int) {
+	b := bytes.Clone(plain)
+	if k.SealBatch(b, step, head, counter); !bytes.Equal(b, single) {
+		t.Fatalf("%s: the batch is sealed otherwise than its messages", nameOf(k.vector))
+	}
+	var ms []Sealed
+	for i, at := 0, 0; at < len(b); i, at = i+1, at+step {
+		ms = append(ms, Sealed{Text: b[at+head : min(at+step, len(b))], Counter: counter + uint64(i), OK: i%2 == 0})
+	}
+	bad := spoil % (len(ms) + 1)
+	if bad < len(ms) {
+		ms[bad].Text[len(ms[bad].Text)-1] ^= 1
+	}
+	k.OpenBatch(ms)
+	for i, m := range ms {
+		text := m.Text[:len(m.Text)-Overhead]
+		want := plain[i*step+head:][:len(text)]
+		if i == bad {
+			want = make([]byte, len(text))
+		}
+		if m.OK != (i != bad) || !bytes.Equal(text, want) {
+			t.Fatalf("%s: message %d of %d: %v", nameOf(k.vector), i, len(ms), m.OK)
+		}
+	}
 }
 
 func FuzzOpen(f *testing.F) {
 	f.Add([]byte{}, uint64(0))
 	f.Add(make([]byte, Overhead), uint64(1))
 	f.Add(make([]byte, 1500), ^uint64(0))
-	f.Fuzz(func(t *testing.T, b []byte, counter uint64) {
-		k := newKey(t, secret(1)[:])
-		before := bytes.Clone(b)
-		if k.Open(b, counter) {
-			// Only what this very key seals may open.
-			text := bytes.Clone(b)
-			if k.Seal(text, counter); !bytes.Equal(text, before) {
-				t.Fatal("a forgery opens")
+	f.Fuzz(func(t *testing.T, sealed []byte, counter uint64) {
+		w := &twin{t: t, key: *secret(1)}
+		for _, v := range append(vectors(), nil) {
+			k, b := newKeyFor(t, v, w.key[:]), bytes.Clone(sealed)
+			if k.Open(b, counter) {
+				// Only what this very key seals may open.
+				if !bytes.Equal(w.seal(b[:len(b)-Overhead], counter), sealed) {
+					t.Fatalf("%s: a forgery opens", nameOf(v))
+				}
+			} else if len(b) >= Overhead && !bytes.Equal(b[:len(b)-Overhead], make([]byte, len(b)-Overhead)) {
+				t.Fatalf("%s: text left behind", nameOf(v))
 			}
-		} else if len(b) >= Overhead && !bytes.Equal(b[:len(b)-Overhead], make([]byte, len(b)-Overhead)) {
-			t.Fatal("text left behind")
 		}
 	})
 }
 
 // TestConcurrent is for the race detector: one key in many hands, keys made and erased beside it.
 func TestConcurrent(t *testing.T) {
+	forEach(t, testConcurrent)
+}
+
+func testConcurrent(t *testing.T, v *vector) {
 	a := NewArena(nil)
+	a.vector = v
 	shared, err := a.NewKey(secret(1))
 	if err != nil {
 		t.Fatal(err)
@@ -347,24 +366,4 @@ func TestNothingAllocated(t *testing.T) {
 			}
 		}
 	})
-}
-
-func Benchmark(b *testing.B) {
-	k := newKey(b, secret(1)[:])
-	for _, size := range []int{64, 576, 1420} {
-		stride := 16 + size + Overhead
-		buf := make([]byte, 45*stride)
-		b.Run(fmt.Sprintf("SealBatch/%d", size), func(b *testing.B) {
-			b.SetBytes(int64(45 * size))
-			for b.Loop() {
-				k.SealBatch(buf, stride, 16, 0)
-			}
-		})
-		b.Run(fmt.Sprintf("Seal/%d", size), func(b *testing.B) {
-			b.SetBytes(int64(size))
-			for b.Loop() {
-				k.Seal(buf[:size+Overhead], 0)
-			}
-		})
-	}
 }

@@ -28,16 +28,19 @@ GLOBL turns256<>(SB), RODATA|NOPTR, $64
 
 // func chacha256(key *byte, spans *byte, n int)
 // Requires: AVX, AVX2
-TEXT ·chacha256(SB), NOSPLIT, $384-24
+TEXT ·chacha256(SB), NOSPLIT, $576-24
 	MOVQ key+0(FP), SI
 	MOVQ spans+8(FP), DI
 	MOVQ n+16(FP), CX
+	LEAQ 128(SP), R13
+	LEAQ 320(SP), R15
 	XORL R9, R9
-
-pass:
-	XORL BX, BX
+	XORL R14, R14
 
 deal:
+	XORL BX, BX
+
+dealLane:
 	TESTQ R9, R9
 	JNZ   take
 	TESTQ CX, CX
@@ -51,33 +54,35 @@ deal:
 	DECQ  CX
 
 take:
-	MOVL R11, (SP)(BX*4)
-	MOVL R12, 32(SP)(BX*4)
-	MOVL R10, 64(SP)(BX*4)
+	MOVL R11, (R15)(BX*4)
+	MOVL R12, 32(R15)(BX*4)
+	MOVL R10, 64(R15)(BX*4)
 	MOVQ R10, AX
 	SHRQ $0x20, AX
-	MOVL AX, 96(SP)(BX*4)
-	MOVQ R8, 128(SP)(BX*8)
+	MOVL AX, 96(R15)(BX*4)
+	MOVQ R8, 128(R15)(BX*8)
 	INCL R11
 	ADDQ $0x40, R8
 	SUBQ $0x40, R9
 	INCQ BX
 	CMPQ BX, $0x08
-	JB   deal
+	JB   dealLane
 	JMP  dealt
 
 rest:
 	TESTQ BX, BX
-	JZ    done
-	LEAQ  320(SP), AX
+	JZ    dealt
+	LEAQ  512(SP), AX
 
 idle:
-	MOVQ AX, 128(SP)(BX*8)
+	MOVQ AX, 128(R15)(BX*8)
 	INCQ BX
 	CMPQ BX, $0x08
 	JB   idle
 
 dealt:
+	TESTQ        R14, R14
+	JZ           swap
 	VPBROADCASTD sigma256<>+0(SB), Y0
 	VPBROADCASTD sigma256<>+4(SB), Y1
 	VPBROADCASTD sigma256<>+8(SB), Y2
@@ -86,312 +91,1065 @@ dealt:
 	VPBROADCASTD 4(SI), Y5
 	VPBROADCASTD 8(SI), Y6
 	VPBROADCASTD 12(SI), Y7
-	VPBROADCASTD 24(SI), Y8
-	VPBROADCASTD 28(SI), Y9
-	VMOVDQU      Y8, 256(SP)
 	VPBROADCASTD 16(SI), Y8
-	VMOVDQU      Y9, 288(SP)
+	VMOVDQU      Y8, (SP)
 	VPBROADCASTD 20(SI), Y9
-	VMOVDQU      (SP), Y10
-	VMOVDQU      32(SP), Y11
-	VMOVDQU      64(SP), Y12
-	VMOVDQU      96(SP), Y13
+	VMOVDQU      Y9, 32(SP)
+	VPBROADCASTD 24(SI), Y10
+	VMOVDQU      Y10, 64(SP)
+	VPBROADCASTD 28(SI), Y11
+	VMOVDQU      Y11, 96(SP)
+	VMOVDQU      (R13), Y12
+	VMOVDQU      32(R13), Y13
+	VMOVDQU      64(R13), Y14
+	VMOVDQU      96(R13), Y15
 	MOVL         $0x0000000a, AX
 
 rounds:
 	VPADDD       Y4, Y0, Y0
+	VPXOR        Y0, Y12, Y12
 	VPADDD       Y5, Y1, Y1
-	VPXOR        Y0, Y10, Y10
-	VPXOR        Y1, Y11, Y11
-	VPSHUFB      turns256<>+0(SB), Y10, Y10
-	VPSHUFB      turns256<>+0(SB), Y11, Y11
-	VPADDD       Y10, Y8, Y8
-	VPADDD       Y11, Y9, Y9
+	VPXOR        Y1, Y13, Y13
+	VPSHUFB      turns256<>+0(SB), Y12, Y12
+	VPSHUFB      turns256<>+0(SB), Y13, Y13
+	VPADDD       Y6, Y2, Y2
+	VPXOR        Y2, Y14, Y14
+	VPADDD       Y7, Y3, Y3
+	VPXOR        Y3, Y15, Y15
+	VPSHUFB      turns256<>+0(SB), Y14, Y14
+	VPSHUFB      turns256<>+0(SB), Y15, Y15
+	VPADDD       (SP), Y12, Y8
+	VMOVDQU      Y8, (SP)
 	VPXOR        Y8, Y4, Y4
+	VPADDD       32(SP), Y13, Y9
+	VMOVDQU      Y9, 32(SP)
 	VPXOR        Y9, Y5, Y5
-	VPSLLD       $0x0c, Y4, Y14
+	VPSLLD       $0x0c, Y4, Y8
 	VPSRLD       $0x14, Y4, Y4
-	VPOR         Y14, Y4, Y4
-	VPSLLD       $0x0c, Y5, Y15
+	VPOR         Y8, Y4, Y4
+	VPSLLD       $0x0c, Y5, Y9
 	VPSRLD       $0x14, Y5, Y5
-	VPOR         Y15, Y5, Y5
+	VPOR         Y9, Y5, Y5
+	VPADDD       64(SP), Y14, Y10
+	VMOVDQU      Y10, 64(SP)
+	VPXOR        Y10, Y6, Y6
+	VPADDD       96(SP), Y15, Y11
+	VMOVDQU      Y11, 96(SP)
+	VPXOR        Y11, Y7, Y7
+	VPSLLD       $0x0c, Y6, Y10
+	VPSRLD       $0x14, Y6, Y6
+	VPOR         Y10, Y6, Y6
+	VPSLLD       $0x0c, Y7, Y11
+	VPSRLD       $0x14, Y7, Y7
+	VPOR         Y11, Y7, Y7
 	VPADDD       Y4, Y0, Y0
+	VPXOR        Y0, Y12, Y12
 	VPADDD       Y5, Y1, Y1
-	VPXOR        Y0, Y10, Y10
-	VPXOR        Y1, Y11, Y11
-	VPSHUFB      turns256<>+32(SB), Y10, Y10
-	VPSHUFB      turns256<>+32(SB), Y11, Y11
-	VPADDD       Y10, Y8, Y8
-	VPADDD       Y11, Y9, Y9
+	VPXOR        Y1, Y13, Y13
+	VPSHUFB      turns256<>+32(SB), Y12, Y12
+	VPSHUFB      turns256<>+32(SB), Y13, Y13
+	VPADDD       Y6, Y2, Y2
+	VPXOR        Y2, Y14, Y14
+	VPADDD       Y7, Y3, Y3
+	VPXOR        Y3, Y15, Y15
+	VPSHUFB      turns256<>+32(SB), Y14, Y14
+	VPSHUFB      turns256<>+32(SB), Y15, Y15
+	VPADDD       (SP), Y12, Y8
+	VMOVDQU      Y8, (SP)
 	VPXOR        Y8, Y4, Y4
+	VPADDD       32(SP), Y13, Y9
+	VMOVDQU      Y9, 32(SP)
 	VPXOR        Y9, Y5, Y5
-	VPSLLD       $0x07, Y4, Y14
+	VPSLLD       $0x07, Y4, Y8
 	VPSRLD       $0x19, Y4, Y4
-	VPOR         Y14, Y4, Y4
-	VPSLLD       $0x07, Y5, Y15
+	VPOR         Y8, Y4, Y4
+	VPSLLD       $0x07, Y5, Y9
 	VPSRLD       $0x19, Y5, Y5
-	VPOR         Y15, Y5, Y5
-	VMOVDQU      Y8, 192(SP)
-	VMOVDQU      Y9, 224(SP)
-	VMOVDQU      256(SP), Y8
-	VMOVDQU      288(SP), Y9
-	VPADDD       Y6, Y2, Y2
-	VPADDD       Y7, Y3, Y3
-	VPXOR        Y2, Y12, Y12
-	VPXOR        Y3, Y13, Y13
-	VPSHUFB      turns256<>+0(SB), Y12, Y12
-	VPSHUFB      turns256<>+0(SB), Y13, Y13
-	VPADDD       Y12, Y8, Y8
-	VPADDD       Y13, Y9, Y9
-	VPXOR        Y8, Y6, Y6
-	VPXOR        Y9, Y7, Y7
-	VPSLLD       $0x0c, Y6, Y14
-	VPSRLD       $0x14, Y6, Y6
-	VPOR         Y14, Y6, Y6
-	VPSLLD       $0x0c, Y7, Y15
-	VPSRLD       $0x14, Y7, Y7
-	VPOR         Y15, Y7, Y7
-	VPADDD       Y6, Y2, Y2
-	VPADDD       Y7, Y3, Y3
-	VPXOR        Y2, Y12, Y12
-	VPXOR        Y3, Y13, Y13
-	VPSHUFB      turns256<>+32(SB), Y12, Y12
-	VPSHUFB      turns256<>+32(SB), Y13, Y13
-	VPADDD       Y12, Y8, Y8
-	VPADDD       Y13, Y9, Y9
-	VPXOR        Y8, Y6, Y6
-	VPXOR        Y9, Y7, Y7
-	VPSLLD       $0x07, Y6, Y14
+	VPOR         Y9, Y5, Y5
+	VPADDD       64(SP), Y14, Y10
+	VMOVDQU      Y10, 64(SP)
+	VPXOR        Y10, Y6, Y6
+	VPADDD       96(SP), Y15, Y11
+	VMOVDQU      Y11, 96(SP)
+	VPXOR        Y11, Y7, Y7
+	VPSLLD       $0x07, Y6, Y10
 	VPSRLD       $0x19, Y6, Y6
-	VPOR         Y14, Y6, Y6
-	VPSLLD       $0x07, Y7, Y15
+	VPOR         Y10, Y6, Y6
+	VPSLLD       $0x07, Y7, Y11
 	VPSRLD       $0x19, Y7, Y7
-	VPOR         Y15, Y7, Y7
+	VPOR         Y11, Y7, Y7
 	VPADDD       Y5, Y0, Y0
+	VPXOR        Y0, Y15, Y15
 	VPADDD       Y6, Y1, Y1
-	VPXOR        Y0, Y13, Y13
-	VPXOR        Y1, Y10, Y10
+	VPXOR        Y1, Y12, Y12
+	VPSHUFB      turns256<>+0(SB), Y15, Y15
+	VPSHUFB      turns256<>+0(SB), Y12, Y12
+	VPADDD       Y7, Y2, Y2
+	VPXOR        Y2, Y13, Y13
+	VPADDD       Y4, Y3, Y3
+	VPXOR        Y3, Y14, Y14
 	VPSHUFB      turns256<>+0(SB), Y13, Y13
-	VPSHUFB      turns256<>+0(SB), Y10, Y10
-	VPADDD       Y13, Y8, Y8
-	VPADDD       Y10, Y9, Y9
-	VPXOR        Y8, Y5, Y5
-	VPXOR        Y9, Y6, Y6
-	VPSLLD       $0x0c, Y5, Y14
+	VPSHUFB      turns256<>+0(SB), Y14, Y14
+	VPADDD       64(SP), Y15, Y10
+	VMOVDQU      Y10, 64(SP)
+	VPXOR        Y10, Y5, Y5
+	VPADDD       96(SP), Y12, Y11
+	VMOVDQU      Y11, 96(SP)
+	VPXOR        Y11, Y6, Y6
+	VPSLLD       $0x0c, Y5, Y10
 	VPSRLD       $0x14, Y5, Y5
-	VPOR         Y14, Y5, Y5
-	VPSLLD       $0x0c, Y6, Y15
+	VPOR         Y10, Y5, Y5
+	VPSLLD       $0x0c, Y6, Y11
 	VPSRLD       $0x14, Y6, Y6
-	VPOR         Y15, Y6, Y6
-	VPADDD       Y5, Y0, Y0
-	VPADDD       Y6, Y1, Y1
-	VPXOR        Y0, Y13, Y13
-	VPXOR        Y1, Y10, Y10
-	VPSHUFB      turns256<>+32(SB), Y13, Y13
-	VPSHUFB      turns256<>+32(SB), Y10, Y10
-	VPADDD       Y13, Y8, Y8
-	VPADDD       Y10, Y9, Y9
-	VPXOR        Y8, Y5, Y5
-	VPXOR        Y9, Y6, Y6
-	VPSLLD       $0x07, Y5, Y14
-	VPSRLD       $0x19, Y5, Y5
-	VPOR         Y14, Y5, Y5
-	VPSLLD       $0x07, Y6, Y15
-	VPSRLD       $0x19, Y6, Y6
-	VPOR         Y15, Y6, Y6
-	VMOVDQU      Y8, 256(SP)
-	VMOVDQU      Y9, 288(SP)
-	VMOVDQU      192(SP), Y8
-	VMOVDQU      224(SP), Y9
-	VPADDD       Y7, Y2, Y2
-	VPADDD       Y4, Y3, Y3
-	VPXOR        Y2, Y11, Y11
-	VPXOR        Y3, Y12, Y12
-	VPSHUFB      turns256<>+0(SB), Y11, Y11
-	VPSHUFB      turns256<>+0(SB), Y12, Y12
-	VPADDD       Y11, Y8, Y8
-	VPADDD       Y12, Y9, Y9
+	VPOR         Y11, Y6, Y6
+	VPADDD       (SP), Y13, Y8
+	VMOVDQU      Y8, (SP)
 	VPXOR        Y8, Y7, Y7
+	VPADDD       32(SP), Y14, Y9
+	VMOVDQU      Y9, 32(SP)
 	VPXOR        Y9, Y4, Y4
-	VPSLLD       $0x0c, Y7, Y14
+	VPSLLD       $0x0c, Y7, Y8
 	VPSRLD       $0x14, Y7, Y7
-	VPOR         Y14, Y7, Y7
-	VPSLLD       $0x0c, Y4, Y15
+	VPOR         Y8, Y7, Y7
+	VPSLLD       $0x0c, Y4, Y9
 	VPSRLD       $0x14, Y4, Y4
-	VPOR         Y15, Y4, Y4
-	VPADDD       Y7, Y2, Y2
-	VPADDD       Y4, Y3, Y3
-	VPXOR        Y2, Y11, Y11
-	VPXOR        Y3, Y12, Y12
-	VPSHUFB      turns256<>+32(SB), Y11, Y11
+	VPOR         Y9, Y4, Y4
+	VPADDD       Y5, Y0, Y0
+	VPXOR        Y0, Y15, Y15
+	VPADDD       Y6, Y1, Y1
+	VPXOR        Y1, Y12, Y12
+	VPSHUFB      turns256<>+32(SB), Y15, Y15
 	VPSHUFB      turns256<>+32(SB), Y12, Y12
-	VPADDD       Y11, Y8, Y8
-	VPADDD       Y12, Y9, Y9
+	VPADDD       Y7, Y2, Y2
+	VPXOR        Y2, Y13, Y13
+	VPADDD       Y4, Y3, Y3
+	VPXOR        Y3, Y14, Y14
+	VPSHUFB      turns256<>+32(SB), Y13, Y13
+	VPSHUFB      turns256<>+32(SB), Y14, Y14
+	VPADDD       64(SP), Y15, Y10
+	VMOVDQU      Y10, 64(SP)
+	VPXOR        Y10, Y5, Y5
+	VPADDD       96(SP), Y12, Y11
+	VMOVDQU      Y11, 96(SP)
+	VPXOR        Y11, Y6, Y6
+	VPSLLD       $0x07, Y5, Y10
+	VPSRLD       $0x19, Y5, Y5
+	VPOR         Y10, Y5, Y5
+	VPSLLD       $0x07, Y6, Y11
+	VPSRLD       $0x19, Y6, Y6
+	VPOR         Y11, Y6, Y6
+	VPADDD       (SP), Y13, Y8
+	VMOVDQU      Y8, (SP)
 	VPXOR        Y8, Y7, Y7
+	VPADDD       32(SP), Y14, Y9
+	VMOVDQU      Y9, 32(SP)
 	VPXOR        Y9, Y4, Y4
-	VPSLLD       $0x07, Y7, Y14
+	VPSLLD       $0x07, Y7, Y8
 	VPSRLD       $0x19, Y7, Y7
-	VPOR         Y14, Y7, Y7
-	VPSLLD       $0x07, Y4, Y15
+	VPOR         Y8, Y7, Y7
+	VPSLLD       $0x07, Y4, Y9
 	VPSRLD       $0x19, Y4, Y4
-	VPOR         Y15, Y4, Y4
+	VPOR         Y9, Y4, Y4
 	DECL         AX
 	JNZ          rounds
-	VMOVDQU      Y8, 192(SP)
-	VMOVDQU      Y9, 224(SP)
-	VPBROADCASTD sigma256<>+0(SB), Y14
-	VPADDD       Y14, Y0, Y0
-	VPBROADCASTD sigma256<>+4(SB), Y14
-	VPADDD       Y14, Y1, Y1
-	VPBROADCASTD sigma256<>+8(SB), Y14
-	VPADDD       Y14, Y2, Y2
-	VPBROADCASTD sigma256<>+12(SB), Y14
-	VPADDD       Y14, Y3, Y3
-	VPBROADCASTD (SI), Y14
-	VPADDD       Y14, Y4, Y4
-	VPBROADCASTD 4(SI), Y14
-	VPADDD       Y14, Y5, Y5
-	VPBROADCASTD 8(SI), Y14
-	VPADDD       Y14, Y6, Y6
-	VPBROADCASTD 12(SI), Y14
-	VPADDD       Y14, Y7, Y7
+	VPBROADCASTD sigma256<>+0(SB), Y8
+	VPADDD       Y8, Y0, Y0
+	VPBROADCASTD sigma256<>+4(SB), Y9
+	VPADDD       Y9, Y1, Y1
+	VPBROADCASTD sigma256<>+8(SB), Y10
+	VPADDD       Y10, Y2, Y2
+	VPBROADCASTD sigma256<>+12(SB), Y11
+	VPADDD       Y11, Y3, Y3
+	VPBROADCASTD (SI), Y8
+	VPADDD       Y8, Y4, Y4
+	VPBROADCASTD 4(SI), Y9
+	VPADDD       Y9, Y5, Y5
+	VPBROADCASTD 8(SI), Y10
+	VPADDD       Y10, Y6, Y6
+	VPBROADCASTD 12(SI), Y11
+	VPADDD       Y11, Y7, Y7
 	VPUNPCKLDQ   Y1, Y0, Y8
 	VPUNPCKHDQ   Y1, Y0, Y9
-	VPUNPCKLDQ   Y3, Y2, Y14
-	VPUNPCKHDQ   Y3, Y2, Y15
-	VPUNPCKLQDQ  Y14, Y8, Y0
-	VPUNPCKHQDQ  Y14, Y8, Y1
-	VPUNPCKLQDQ  Y15, Y9, Y2
-	VPUNPCKHQDQ  Y15, Y9, Y3
+	VPUNPCKLDQ   Y3, Y2, Y10
+	VPUNPCKHDQ   Y3, Y2, Y11
+	VPUNPCKLQDQ  Y10, Y8, Y0
+	VPUNPCKHQDQ  Y10, Y8, Y1
+	VPUNPCKLQDQ  Y11, Y9, Y2
+	VPUNPCKHQDQ  Y11, Y9, Y3
 	VPUNPCKLDQ   Y5, Y4, Y8
 	VPUNPCKHDQ   Y5, Y4, Y9
-	VPUNPCKLDQ   Y7, Y6, Y14
-	VPUNPCKHDQ   Y7, Y6, Y15
-	VPUNPCKLQDQ  Y14, Y8, Y4
-	VPUNPCKHQDQ  Y14, Y8, Y5
-	VPUNPCKLQDQ  Y15, Y9, Y6
-	VPUNPCKHQDQ  Y15, Y9, Y7
-	MOVQ         128(SP), AX
+	VPUNPCKLDQ   Y7, Y6, Y10
+	VPUNPCKHDQ   Y7, Y6, Y11
+	VPUNPCKLQDQ  Y10, Y8, Y4
+	VPUNPCKHQDQ  Y10, Y8, Y5
+	VPUNPCKLQDQ  Y11, Y9, Y6
+	VPUNPCKHQDQ  Y11, Y9, Y7
+	MOVQ         128(R13), AX
 	VPERM2I128   $0x20, Y4, Y0, Y8
 	VPXOR        (AX), Y8, Y8
 	VMOVDQU      Y8, (AX)
-	MOVQ         160(SP), AX
+	MOVQ         160(R13), AX
 	VPERM2I128   $0x31, Y4, Y0, Y9
 	VPXOR        (AX), Y9, Y9
 	VMOVDQU      Y9, (AX)
-	MOVQ         136(SP), AX
-	VPERM2I128   $0x20, Y5, Y1, Y14
-	VPXOR        (AX), Y14, Y14
-	VMOVDQU      Y14, (AX)
-	MOVQ         168(SP), AX
-	VPERM2I128   $0x31, Y5, Y1, Y15
-	VPXOR        (AX), Y15, Y15
-	VMOVDQU      Y15, (AX)
-	MOVQ         144(SP), AX
+	MOVQ         136(R13), AX
+	VPERM2I128   $0x20, Y5, Y1, Y10
+	VPXOR        (AX), Y10, Y10
+	VMOVDQU      Y10, (AX)
+	MOVQ         168(R13), AX
+	VPERM2I128   $0x31, Y5, Y1, Y11
+	VPXOR        (AX), Y11, Y11
+	VMOVDQU      Y11, (AX)
+	MOVQ         144(R13), AX
 	VPERM2I128   $0x20, Y6, Y2, Y8
 	VPXOR        (AX), Y8, Y8
 	VMOVDQU      Y8, (AX)
-	MOVQ         176(SP), AX
+	MOVQ         176(R13), AX
 	VPERM2I128   $0x31, Y6, Y2, Y9
 	VPXOR        (AX), Y9, Y9
 	VMOVDQU      Y9, (AX)
-	MOVQ         152(SP), AX
-	VPERM2I128   $0x20, Y7, Y3, Y14
-	VPXOR        (AX), Y14, Y14
-	VMOVDQU      Y14, (AX)
-	MOVQ         184(SP), AX
-	VPERM2I128   $0x31, Y7, Y3, Y15
-	VPXOR        (AX), Y15, Y15
-	VMOVDQU      Y15, (AX)
+	MOVQ         152(R13), AX
+	VPERM2I128   $0x20, Y7, Y3, Y10
+	VPXOR        (AX), Y10, Y10
+	VMOVDQU      Y10, (AX)
+	MOVQ         184(R13), AX
+	VPERM2I128   $0x31, Y7, Y3, Y11
+	VPXOR        (AX), Y11, Y11
+	VMOVDQU      Y11, (AX)
 	VPBROADCASTD 16(SI), Y0
-	VPADDD       192(SP), Y0, Y0
-	VPADDD       (SP), Y10, Y10
+	VPADDD       (SP), Y0, Y0
+	VPADDD       (R13), Y12, Y12
 	VPBROADCASTD 20(SI), Y1
-	VPADDD       224(SP), Y1, Y1
-	VPADDD       32(SP), Y11, Y11
+	VPADDD       32(SP), Y1, Y1
+	VPADDD       32(R13), Y13, Y13
 	VPBROADCASTD 24(SI), Y2
-	VPADDD       256(SP), Y2, Y2
-	VPADDD       64(SP), Y12, Y12
+	VPADDD       64(SP), Y2, Y2
+	VPADDD       64(R13), Y14, Y14
 	VPBROADCASTD 28(SI), Y3
-	VPADDD       288(SP), Y3, Y3
-	VPADDD       96(SP), Y13, Y13
+	VPADDD       96(SP), Y3, Y3
+	VPADDD       96(R13), Y15, Y15
 	VPUNPCKLDQ   Y1, Y0, Y8
 	VPUNPCKHDQ   Y1, Y0, Y9
-	VPUNPCKLDQ   Y3, Y2, Y14
-	VPUNPCKHDQ   Y3, Y2, Y15
-	VPUNPCKLQDQ  Y14, Y8, Y0
-	VPUNPCKHQDQ  Y14, Y8, Y1
-	VPUNPCKLQDQ  Y15, Y9, Y2
-	VPUNPCKHQDQ  Y15, Y9, Y3
-	VPUNPCKLDQ   Y11, Y10, Y8
-	VPUNPCKHDQ   Y11, Y10, Y9
-	VPUNPCKLDQ   Y13, Y12, Y14
-	VPUNPCKHDQ   Y13, Y12, Y15
-	VPUNPCKLQDQ  Y14, Y8, Y10
-	VPUNPCKHQDQ  Y14, Y8, Y11
-	VPUNPCKLQDQ  Y15, Y9, Y12
-	VPUNPCKHQDQ  Y15, Y9, Y13
-	MOVQ         128(SP), AX
-	VPERM2I128   $0x20, Y10, Y0, Y8
+	VPUNPCKLDQ   Y3, Y2, Y10
+	VPUNPCKHDQ   Y3, Y2, Y11
+	VPUNPCKLQDQ  Y10, Y8, Y0
+	VPUNPCKHQDQ  Y10, Y8, Y1
+	VPUNPCKLQDQ  Y11, Y9, Y2
+	VPUNPCKHQDQ  Y11, Y9, Y3
+	VPUNPCKLDQ   Y13, Y12, Y8
+	VPUNPCKHDQ   Y13, Y12, Y9
+	VPUNPCKLDQ   Y15, Y14, Y10
+	VPUNPCKHDQ   Y15, Y14, Y11
+	VPUNPCKLQDQ  Y10, Y8, Y12
+	VPUNPCKHQDQ  Y10, Y8, Y13
+	VPUNPCKLQDQ  Y11, Y9, Y14
+	VPUNPCKHQDQ  Y11, Y9, Y15
+	MOVQ         128(R13), AX
+	VPERM2I128   $0x20, Y12, Y0, Y8
 	VPXOR        32(AX), Y8, Y8
 	VMOVDQU      Y8, 32(AX)
-	MOVQ         160(SP), AX
-	VPERM2I128   $0x31, Y10, Y0, Y9
+	MOVQ         160(R13), AX
+	VPERM2I128   $0x31, Y12, Y0, Y9
 	VPXOR        32(AX), Y9, Y9
 	VMOVDQU      Y9, 32(AX)
-	MOVQ         136(SP), AX
-	VPERM2I128   $0x20, Y11, Y1, Y14
-	VPXOR        32(AX), Y14, Y14
-	VMOVDQU      Y14, 32(AX)
-	MOVQ         168(SP), AX
-	VPERM2I128   $0x31, Y11, Y1, Y15
-	VPXOR        32(AX), Y15, Y15
-	VMOVDQU      Y15, 32(AX)
-	MOVQ         144(SP), AX
-	VPERM2I128   $0x20, Y12, Y2, Y8
+	MOVQ         136(R13), AX
+	VPERM2I128   $0x20, Y13, Y1, Y10
+	VPXOR        32(AX), Y10, Y10
+	VMOVDQU      Y10, 32(AX)
+	MOVQ         168(R13), AX
+	VPERM2I128   $0x31, Y13, Y1, Y11
+	VPXOR        32(AX), Y11, Y11
+	VMOVDQU      Y11, 32(AX)
+	MOVQ         144(R13), AX
+	VPERM2I128   $0x20, Y14, Y2, Y8
 	VPXOR        32(AX), Y8, Y8
 	VMOVDQU      Y8, 32(AX)
-	MOVQ         176(SP), AX
-	VPERM2I128   $0x31, Y12, Y2, Y9
+	MOVQ         176(R13), AX
+	VPERM2I128   $0x31, Y14, Y2, Y9
 	VPXOR        32(AX), Y9, Y9
 	VMOVDQU      Y9, 32(AX)
-	MOVQ         152(SP), AX
-	VPERM2I128   $0x20, Y13, Y3, Y14
-	VPXOR        32(AX), Y14, Y14
-	VMOVDQU      Y14, 32(AX)
-	MOVQ         184(SP), AX
-	VPERM2I128   $0x31, Y13, Y3, Y15
-	VPXOR        32(AX), Y15, Y15
-	VMOVDQU      Y15, 32(AX)
-	JMP          pass
+	MOVQ         152(R13), AX
+	VPERM2I128   $0x20, Y15, Y3, Y10
+	VPXOR        32(AX), Y10, Y10
+	VMOVDQU      Y10, 32(AX)
+	MOVQ         184(R13), AX
+	VPERM2I128   $0x31, Y15, Y3, Y11
+	VPXOR        32(AX), Y11, Y11
+	VMOVDQU      Y11, 32(AX)
 
-done:
+swap:
+	XCHGQ   R13, R15
+	MOVQ    BX, R14
+	TESTQ   BX, BX
+	JNZ     deal
 	VZEROALL
-	VMOVDQU Y0, 192(SP)
-	VMOVDQU Y0, 224(SP)
-	VMOVDQU Y0, 256(SP)
-	VMOVDQU Y0, 288(SP)
-	VMOVDQU Y0, 320(SP)
-	VMOVDQU Y0, 352(SP)
+	VMOVDQU Y0, (SP)
+	VMOVDQU Y0, 32(SP)
+	VMOVDQU Y0, 64(SP)
+	VMOVDQU Y0, 96(SP)
+	VMOVDQU Y0, 512(SP)
+	VMOVDQU Y0, 544(SP)
 	VZEROUPPER
 	RET
 
-// func single256(key *byte, text *byte, n int, last *byte, tag *byte)
-// Requires: BMI2, CMOV
-TEXT ·single256(SB), NOSPLIT, $0-40
-	MOVQ key+0(FP), DI
-	MOVQ text+8(FP), SI
-	MOVQ n+16(FP), CX
-	MOVQ $0x0ffffffc0fffffff, R11
-	ANDQ (DI), R11
-	MOVQ $0x0ffffffc0ffffffc, R12
-	ANDQ 8(DI), R12
-	MOVQ R12, R13
-	SHRQ $0x02, R13
-	ADDQ R12, R13
-	XORL R8, R8
-	XORL R9, R9
-	XORL R10, R10
+DATA poly256<>+0(SB)/8, $0x0000000003ffffff
+DATA poly256<>+8(SB)/8, $0x0000000001000000
+GLOBL poly256<>(SB), RODATA|NOPTR, $16
+
+// func single256(key *byte, powers *byte, text *byte, n int, last *byte, tag *byte)
+// Requires: AVX, AVX2, BMI2, CMOV
+TEXT ·single256(SB), NOSPLIT, $0-48
+	MOVQ         key+0(FP), DI
+	MOVQ         text+16(FP), SI
+	MOVQ         n+24(FP), CX
+	MOVQ         $0x0ffffffc0fffffff, R11
+	ANDQ         (DI), R11
+	MOVQ         $0x0ffffffc0ffffffc, R12
+	ANDQ         8(DI), R12
+	MOVQ         R12, R13
+	SHRQ         $0x02, R13
+	ADDQ         R12, R13
+	XORL         R8, R8
+	XORL         R9, R9
+	XORL         R10, R10
+	CMPQ         CX, $0x000000c0
+	JB           singleBlock
+	VPBROADCASTQ poly256<>+0(SB), Y14
+	VPBROADCASTQ poly256<>+8(SB), Y15
+	MOVQ         powers+8(FP), SI
+	MOVQ         R11, R8
+	MOVQ         R12, R9
+	MOVQ         R8, AX
+	ANDL         $0x03ffffff, AX
+	MOVQ         AX, 24(SI)
+	MOVQ         R8, AX
+	SHRQ         $0x1a, AX
+	ANDL         $0x03ffffff, AX
+	MOVQ         AX, 56(SI)
+	MOVQ         R8, AX
+	SHRQ         $0x34, R9, AX
+	ANDL         $0x03ffffff, AX
+	MOVQ         AX, 88(SI)
+	MOVQ         R9, AX
+	SHRQ         $0x0e, AX
+	ANDL         $0x03ffffff, AX
+	MOVQ         AX, 120(SI)
+	MOVQ         R9, AX
+	SHRQ         $0x28, R10, AX
+	MOVQ         AX, 152(SI)
+	MOVQ         R11, DX
+	MULXQ        R8, AX, BX
+	MULXQ        R9, DI, R14
+	MOVQ         R12, DX
+	MULXQ        R8, R15, R8
+	ADDQ         R15, DI
+	ADCQ         R8, R14
+	MOVQ         R13, DX
+	MULXQ        R9, R9, R15
+	IMULQ        R10, DX
+	IMULQ        R11, R10
+	ADDQ         R9, AX
+	ADCQ         R15, BX
+	ADDQ         DX, DI
+	ADCQ         $0x00, R14
+	ADDQ         BX, DI
+	ADCQ         R14, R10
+	MOVQ         AX, R8
+	MOVQ         DI, R9
+	MOVQ         R10, DX
+	MOVQ         R10, BX
+	ANDL         $0x03, R10
+	SHRQ         $0x02, BX
+	ANDQ         $-4, DX
+	ADDQ         BX, DX
+	ADDQ         DX, R8
+	ADCQ         $0x00, R9
+	ADCQ         $0x00, R10
+	MOVQ         R8, AX
+	ANDL         $0x03ffffff, AX
+	MOVQ         AX, 8(SI)
+	MOVQ         R8, AX
+	SHRQ         $0x1a, AX
+	ANDL         $0x03ffffff, AX
+	MOVQ         AX, 40(SI)
+	MOVQ         R8, AX
+	SHRQ         $0x34, R9, AX
+	ANDL         $0x03ffffff, AX
+	MOVQ         AX, 72(SI)
+	MOVQ         R9, AX
+	SHRQ         $0x0e, AX
+	ANDL         $0x03ffffff, AX
+	MOVQ         AX, 104(SI)
+	MOVQ         R9, AX
+	SHRQ         $0x28, R10, AX
+	MOVQ         AX, 136(SI)
+	MOVQ         R11, DX
+	MULXQ        R8, AX, BX
+	MULXQ        R9, DI, R14
+	MOVQ         R12, DX
+	MULXQ        R8, R15, R8
+	ADDQ         R15, DI
+	ADCQ         R8, R14
+	MOVQ         R13, DX
+	MULXQ        R9, R9, R15
+	IMULQ        R10, DX
+	IMULQ        R11, R10
+	ADDQ         R9, AX
+	ADCQ         R15, BX
+	ADDQ         DX, DI
+	ADCQ         $0x00, R14
+	ADDQ         BX, DI
+	ADCQ         R14, R10
+	MOVQ         AX, R8
+	MOVQ         DI, R9
+	MOVQ         R10, DX
+	MOVQ         R10, BX
+	ANDL         $0x03, R10
+	SHRQ         $0x02, BX
+	ANDQ         $-4, DX
+	ADDQ         BX, DX
+	ADDQ         DX, R8
+	ADCQ         $0x00, R9
+	ADCQ         $0x00, R10
+	MOVQ         R8, AX
+	ANDL         $0x03ffffff, AX
+	MOVQ         AX, 16(SI)
+	MOVQ         R8, AX
+	SHRQ         $0x1a, AX
+	ANDL         $0x03ffffff, AX
+	MOVQ         AX, 48(SI)
+	MOVQ         R8, AX
+	SHRQ         $0x34, R9, AX
+	ANDL         $0x03ffffff, AX
+	MOVQ         AX, 80(SI)
+	MOVQ         R9, AX
+	SHRQ         $0x0e, AX
+	ANDL         $0x03ffffff, AX
+	MOVQ         AX, 112(SI)
+	MOVQ         R9, AX
+	SHRQ         $0x28, R10, AX
+	MOVQ         AX, 144(SI)
+	MOVQ         R11, DX
+	MULXQ        R8, AX, BX
+	MULXQ        R9, DI, R14
+	MOVQ         R12, DX
+	MULXQ        R8, R15, R8
+	ADDQ         R15, DI
+	ADCQ         R8, R14
+	MOVQ         R13, DX
+	MULXQ        R9, R9, R15
+	IMULQ        R10, DX
+	IMULQ        R11, R10
+	ADDQ         R9, AX
+	ADCQ         R15, BX
+	ADDQ         DX, DI
+	ADCQ         $0x00, R14
+	ADDQ         BX, DI
+	ADCQ         R14, R10
+	MOVQ         AX, R8
+	MOVQ         DI, R9
+	MOVQ         R10, DX
+	MOVQ         R10, BX
+	ANDL         $0x03, R10
+	SHRQ         $0x02, BX
+	ANDQ         $-4, DX
+	ADDQ         BX, DX
+	ADDQ         DX, R8
+	ADCQ         $0x00, R9
+	ADCQ         $0x00, R10
+	MOVQ         R8, AX
+	ANDL         $0x03ffffff, AX
+	MOVQ         AX, (SI)
+	MOVQ         R8, AX
+	SHRQ         $0x1a, AX
+	ANDL         $0x03ffffff, AX
+	MOVQ         AX, 32(SI)
+	MOVQ         R8, AX
+	SHRQ         $0x34, R9, AX
+	ANDL         $0x03ffffff, AX
+	MOVQ         AX, 64(SI)
+	MOVQ         R9, AX
+	SHRQ         $0x0e, AX
+	ANDL         $0x03ffffff, AX
+	MOVQ         AX, 96(SI)
+	MOVQ         R9, AX
+	SHRQ         $0x28, R10, AX
+	MOVQ         AX, 128(SI)
+	VPBROADCASTQ (SI), Y0
+	VMOVDQU      Y0, 288(SI)
+	VMOVDQU      (SI), Y0
+	VMOVDQU      Y0, (SI)
+	VPBROADCASTQ 32(SI), Y0
+	VMOVDQU      Y0, 320(SI)
+	VPSLLQ       $0x02, Y0, Y10
+	VPADDQ       Y0, Y10, Y10
+	VMOVDQU      Y10, 448(SI)
+	VMOVDQU      32(SI), Y0
+	VMOVDQU      Y0, 32(SI)
+	VPSLLQ       $0x02, Y0, Y10
+	VPADDQ       Y0, Y10, Y10
+	VMOVDQU      Y10, 160(SI)
+	VPBROADCASTQ 64(SI), Y0
+	VMOVDQU      Y0, 352(SI)
+	VPSLLQ       $0x02, Y0, Y10
+	VPADDQ       Y0, Y10, Y10
+	VMOVDQU      Y10, 480(SI)
+	VMOVDQU      64(SI), Y0
+	VMOVDQU      Y0, 64(SI)
+	VPSLLQ       $0x02, Y0, Y10
+	VPADDQ       Y0, Y10, Y10
+	VMOVDQU      Y10, 192(SI)
+	VPBROADCASTQ 96(SI), Y0
+	VMOVDQU      Y0, 384(SI)
+	VPSLLQ       $0x02, Y0, Y10
+	VPADDQ       Y0, Y10, Y10
+	VMOVDQU      Y10, 512(SI)
+	VMOVDQU      96(SI), Y0
+	VMOVDQU      Y0, 96(SI)
+	VPSLLQ       $0x02, Y0, Y10
+	VPADDQ       Y0, Y10, Y10
+	VMOVDQU      Y10, 224(SI)
+	VPBROADCASTQ 128(SI), Y0
+	VMOVDQU      Y0, 416(SI)
+	VPSLLQ       $0x02, Y0, Y10
+	VPADDQ       Y0, Y10, Y10
+	VMOVDQU      Y10, 544(SI)
+	VMOVDQU      128(SI), Y0
+	VMOVDQU      Y0, 128(SI)
+	VPSLLQ       $0x02, Y0, Y10
+	VPADDQ       Y0, Y10, Y10
+	VMOVDQU      Y10, 256(SI)
+	MOVQ         SI, R9
+	MOVQ         text+16(FP), SI
+	VMOVDQU      288(R9), Y0
+	VMOVDQU      320(R9), Y1
+	VMOVDQU      352(R9), Y2
+	VMOVDQU      384(R9), Y3
+	VMOVDQU      416(R9), Y4
+	VPMULUDQ     288(R9), Y0, Y5
+	VPMULUDQ     320(R9), Y0, Y6
+	VPMULUDQ     352(R9), Y0, Y7
+	VPMULUDQ     384(R9), Y0, Y8
+	VPMULUDQ     416(R9), Y0, Y9
+	VPMULUDQ     544(R9), Y1, Y11
+	VPADDQ       Y11, Y5, Y5
+	VPMULUDQ     288(R9), Y1, Y12
+	VPADDQ       Y12, Y6, Y6
+	VPMULUDQ     320(R9), Y1, Y13
+	VPADDQ       Y13, Y7, Y7
+	VPMULUDQ     352(R9), Y1, Y10
+	VPADDQ       Y10, Y8, Y8
+	VPMULUDQ     384(R9), Y1, Y11
+	VPADDQ       Y11, Y9, Y9
+	VPMULUDQ     512(R9), Y2, Y12
+	VPADDQ       Y12, Y5, Y5
+	VPMULUDQ     544(R9), Y2, Y13
+	VPADDQ       Y13, Y6, Y6
+	VPMULUDQ     288(R9), Y2, Y10
+	VPADDQ       Y10, Y7, Y7
+	VPMULUDQ     320(R9), Y2, Y11
+	VPADDQ       Y11, Y8, Y8
+	VPMULUDQ     352(R9), Y2, Y12
+	VPADDQ       Y12, Y9, Y9
+	VPMULUDQ     480(R9), Y3, Y13
+	VPADDQ       Y13, Y5, Y5
+	VPMULUDQ     512(R9), Y3, Y10
+	VPADDQ       Y10, Y6, Y6
+	VPMULUDQ     544(R9), Y3, Y11
+	VPADDQ       Y11, Y7, Y7
+	VPMULUDQ     288(R9), Y3, Y12
+	VPADDQ       Y12, Y8, Y8
+	VPMULUDQ     320(R9), Y3, Y13
+	VPADDQ       Y13, Y9, Y9
+	VPMULUDQ     448(R9), Y4, Y10
+	VPADDQ       Y10, Y5, Y5
+	VPMULUDQ     480(R9), Y4, Y11
+	VPADDQ       Y11, Y6, Y6
+	VPMULUDQ     512(R9), Y4, Y12
+	VPADDQ       Y12, Y7, Y7
+	VPMULUDQ     544(R9), Y4, Y13
+	VPADDQ       Y13, Y8, Y8
+	VPMULUDQ     288(R9), Y4, Y10
+	VPADDQ       Y10, Y9, Y9
+	VPSRLQ       $0x1a, Y5, Y10
+	VPAND        Y14, Y5, Y5
+	VPADDQ       Y10, Y6, Y6
+	VPSRLQ       $0x1a, Y8, Y11
+	VPAND        Y14, Y8, Y8
+	VPADDQ       Y11, Y9, Y9
+	VPSRLQ       $0x1a, Y6, Y10
+	VPAND        Y14, Y6, Y6
+	VPADDQ       Y10, Y7, Y7
+	VPSRLQ       $0x1a, Y9, Y11
+	VPAND        Y14, Y9, Y9
+	VPADDQ       Y11, Y5, Y5
+	VPSLLQ       $0x02, Y11, Y11
+	VPADDQ       Y11, Y5, Y5
+	VPSRLQ       $0x1a, Y7, Y10
+	VPAND        Y14, Y7, Y7
+	VPADDQ       Y10, Y8, Y8
+	VPSRLQ       $0x1a, Y5, Y11
+	VPAND        Y14, Y5, Y5
+	VPADDQ       Y11, Y6, Y6
+	VPSRLQ       $0x1a, Y8, Y10
+	VPAND        Y14, Y8, Y8
+	VPADDQ       Y10, Y9, Y9
+	VMOVDQA      Y5, Y0
+	VMOVDQA      Y6, Y1
+	VMOVDQA      Y7, Y2
+	VMOVDQA      Y8, Y3
+	VMOVDQA      Y9, Y4
+	VMOVDQU      Y0, 576(R9)
+	VMOVDQU      Y1, 608(R9)
+	VPSLLQ       $0x02, Y1, Y10
+	VPADDQ       Y1, Y10, Y10
+	VMOVDQU      Y10, 736(R9)
+	VMOVDQU      Y2, 640(R9)
+	VPSLLQ       $0x02, Y2, Y10
+	VPADDQ       Y2, Y10, Y10
+	VMOVDQU      Y10, 768(R9)
+	VMOVDQU      Y3, 672(R9)
+	VPSLLQ       $0x02, Y3, Y10
+	VPADDQ       Y3, Y10, Y10
+	VMOVDQU      Y10, 800(R9)
+	VMOVDQU      Y4, 704(R9)
+	VPSLLQ       $0x02, Y4, Y10
+	VPADDQ       Y4, Y10, Y10
+	VMOVDQU      Y10, 832(R9)
+	VMOVDQU      (SI), Y10
+	VMOVDQU      32(SI), Y12
+	ADDQ         $0x40, SI
+	VPUNPCKHQDQ  Y12, Y10, Y11
+	VPUNPCKLQDQ  Y12, Y10, Y10
+	VPAND        Y14, Y10, Y0
+	VPSRLQ       $0x1a, Y10, Y1
+	VPAND        Y14, Y1, Y1
+	VPSRLQ       $0x34, Y10, Y2
+	VPSLLQ       $0x0c, Y11, Y12
+	VPOR         Y12, Y2, Y2
+	VPAND        Y14, Y2, Y2
+	VPSRLQ       $0x0e, Y11, Y3
+	VPAND        Y14, Y3, Y3
+	VPSRLQ       $0x28, Y11, Y4
+	VPOR         Y15, Y4, Y4
+	SUBQ         $0x000000c0, CX
+	JB           singleOdd
+
+singlePair:
+	VPMULUDQ    576(R9), Y0, Y5
+	VPMULUDQ    608(R9), Y0, Y6
+	VPMULUDQ    640(R9), Y0, Y7
+	VPMULUDQ    672(R9), Y0, Y8
+	VPMULUDQ    704(R9), Y0, Y9
+	VPMULUDQ    832(R9), Y1, Y11
+	VPADDQ      Y11, Y5, Y5
+	VPMULUDQ    576(R9), Y1, Y12
+	VPADDQ      Y12, Y6, Y6
+	VPMULUDQ    608(R9), Y1, Y13
+	VPADDQ      Y13, Y7, Y7
+	VPMULUDQ    640(R9), Y1, Y10
+	VPADDQ      Y10, Y8, Y8
+	VPMULUDQ    672(R9), Y1, Y11
+	VPADDQ      Y11, Y9, Y9
+	VPMULUDQ    800(R9), Y2, Y12
+	VPADDQ      Y12, Y5, Y5
+	VPMULUDQ    832(R9), Y2, Y13
+	VPADDQ      Y13, Y6, Y6
+	VPMULUDQ    576(R9), Y2, Y10
+	VPADDQ      Y10, Y7, Y7
+	VPMULUDQ    608(R9), Y2, Y11
+	VPADDQ      Y11, Y8, Y8
+	VPMULUDQ    640(R9), Y2, Y12
+	VPADDQ      Y12, Y9, Y9
+	VPMULUDQ    768(R9), Y3, Y13
+	VPADDQ      Y13, Y5, Y5
+	VPMULUDQ    800(R9), Y3, Y10
+	VPADDQ      Y10, Y6, Y6
+	VPMULUDQ    832(R9), Y3, Y11
+	VPADDQ      Y11, Y7, Y7
+	VPMULUDQ    576(R9), Y3, Y12
+	VPADDQ      Y12, Y8, Y8
+	VPMULUDQ    608(R9), Y3, Y13
+	VPADDQ      Y13, Y9, Y9
+	VPMULUDQ    736(R9), Y4, Y10
+	VPADDQ      Y10, Y5, Y5
+	VPMULUDQ    768(R9), Y4, Y11
+	VPADDQ      Y11, Y6, Y6
+	VPMULUDQ    800(R9), Y4, Y12
+	VPADDQ      Y12, Y7, Y7
+	VPMULUDQ    832(R9), Y4, Y13
+	VPADDQ      Y13, Y8, Y8
+	VPMULUDQ    576(R9), Y4, Y10
+	VPADDQ      Y10, Y9, Y9
+	VMOVDQU     (SI), Y10
+	VMOVDQU     32(SI), Y12
+	ADDQ        $0x40, SI
+	VPUNPCKHQDQ Y12, Y10, Y11
+	VPUNPCKLQDQ Y12, Y10, Y10
+	VPAND       Y14, Y10, Y0
+	VPSRLQ      $0x1a, Y10, Y1
+	VPAND       Y14, Y1, Y1
+	VPSRLQ      $0x34, Y10, Y2
+	VPSLLQ      $0x0c, Y11, Y12
+	VPOR        Y12, Y2, Y2
+	VPAND       Y14, Y2, Y2
+	VPSRLQ      $0x0e, Y11, Y3
+	VPAND       Y14, Y3, Y3
+	VPSRLQ      $0x28, Y11, Y4
+	VPOR        Y15, Y4, Y4
+	VPMULUDQ    288(R9), Y0, Y10
+	VPADDQ      Y10, Y5, Y5
+	VPMULUDQ    320(R9), Y0, Y11
+	VPADDQ      Y11, Y6, Y6
+	VPMULUDQ    352(R9), Y0, Y12
+	VPADDQ      Y12, Y7, Y7
+	VPMULUDQ    384(R9), Y0, Y13
+	VPADDQ      Y13, Y8, Y8
+	VPMULUDQ    416(R9), Y0, Y10
+	VPADDQ      Y10, Y9, Y9
+	VPMULUDQ    544(R9), Y1, Y11
+	VPADDQ      Y11, Y5, Y5
+	VPMULUDQ    288(R9), Y1, Y12
+	VPADDQ      Y12, Y6, Y6
+	VPMULUDQ    320(R9), Y1, Y13
+	VPADDQ      Y13, Y7, Y7
+	VPMULUDQ    352(R9), Y1, Y10
+	VPADDQ      Y10, Y8, Y8
+	VPMULUDQ    384(R9), Y1, Y11
+	VPADDQ      Y11, Y9, Y9
+	VPMULUDQ    512(R9), Y2, Y12
+	VPADDQ      Y12, Y5, Y5
+	VPMULUDQ    544(R9), Y2, Y13
+	VPADDQ      Y13, Y6, Y6
+	VPMULUDQ    288(R9), Y2, Y10
+	VPADDQ      Y10, Y7, Y7
+	VPMULUDQ    320(R9), Y2, Y11
+	VPADDQ      Y11, Y8, Y8
+	VPMULUDQ    352(R9), Y2, Y12
+	VPADDQ      Y12, Y9, Y9
+	VPMULUDQ    480(R9), Y3, Y13
+	VPADDQ      Y13, Y5, Y5
+	VPMULUDQ    512(R9), Y3, Y10
+	VPADDQ      Y10, Y6, Y6
+	VPMULUDQ    544(R9), Y3, Y11
+	VPADDQ      Y11, Y7, Y7
+	VPMULUDQ    288(R9), Y3, Y12
+	VPADDQ      Y12, Y8, Y8
+	VPMULUDQ    320(R9), Y3, Y13
+	VPADDQ      Y13, Y9, Y9
+	VPMULUDQ    448(R9), Y4, Y10
+	VPADDQ      Y10, Y5, Y5
+	VPMULUDQ    480(R9), Y4, Y11
+	VPADDQ      Y11, Y6, Y6
+	VPMULUDQ    512(R9), Y4, Y12
+	VPADDQ      Y12, Y7, Y7
+	VPMULUDQ    544(R9), Y4, Y13
+	VPADDQ      Y13, Y8, Y8
+	VPMULUDQ    288(R9), Y4, Y10
+	VPADDQ      Y10, Y9, Y9
+	VPSRLQ      $0x1a, Y5, Y10
+	VPAND       Y14, Y5, Y5
+	VPADDQ      Y10, Y6, Y6
+	VPSRLQ      $0x1a, Y8, Y11
+	VPAND       Y14, Y8, Y8
+	VPADDQ      Y11, Y9, Y9
+	VPSRLQ      $0x1a, Y6, Y10
+	VPAND       Y14, Y6, Y6
+	VPADDQ      Y10, Y7, Y7
+	VPSRLQ      $0x1a, Y9, Y11
+	VPAND       Y14, Y9, Y9
+	VPADDQ      Y11, Y5, Y5
+	VPSLLQ      $0x02, Y11, Y11
+	VPADDQ      Y11, Y5, Y5
+	VPSRLQ      $0x1a, Y7, Y10
+	VPAND       Y14, Y7, Y7
+	VPADDQ      Y10, Y8, Y8
+	VPSRLQ      $0x1a, Y5, Y11
+	VPAND       Y14, Y5, Y5
+	VPADDQ      Y11, Y6, Y6
+	VPSRLQ      $0x1a, Y8, Y10
+	VPAND       Y14, Y8, Y8
+	VPADDQ      Y10, Y9, Y9
+	VMOVDQA     Y5, Y0
+	VMOVDQA     Y6, Y1
+	VMOVDQA     Y7, Y2
+	VMOVDQA     Y8, Y3
+	VMOVDQA     Y9, Y4
+	VMOVDQU     (SI), Y10
+	VMOVDQU     32(SI), Y12
+	ADDQ        $0x40, SI
+	VPUNPCKHQDQ Y12, Y10, Y11
+	VPUNPCKLQDQ Y12, Y10, Y10
+	VPAND       Y14, Y10, Y5
+	VPSRLQ      $0x1a, Y10, Y6
+	VPAND       Y14, Y6, Y6
+	VPSRLQ      $0x34, Y10, Y7
+	VPSLLQ      $0x0c, Y11, Y12
+	VPOR        Y12, Y7, Y7
+	VPAND       Y14, Y7, Y7
+	VPSRLQ      $0x0e, Y11, Y8
+	VPAND       Y14, Y8, Y8
+	VPSRLQ      $0x28, Y11, Y9
+	VPOR        Y15, Y9, Y9
+	VPADDQ      Y5, Y0, Y0
+	VPADDQ      Y6, Y1, Y1
+	VPADDQ      Y7, Y2, Y2
+	VPADDQ      Y8, Y3, Y3
+	VPADDQ      Y9, Y4, Y4
+	SUBQ        $0x00000080, CX
+	JAE         singlePair
+
+singleOdd:
+	ADDQ        $0x40, CX
+	JS          singleSum
+	VPMULUDQ    288(R9), Y0, Y5
+	VPMULUDQ    320(R9), Y0, Y6
+	VPMULUDQ    352(R9), Y0, Y7
+	VPMULUDQ    384(R9), Y0, Y8
+	VPMULUDQ    416(R9), Y0, Y9
+	VPMULUDQ    544(R9), Y1, Y11
+	VPADDQ      Y11, Y5, Y5
+	VPMULUDQ    288(R9), Y1, Y12
+	VPADDQ      Y12, Y6, Y6
+	VPMULUDQ    320(R9), Y1, Y13
+	VPADDQ      Y13, Y7, Y7
+	VPMULUDQ    352(R9), Y1, Y10
+	VPADDQ      Y10, Y8, Y8
+	VPMULUDQ    384(R9), Y1, Y11
+	VPADDQ      Y11, Y9, Y9
+	VPMULUDQ    512(R9), Y2, Y12
+	VPADDQ      Y12, Y5, Y5
+	VPMULUDQ    544(R9), Y2, Y13
+	VPADDQ      Y13, Y6, Y6
+	VPMULUDQ    288(R9), Y2, Y10
+	VPADDQ      Y10, Y7, Y7
+	VPMULUDQ    320(R9), Y2, Y11
+	VPADDQ      Y11, Y8, Y8
+	VPMULUDQ    352(R9), Y2, Y12
+	VPADDQ      Y12, Y9, Y9
+	VPMULUDQ    480(R9), Y3, Y13
+	VPADDQ      Y13, Y5, Y5
+	VPMULUDQ    512(R9), Y3, Y10
+	VPADDQ      Y10, Y6, Y6
+	VPMULUDQ    544(R9), Y3, Y11
+	VPADDQ      Y11, Y7, Y7
+	VPMULUDQ    288(R9), Y3, Y12
+	VPADDQ      Y12, Y8, Y8
+	VPMULUDQ    320(R9), Y3, Y13
+	VPADDQ      Y13, Y9, Y9
+	VPMULUDQ    448(R9), Y4, Y10
+	VPADDQ      Y10, Y5, Y5
+	VPMULUDQ    480(R9), Y4, Y11
+	VPADDQ      Y11, Y6, Y6
+	VPMULUDQ    512(R9), Y4, Y12
+	VPADDQ      Y12, Y7, Y7
+	VPMULUDQ    544(R9), Y4, Y13
+	VPADDQ      Y13, Y8, Y8
+	VPMULUDQ    288(R9), Y4, Y10
+	VPADDQ      Y10, Y9, Y9
+	VPSRLQ      $0x1a, Y5, Y10
+	VPAND       Y14, Y5, Y5
+	VPADDQ      Y10, Y6, Y6
+	VPSRLQ      $0x1a, Y8, Y11
+	VPAND       Y14, Y8, Y8
+	VPADDQ      Y11, Y9, Y9
+	VPSRLQ      $0x1a, Y6, Y10
+	VPAND       Y14, Y6, Y6
+	VPADDQ      Y10, Y7, Y7
+	VPSRLQ      $0x1a, Y9, Y11
+	VPAND       Y14, Y9, Y9
+	VPADDQ      Y11, Y5, Y5
+	VPSLLQ      $0x02, Y11, Y11
+	VPADDQ      Y11, Y5, Y5
+	VPSRLQ      $0x1a, Y7, Y10
+	VPAND       Y14, Y7, Y7
+	VPADDQ      Y10, Y8, Y8
+	VPSRLQ      $0x1a, Y5, Y11
+	VPAND       Y14, Y5, Y5
+	VPADDQ      Y11, Y6, Y6
+	VPSRLQ      $0x1a, Y8, Y10
+	VPAND       Y14, Y8, Y8
+	VPADDQ      Y10, Y9, Y9
+	VMOVDQA     Y5, Y0
+	VMOVDQA     Y6, Y1
+	VMOVDQA     Y7, Y2
+	VMOVDQA     Y8, Y3
+	VMOVDQA     Y9, Y4
+	VMOVDQU     (SI), Y10
+	VMOVDQU     32(SI), Y12
+	ADDQ        $0x40, SI
+	VPUNPCKHQDQ Y12, Y10, Y11
+	VPUNPCKLQDQ Y12, Y10, Y10
+	VPAND       Y14, Y10, Y5
+	VPSRLQ      $0x1a, Y10, Y6
+	VPAND       Y14, Y6, Y6
+	VPSRLQ      $0x34, Y10, Y7
+	VPSLLQ      $0x0c, Y11, Y12
+	VPOR        Y12, Y7, Y7
+	VPAND       Y14, Y7, Y7
+	VPSRLQ      $0x0e, Y11, Y8
+	VPAND       Y14, Y8, Y8
+	VPSRLQ      $0x28, Y11, Y9
+	VPOR        Y15, Y9, Y9
+	VPADDQ      Y5, Y0, Y0
+	VPADDQ      Y6, Y1, Y1
+	VPADDQ      Y7, Y2, Y2
+	VPADDQ      Y8, Y3, Y3
+	VPADDQ      Y9, Y4, Y4
+	SUBQ        $0x40, CX
+
+singleSum:
+	ADDQ         $0x40, CX
+	VPMULUDQ     (R9), Y0, Y5
+	VPMULUDQ     32(R9), Y0, Y6
+	VPMULUDQ     64(R9), Y0, Y7
+	VPMULUDQ     96(R9), Y0, Y8
+	VPMULUDQ     128(R9), Y0, Y9
+	VPMULUDQ     256(R9), Y1, Y11
+	VPADDQ       Y11, Y5, Y5
+	VPMULUDQ     (R9), Y1, Y12
+	VPADDQ       Y12, Y6, Y6
+	VPMULUDQ     32(R9), Y1, Y13
+	VPADDQ       Y13, Y7, Y7
+	VPMULUDQ     64(R9), Y1, Y10
+	VPADDQ       Y10, Y8, Y8
+	VPMULUDQ     96(R9), Y1, Y11
+	VPADDQ       Y11, Y9, Y9
+	VPMULUDQ     224(R9), Y2, Y12
+	VPADDQ       Y12, Y5, Y5
+	VPMULUDQ     256(R9), Y2, Y13
+	VPADDQ       Y13, Y6, Y6
+	VPMULUDQ     (R9), Y2, Y10
+	VPADDQ       Y10, Y7, Y7
+	VPMULUDQ     32(R9), Y2, Y11
+	VPADDQ       Y11, Y8, Y8
+	VPMULUDQ     64(R9), Y2, Y12
+	VPADDQ       Y12, Y9, Y9
+	VPMULUDQ     192(R9), Y3, Y13
+	VPADDQ       Y13, Y5, Y5
+	VPMULUDQ     224(R9), Y3, Y10
+	VPADDQ       Y10, Y6, Y6
+	VPMULUDQ     256(R9), Y3, Y11
+	VPADDQ       Y11, Y7, Y7
+	VPMULUDQ     (R9), Y3, Y12
+	VPADDQ       Y12, Y8, Y8
+	VPMULUDQ     32(R9), Y3, Y13
+	VPADDQ       Y13, Y9, Y9
+	VPMULUDQ     160(R9), Y4, Y10
+	VPADDQ       Y10, Y5, Y5
+	VPMULUDQ     192(R9), Y4, Y11
+	VPADDQ       Y11, Y6, Y6
+	VPMULUDQ     224(R9), Y4, Y12
+	VPADDQ       Y12, Y7, Y7
+	VPMULUDQ     256(R9), Y4, Y13
+	VPADDQ       Y13, Y8, Y8
+	VPMULUDQ     (R9), Y4, Y10
+	VPADDQ       Y10, Y9, Y9
+	VPSRLQ       $0x1a, Y5, Y10
+	VPAND        Y14, Y5, Y5
+	VPADDQ       Y10, Y6, Y6
+	VPSRLQ       $0x1a, Y8, Y11
+	VPAND        Y14, Y8, Y8
+	VPADDQ       Y11, Y9, Y9
+	VPSRLQ       $0x1a, Y6, Y10
+	VPAND        Y14, Y6, Y6
+	VPADDQ       Y10, Y7, Y7
+	VPSRLQ       $0x1a, Y9, Y11
+	VPAND        Y14, Y9, Y9
+	VPADDQ       Y11, Y5, Y5
+	VPSLLQ       $0x02, Y11, Y11
+	VPADDQ       Y11, Y5, Y5
+	VPSRLQ       $0x1a, Y7, Y10
+	VPAND        Y14, Y7, Y7
+	VPADDQ       Y10, Y8, Y8
+	VPSRLQ       $0x1a, Y5, Y11
+	VPAND        Y14, Y5, Y5
+	VPADDQ       Y11, Y6, Y6
+	VPSRLQ       $0x1a, Y8, Y10
+	VPAND        Y14, Y8, Y8
+	VPADDQ       Y10, Y9, Y9
+	VMOVDQA      Y5, Y0
+	VMOVDQA      Y6, Y1
+	VMOVDQA      Y7, Y2
+	VMOVDQA      Y8, Y3
+	VMOVDQA      Y9, Y4
+	VPXOR        Y10, Y10, Y10
+	VMOVDQU      Y10, (R9)
+	VMOVDQU      Y10, 32(R9)
+	VMOVDQU      Y10, 64(R9)
+	VMOVDQU      Y10, 96(R9)
+	VMOVDQU      Y10, 128(R9)
+	VMOVDQU      Y10, 160(R9)
+	VMOVDQU      Y10, 192(R9)
+	VMOVDQU      Y10, 224(R9)
+	VMOVDQU      Y10, 256(R9)
+	VMOVDQU      Y10, 288(R9)
+	VMOVDQU      Y10, 320(R9)
+	VMOVDQU      Y10, 352(R9)
+	VMOVDQU      Y10, 384(R9)
+	VMOVDQU      Y10, 416(R9)
+	VMOVDQU      Y10, 448(R9)
+	VMOVDQU      Y10, 480(R9)
+	VMOVDQU      Y10, 512(R9)
+	VMOVDQU      Y10, 544(R9)
+	VMOVDQU      Y10, 576(R9)
+	VMOVDQU      Y10, 608(R9)
+	VMOVDQU      Y10, 640(R9)
+	VMOVDQU      Y10, 672(R9)
+	VMOVDQU      Y10, 704(R9)
+	VMOVDQU      Y10, 736(R9)
+	VMOVDQU      Y10, 768(R9)
+	VMOVDQU      Y10, 800(R9)
+	VMOVDQU      Y10, 832(R9)
+	VEXTRACTI128 $0x01, Y0, X10
+	VPADDQ       Y10, Y0, Y0
+	VPSHUFD      $0x4e, Y0, Y10
+	VPADDQ       Y10, Y0, Y0
+	VMOVQ        X0, AX
+	VEXTRACTI128 $0x01, Y1, X11
+	VPADDQ       Y11, Y1, Y1
+	VPSHUFD      $0x4e, Y1, Y11
+	VPADDQ       Y11, Y1, Y1
+	VMOVQ        X1, BX
+	VEXTRACTI128 $0x01, Y2, X12
+	VPADDQ       Y12, Y2, Y2
+	VPSHUFD      $0x4e, Y2, Y12
+	VPADDQ       Y12, Y2, Y2
+	VMOVQ        X2, DX
+	VEXTRACTI128 $0x01, Y3, X13
+	VPADDQ       Y13, Y3, Y3
+	VPSHUFD      $0x4e, Y3, Y13
+	VPADDQ       Y13, Y3, Y3
+	VMOVQ        X3, DI
+	VEXTRACTI128 $0x01, Y4, X10
+	VPADDQ       Y10, Y4, Y4
+	VPSHUFD      $0x4e, Y4, Y10
+	VPADDQ       Y10, Y4, Y4
+	VMOVQ        X4, R14
+	MOVQ         AX, R8
+	SHLQ         $0x1a, BX
+	ADDQ         BX, R8
+	MOVQ         DX, R9
+	SHRQ         $0x0c, R9
+	SHLQ         $0x34, DX
+	SHLQ         $0x0e, DI
+	ADDQ         DX, R8
+	ADCQ         DI, R9
+	MOVQ         R14, R10
+	SHRQ         $0x18, R10
+	SHLQ         $0x28, R14
+	ADDQ         R14, R9
+	ADCQ         $0x00, R10
+	MOVQ         R10, DX
+	MOVQ         R10, BX
+	ANDL         $0x03, R10
+	SHRQ         $0x02, BX
+	ANDQ         $-4, DX
+	ADDQ         BX, DX
+	ADDQ         DX, R8
+	ADCQ         $0x00, R9
+	ADCQ         $0x00, R10
+	VZEROALL
 
 singleBlock:
 	SUBQ  $0x10, CX
@@ -417,13 +1175,13 @@ singleBlock:
 	ADCQ  $0x00, R14
 	ADDQ  BX, DI
 	ADCQ  R14, R10
+	MOVQ  AX, R8
+	MOVQ  DI, R9
 	MOVQ  R10, DX
 	MOVQ  R10, BX
 	ANDL  $0x03, R10
 	SHRQ  $0x02, BX
 	ANDQ  $-4, DX
-	MOVQ  AX, R8
-	MOVQ  DI, R9
 	ADDQ  BX, DX
 	ADDQ  DX, R8
 	ADCQ  $0x00, R9
@@ -431,8 +1189,32 @@ singleBlock:
 	JMP   singleBlock
 
 singleRest:
-	ADDQ $0x10, CX
-	JZ   singleLast
+	ADDQ  $0x10, CX
+	JZ    singleLast
+	MOVQ  n+24(FP), DX
+	CMPQ  DX, $0x10
+	JB    singleFew
+	MOVQ  -16(SI)(CX*1), AX
+	MOVQ  -8(SI)(CX*1), BX
+	MOVL  $0x00000010, DI
+	SUBQ  CX, DI
+	SHLQ  $0x03, DI
+	CMPQ  CX, $0x08
+	JBE   singleHalf
+	SHRXQ DI, AX, AX
+	SHRXQ DI, BX, DX
+	NEGQ  DI
+	SHLXQ DI, BX, BX
+	ORQ   BX, AX
+	MOVQ  DX, BX
+	JMP   singlePart
+
+singleHalf:
+	SHRXQ DI, BX, AX
+	XORL  BX, BX
+	JMP   singlePart
+
+singleFew:
 	XORL AX, AX
 	XORL BX, BX
 
@@ -443,40 +1225,42 @@ singleByte:
 	ORQ     DX, AX
 	DECQ    CX
 	JNZ     singleByte
-	ADDQ    AX, R8
-	ADCQ    BX, R9
-	ADCQ    $0x01, R10
-	MOVQ    R11, DX
-	MULXQ   R8, AX, BX
-	MULXQ   R9, DI, R14
-	MOVQ    R12, DX
-	MULXQ   R8, R15, R8
-	ADDQ    R15, DI
-	ADCQ    R8, R14
-	MOVQ    R13, DX
-	MULXQ   R9, R9, R15
-	IMULQ   R10, DX
-	IMULQ   R11, R10
-	ADDQ    R9, AX
-	ADCQ    R15, BX
-	ADDQ    DX, DI
-	ADCQ    $0x00, R14
-	ADDQ    BX, DI
-	ADCQ    R14, R10
-	MOVQ    R10, DX
-	MOVQ    R10, BX
-	ANDL    $0x03, R10
-	SHRQ    $0x02, BX
-	ANDQ    $-4, DX
-	MOVQ    AX, R8
-	MOVQ    DI, R9
-	ADDQ    BX, DX
-	ADDQ    DX, R8
-	ADCQ    $0x00, R9
-	ADCQ    $0x00, R10
+
+singlePart:
+	ADDQ  AX, R8
+	ADCQ  BX, R9
+	ADCQ  $0x01, R10
+	MOVQ  R11, DX
+	MULXQ R8, AX, BX
+	MULXQ R9, DI, R14
+	MOVQ  R12, DX
+	MULXQ R8, R15, R8
+	ADDQ  R15, DI
+	ADCQ  R8, R14
+	MOVQ  R13, DX
+	MULXQ R9, R9, R15
+	IMULQ R10, DX
+	IMULQ R11, R10
+	ADDQ  R9, AX
+	ADCQ  R15, BX
+	ADDQ  DX, DI
+	ADCQ  $0x00, R14
+	ADDQ  BX, DI
+	ADCQ  R14, R10
+	MOVQ  AX, R8
+	MOVQ  DI, R9
+	MOVQ  R10, DX
+	MOVQ  R10, BX
+	ANDL  $0x03, R10
+	SHRQ  $0x02, BX
+	ANDQ  $-4, DX
+	ADDQ  BX, DX
+	ADDQ  DX, R8
+	ADCQ  $0x00, R9
+	ADCQ  $0x00, R10
 
 singleLast:
-	MOVQ    last+24(FP), SI
+	MOVQ    last+32(FP), SI
 	ADDQ    (SI), R8
 	ADCQ    8(SI), R9
 	ADCQ    $0x01, R10
@@ -497,13 +1281,13 @@ singleLast:
 	ADCQ    $0x00, R14
 	ADDQ    BX, DI
 	ADCQ    R14, R10
+	MOVQ    AX, R8
+	MOVQ    DI, R9
 	MOVQ    R10, DX
 	MOVQ    R10, BX
 	ANDL    $0x03, R10
 	SHRQ    $0x02, BX
 	ANDQ    $-4, DX
-	MOVQ    AX, R8
-	MOVQ    DI, R9
 	ADDQ    BX, DX
 	ADDQ    DX, R8
 	ADCQ    $0x00, R9
@@ -517,7 +1301,7 @@ singleLast:
 	CMOVQNE AX, R8
 	CMOVQNE BX, R9
 	MOVQ    key+0(FP), DI
-	MOVQ    tag+32(FP), SI
+	MOVQ    tag+40(FP), SI
 	ADDQ    16(DI), R8
 	ADCQ    24(DI), R9
 	MOVQ    R8, (SI)

@@ -2,7 +2,9 @@ package aead
 
 var avx512 = &vector{name: "avx512", lanes: 16, xor: xor512, authenticate: authenticate512}
 
-func xor512(key *[KeySize]byte, s *scratch, n int) { chacha512(key, &s.spans[0], n, &s.words) }
+func xor512(key *[KeySize]byte, s *scratch, from, to int) {
+	chacha512(key, &s.spans[from], to-from, &s.words)
+}
 
 // authenticate512 makes tags of the first n messages.
 func authenticate512(s *scratch, n int) {
@@ -11,19 +13,24 @@ func authenticate512(s *scratch, n int) {
 		if !s.sideBySide(from, to) {
 			for i := from; i < to; i++ {
 				m := &s.messages[i]
+				if m.len < single512From {
+					single256(&s.keys[i], &s.powers, m.text, m.len, &m.last, &s.tags[i])
+					continue
+				}
 				single512(&s.keys[i], m.text, m.len, &m.last, &s.tags[i])
 			}
 			continue
 		}
-		lanes512(&s.keys[from], &s.lanes)
+		lanes512(&s.keys[from], &s.lanes, &s.powers)
 		for i := range to - from {
 			s.tags[from+i] = [2]uint64{s.lanes.tag[0][i], s.lanes.tag[1][i]}
 		}
-		clear(s.lanes.tag[0][:])
-		clear(s.lanes.tag[1][:])
-		clear(s.lanes.text[:])
+		s.lanes.tag = [2][8]uint64{}
 	}
 }
+
+// single512From is the length from which on eight powers of r are worth their while.
+const single512From = 160
 
 // What the two kernels of Poly1305 take, in about a quarter of a nanosecond: for a message, for four of its blocks; and for eight
 // messages, for four blocks of the longest.

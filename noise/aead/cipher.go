@@ -9,9 +9,9 @@ import (
 	"golang.org/x/crypto/chacha20poly1305"
 )
 
-// chacha20poly1305.New copies the key into an object on the garbage-collected heap, where nobody can erase it. But that object
-// is nothing else than the key: a struct of one [32]byte. So a slot of the arena is such an object, and a pointer to the slot
-// with the type's methods is a cipher that has no copy of the key at all.
+// Where there is no vector code of our own, x/crypto's is used. chacha20poly1305.New copies the key into an object on the
+// garbage-collected heap, where nobody can erase it. But that object is nothing else than the key: a struct of one [32]byte. So a slot
+// of the arena is such an object, and a pointer to the slot with the type's methods is a cipher that has no copy of the key at all.
 //
 // This holds for as long as x/crypto keeps that layout. inPlace is the type to point at slots with, looked at once; it is nil
 // when the layout is another. Then ciphers are made by New, all works as before, and only the copy that x/crypto makes for

@@ -1,6 +1,7 @@
 package aead
 
-// stackSize is more than the cipher's deepest call chain uses: its frames hold the ChaCha20 state, and in it the key.
+// stackSize is more than x/crypto's deepest call chain uses: its frames hold the ChaCha20 state, and in it the key. Our own code has
+// nothing to erase there.
 const stackSize = 4096
 
 // eraseStack overwrites the dead stack below its caller's frame. It is called last, and also first: a stack that grew in between would

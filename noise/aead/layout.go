@@ -23,7 +23,7 @@ type lanes struct {
 	tag   [2][8]uint64 // likewise
 	quads uint64       // blocks of the longest message, by four, rounded up
 	full  uint64       // the quad from which on no lane skips a block
-	_     [6]uint64
-	masks [8]uint64
-	table [20][8]uint64 // powers of r; zero before and after
 }
+
+// powers are of eight messages' r: of each of r, r^2, r^3 and r^4 five vectors. There is room for masks, too.
+type powers [21][8]uint64

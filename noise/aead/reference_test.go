@@ -90,24 +90,26 @@ func poly1305(key, message []byte) []byte {
 }
 
 func TestKeyIsTheReference(t *testing.T) {
-	for _, counter := range []uint64{0, 0x0102030405060708, ^uint64(0)} {
-		for size := range 530 {
-			key := secret(byte(size))
-			key[3] = byte(counter)
-			text := make([]byte, size)
-			for i := range text {
-				text[i] = byte(i * size)
-			}
-			iv := binary.LittleEndian.AppendUint64(make([]byte, 4), counter)
-			want := reference(key[:], iv, nil, text)
-			got := append(bytes.Clone(text), make([]byte, Overhead)...)
-			k := newKey(t, key[:])
-			if k.Seal(got, counter); !bytes.Equal(got, want) {
-				t.Fatalf("counter %d, %d bytes:\n got %x\nwant %x", counter, size, got, want)
-			}
-			if !k.Open(got, counter) || !bytes.Equal(got[:size], text) {
-				t.Fatalf("counter %d, %d bytes: does not open", counter, size)
+	forEach(t, func(t *testing.T, v *vector) {
+		for _, counter := range []uint64{0, 0x0102030405060708, ^uint64(0)} {
+			for size := range 530 {
+				key := secret(byte(size))
+				key[3] = byte(counter)
+				text := make([]byte, size)
+				for i := range text {
+					text[i] = byte(i * size)
+				}
+				iv := binary.LittleEndian.AppendUint64(make([]byte, 4), counter)
+				want := reference(key[:], iv, nil, text)
+				got := append(bytes.Clone(text), make([]byte, Overhead)...)
+				k := newKeyFor(t, v, key[:])
+				if k.Seal(got, counter); !bytes.Equal(got, want) {
+					t.Fatalf("counter %d, %d bytes:\n got %x\nwant %x", counter, size, got, want)
+				}
+				if !k.Open(got, counter) || !bytes.Equal(got[:size], text) {
+					t.Fatalf("counter %d, %d bytes: does not open", counter, size)
+				}
 			}
 		}
-	}
+	})
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/rand"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"io"
@@ -14,8 +15,9 @@ import (
 	"testing"
 )
 
-// A key that was erased is nowhere in the memory of the process that used it. The process is this test binary again, which gets the
-// key masked, so that it has the key itself only where the code under test puts it.
+// A key that was erased is nowhere in the memory of the process that used it, and neither is what vector code has made of it, whether
+// it is erased or not. The process is this test binary again, which gets all that it is to look for masked, so that it has the key
+// itself only where the code under test puts it.
 
 const (
 	residueChild = "AEAD_TEST_RESIDUE"
@@ -35,28 +37,63 @@ func TestNoResidue(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, use := range []string{"none", "seal", "open", "seal batch", "open batch"} {
-		for _, erase := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%s, erased %v", use, erase), func(t *testing.T) {
-				t.Parallel()
-				masked := make([]byte, KeySize)
-				rand.Read(masked)
-				c := exec.Command(program)
-				// A signal in the midst of the cipher would save registers where nobody can erase them.
-				c.Env = append(os.Environ(), fmt.Sprintf("%s=%x/%s/%v", residueChild, masked, use, erase), "GODEBUG=asyncpreemptoff=1")
-				out, err := c.CombinedOutput()
-				if err != nil {
-					t.Fatalf("child: %v: %s", err, out)
-				}
-				if found := len(out) > 0; found == erase {
-					t.Errorf("found in memory: %q", out)
-				}
-			})
+	for _, v := range append(vectors(), nil) {
+		for _, use := range []string{"none", "seal", "open", "forged", "seal batch", "open batch", "short", "two"} {
+			for _, erase := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%s, %s, erased %v", nameOf(v), use, erase), func(t *testing.T) {
+					t.Parallel()
+					secrets := newSecrets(v != nil)
+					c := exec.Command(program)
+					// A signal in the midst of x/crypto's code would save registers where nobody can erase them.
+					c.Env = append(os.Environ(), fmt.Sprintf("%s=%x/%s/%v", residueChild, secrets, use, erase), "GODEBUG=asyncpreemptoff=1",
+						selector+"="+nameOf(v))
+					out, err := c.CombinedOutput()
+					if err != nil {
+						t.Fatalf("child: %v: %s", err, out)
+					}
+					keys, others := strings.Count(string(out), "key "), strings.Count(string(out), "other ")
+					if keys > 0 == erase || others > 0 {
+						t.Errorf("found in memory: %q", out)
+					}
+				})
+			}
 		}
 	}
 }
 
-// residue uses a key on several goroutines, erases it or not, and prints where half of it is still found.
+// newSecrets returns a key, and what is made of it for the first messages: one-time keys, also r as it is clamped, and key stream; all
+// masked, in pieces of 16 bytes.
+func newSecrets(derived bool) []byte {
+	key := make([]byte, KeySize)
+	rand.Read(key)
+	all := bytes.Clone(key)
+	for _, counter := range []uint64{0, 1, 2, 7} {
+		if !derived {
+			break // x/crypto's are not ours to erase
+		}
+		iv := binary.LittleEndian.AppendUint64(make([]byte, 4), counter)
+		block := chachaBlock(key, iv, 0)
+		clamped := bytes.Clone(block[:16])
+		for i, and := range unhexed("ffffff0ffcffff0ffcffff0ffcffff0f") {
+			clamped[i] &= and
+		}
+		all = append(append(all, block...), clamped...)
+	}
+	for i := range all {
+		all[i] ^= mask
+	}
+	return all
+}
+
+func unhexed(s string) []byte {
+	b, err := hex.DecodeString(s)
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+// residue uses a key on several goroutines, erases it or not, and prints where half of it, or what was made of it, is still found.
 func residue(arg string) {
 	debug.SetGCPercent(-1) // nothing is swept that might be found
 	f := strings.Split(arg, "/")
@@ -102,18 +139,27 @@ func use(k *Key, how string) {
 		k.Seal(b[:n], 1)
 	case "open":
 		k.Open(b[:n], 1)
+	case "forged":
+		b[0] = 1
+		k.Open(b[:n], 1)
+	case "short":
+		k.SealBatch(b[:4*96], 96, 16, 1)
+	case "two":
+		k.SealBatch(b[:2*n-700], n, 16, 1)
 	case "seal batch":
 		k.SealBatch(b, n, 16, 1)
 	case "open batch":
 		ms := make([]Sealed, 8)
+		k.SealBatch(b, n, 0, 0)
 		for i := range ms {
-			ms[i].Text = b[i*n : (i+1)*n]
+			ms[i] = Sealed{Text: b[i*n : (i+1)*n], Counter: uint64(i)}
 		}
+		ms[3].Text[9] ^= 1
 		k.OpenBatch(ms)
 	}
 }
 
-// search prints the mappings in which a half of the unmasked key stands.
+// search prints the mappings in which 16 bytes of the unmasked secrets stand.
 func search(masked []byte) error {
 	maps, err := os.ReadFile("/proc/self/maps")
 	if err != nil {
@@ -136,9 +182,13 @@ func search(masked []byte) error {
 		for i := range b { // what was read is masked, or it would be found itself
 			b[i] ^= mask
 		}
-		for _, half := range [][]byte{masked[:16], masked[16:]} {
-			if bytes.Contains(b, half) {
-				fmt.Println(lines.Text())
+		for i := 0; i < len(masked); i += 16 {
+			if bytes.Contains(b, masked[i:i+16]) {
+				what := "key"
+				if i >= KeySize {
+					what = "other"
+				}
+				fmt.Println(what, i, lines.Text())
 			}
 		}
 	}

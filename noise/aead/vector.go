@@ -10,118 +10,154 @@ import (
 const (
 	blockSize = 64 // of ChaCha20
 	groupSize = 16 // messages that are worked on together
+	firstKey  = 2 * groupSize
 )
 
 // A vector is one set of kernels. It works on groups of messages: ChaCha20 takes the blocks of all, one-time keys included, as one
 // list, and Poly1305 several messages at once.
 type vector struct {
 	name         string
-	lanes        int // blocks in one pass
-	xor          func(key *[KeySize]byte, s *scratch, n int)
-	authenticate func(s *scratch, n int)
+	lanes        int                                                // blocks in one pass
+	xor          func(key *[KeySize]byte, s *scratch, from, to int) // XORs the key stream into spans[from:to]
+	authenticate func(s *scratch, n int)                            // makes tags of messages[:n]
 }
 
-// A message is what has to be known about one.
+// A message is what has to be known about one. Its tag stands behind its text.
 type message struct {
 	text  *byte
-	len   int // of the text
+	len   int
 	nonce uint64
-	first uint32    // the first four bytes of the nonce: zero
-	last  [2]uint64 // what Poly1305 has behind the text: the lengths of the additional data, which is none, and of the text
-	tag   *[Overhead]byte
+	first uint32 // the first four bytes of the nonce: zero but in tests
+	// What Poly1305 has behind the text: "The length of the additional data in octets [...]. The length of the ciphertext in octets".
+	// RFC 8439, 2.8. There is no additional data but in tests.
+	last [2]uint64
 }
 
 func (m *message) set(b []byte, counter uint64) {
 	n := len(b) - Overhead
-	*m = message{text: unsafe.SliceData(b), len: n, nonce: counter, last: [2]uint64{0, uint64(n)}, tag: (*[Overhead]byte)(b[n:])}
+	m.text, m.len, m.nonce, m.last[1] = unsafe.SliceData(b), n, counter, uint64(n)
 }
 
-// A scratch is a group and what comes into being on the way. Between uses it is zero where anything secret was, and holds on to
-// nobody's memory. It is not on the stack, which would be copied when it grows.
+func (m *message) plain() []byte { return unsafe.Slice(m.text, m.len) }
+
+// tag returns the two words behind the text.
+func (m *message) tag() *[Overhead]byte {
+	return (*[Overhead]byte)(unsafe.Add(unsafe.Pointer(m.text), m.len))
+}
+
+// A scratch is a group of messages, and what the kernels are told about it. Between uses it holds on to nobody's memory.
 type scratch struct {
 	messages [groupSize]message
-	spans    [3*groupSize + 1]span
-	keys     [groupSize]oneTimeKey
-	tags     [groupSize][2]uint64
-	stream   [(groupSize - 1) * blockSize]byte // key stream made ahead of the verdict
-	tails    [groupSize][blockSize]byte        // texts' last blocks that are not whole, where the kernel wants whole ones
+	spans    [firstKey + groupSize]span // tails', then texts', then keys'
 	lanes    lanes
-	words    [16][16]uint32 // of chacha512
+	*secrets
 }
 
-var scratches = sync.Pool{New: func() any { return new(scratch) }}
+// secrets are what comes into being on the way. Between uses they are zero. They are not on the stack, which would be copied when it
+// grows; and apart from all pointers, because the heap aligns only objects without pointers by their size: vectors that lie across two
+// lines of the cache take longer.
+type secrets struct {
+	keys   [groupSize]oneTimeKey
+	words  [16][16]uint32             // of chacha512
+	powers powers                     // of lanes512
+	tails  [groupSize][blockSize]byte // texts' last blocks that are not whole, where the kernel wants whole ones
+	tags   [groupSize][2]uint64
+	stream [(groupSize - 1) * blockSize]byte // key stream made ahead of the verdict
+}
+
+var scratches = sync.Pool{New: func() any {
+	s := &scratch{secrets: new(secrets)}
+	for i := range s.keys {
+		s.spans[firstKey+i] = span{text: &s.keys[i][0], len: blockSize}
+	}
+	return s
+}}
 
 // wipe is for n messages of which ahead bytes of key stream were made.
 func (s *scratch) wipe(n, ahead int) {
-	clear(s.messages[:n])
-	clear(s.spans[:3*n+1])
-	clear(s.tails[:n])
 	clear(s.keys[:n])
 	clear(s.tags[:n])
 	clear(s.stream[:ahead])
 }
 
-// keySpans makes spans of the messages' blocks 0. RFC 8439, 2.6
-func (s *scratch) keySpans(n int) int {
-	for i := range s.messages[:n] {
-		m := &s.messages[i]
-		s.spans[i] = span{&s.keys[i][0], blockSize, m.nonce, 0, m.first}
-	}
-	return n
+// done gives back a scratch that had no more than n messages.
+func (s *scratch) done(n int) {
+	n = min(n, groupSize)
+	clear(s.messages[:n])
+	clear(s.spans[firstKey-2*n : firstKey])
+	clear(s.lanes.text[:])
+	scratches.Put(s)
 }
 
-// seal seals the first n messages of s, and wipes it.
-func (v *vector) seal(key *[KeySize]byte, s *scratch, n int) {
-	spans := s.keySpans(n)
+// makeKeys makes spans of the messages' blocks 0. RFC 8439, 2.6
+func (s *scratch) makeKeys(n int) {
 	for i := range s.messages[:n] {
-		if m := &s.messages[i]; m.len > 0 {
-			s.spans[spans] = span{m.text, m.len, m.nonce, 1, m.first}
-			spans++
-		}
+		x, m := &s.spans[firstKey+i], &s.messages[i]
+		x.nonce, x.first = m.nonce, m.first
 	}
-	v.xor(key, s, spans)
+}
+
+// addText makes a span of a message from a byte on, which begins a block, and puts it before the span at index at.
+func (s *scratch) addText(at int, m *message, from int) int {
+	if from >= m.len {
+		return at
+	}
+	at--
+	x := &s.spans[at]
+	x.text, x.len = (*byte)(unsafe.Add(unsafe.Pointer(m.text), from)), m.len-from
+	x.nonce, x.block, x.first = m.nonce, uint32(1+from/blockSize), m.first
+	return at
+}
+
+// seal seals the first n messages of s.
+func (v *vector) seal(key *[KeySize]byte, s *scratch, n int) {
+	s.makeKeys(n)
+	from := firstKey
+	for i := n - 1; i >= 0; i-- {
+		from = s.addText(from, &s.messages[i], 0)
+	}
+	v.xor(key, s, from, firstKey+n)
 	v.authenticate(s, n)
 	for i, tag := range s.tags[:n] {
-		m := &s.messages[i]
-		binary.LittleEndian.PutUint64(m.tag[:8], tag[0])
-		binary.LittleEndian.PutUint64(m.tag[8:], tag[1])
+		to := s.messages[i].tag()
+		binary.LittleEndian.PutUint64(to[:8], tag[0])
+		binary.LittleEndian.PutUint64(to[8:], tag[1])
 	}
 	s.wipe(n, 0)
 }
 
-// open opens the first n messages of s, sets bit i of the result if message i is authentic, and wipes s. Nothing is decrypted before it
-// is authenticated; but the lanes that the one-time keys leave idle make key stream for the first message, which is wanted if it is.
+// open opens the first n messages of s, and sets bit i of the result if message i is authentic. Nothing is decrypted before it is
+// authenticated; but the lanes that the one-time keys leave idle make key stream for the first message, which is wanted if it is.
 func (v *vector) open(key *[KeySize]byte, s *scratch, n int) (authentic uint32) {
-	spans := s.keySpans(n)
-	m0 := &s.messages[0]
-	ahead := min(-n&(v.lanes-1), (m0.len+blockSize-1)/blockSize) * blockSize
+	s.makeKeys(n)
+	m := &s.messages[0]
+	ahead := min(-n&(v.lanes-1), (m.len+blockSize-1)/blockSize) * blockSize
+	from := firstKey
 	if ahead > 0 {
-		s.spans[spans] = span{&s.stream[0], ahead, m0.nonce, 1, m0.first}
-		spans++
+		from--
+		s.spans[from] = span{&s.stream[0], ahead, m.nonce, 1, m.first}
 	}
-	v.xor(key, s, spans)
+	v.xor(key, s, from, firstKey+n)
 	v.authenticate(s, n)
 
-	spans = 0
-	for i := range s.messages[:n] {
+	from = firstKey
+	for i := n - 1; i >= 0; i-- {
 		m := &s.messages[i]
-		low, high := binary.LittleEndian.Uint64(m.tag[:8]), binary.LittleEndian.Uint64(m.tag[8:])
+		tag := m.tag()
+		low, high := binary.LittleEndian.Uint64(tag[:8]), binary.LittleEndian.Uint64(tag[8:])
 		if (s.tags[i][0]^low)|(s.tags[i][1]^high) != 0 {
-			clear(unsafe.Slice(m.text, m.len))
+			clear(m.plain())
 			continue
 		}
 		authentic |= 1 << i
-		text, done := unsafe.Slice(m.text, m.len), 0
+		done := 0
 		if i == 0 {
-			done = subtle.XORBytes(text, text, s.stream[:ahead])
+			done = subtle.XORBytes(m.plain(), m.plain(), s.stream[:ahead])
 		}
-		if done < len(text) {
-			s.spans[spans] = span{&text[done], len(text) - done, m.nonce, uint32(1 + done/blockSize), m.first}
-			spans++
-		}
+		from = s.addText(from, m, done)
 	}
-	if spans > 0 {
-		v.xor(key, s, spans)
+	if from < firstKey {
+		v.xor(key, s, from, firstKey)
 	}
 	s.wipe(n, ahead)
 	return authentic

@@ -151,6 +151,7 @@ func TestRulesCanFail(t *testing.T) {
 		{"layers", "helpers", ``, 1},
 		{"layers", "conf", `import _ "vpn/helpers"`, 1},
 		{"purity", "noise/key", `import _ "os"`, 1},
+		{"purity", "noise/aead", `import ("os"; "os/exec")`, 1},
 		{"purity", "noise/cookie", `import ("net"; "net/netip")`, 1},
 		{"purity", "rekey", `import ("log/slog"; "runtime"; "runtime/secret"; "crypto/rand")`, 3},
 		{"purity", "tun/offload", `import ("golang.org/x/sys/unix"; "golang.org/x/sys/plan9")`, 2},

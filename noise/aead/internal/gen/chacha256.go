@@ -6,8 +6,8 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-// chacha256 is chacha512 with eight lanes and sixteen registers, for spans of whole blocks. Of the state's third row only two words are
-// in registers, and two in memory.
+// chacha256 is chacha512 with eight lanes and sixteen registers, for spans of whole blocks. The state's third row is in memory, so that
+// all four quarter rounds go on at once, each with a register to spare.
 func chacha256() {
 	var turns []uint32 // byte orders that rotate by 16 and by 8
 	for _, first := range []uint32{0x01000302, 0x02010003} {
@@ -18,22 +18,28 @@ func chacha256() {
 	c := &code256{
 		constants: table("sigma256", sigma[:]...),
 		turns:     table("turns256", turns...),
+		lanes:     R14,
 	}
 
 	TEXT("chacha256", NOSPLIT, "func(key, spans *byte, n int)")
 	c.key = Load(Param("key"), RSI)
 	span := Load(Param("spans"), RDI)
 	left := Load(Param("n"), RCX)
-	c.last = AllocLocal(4 * 32) // the lanes' fourth rows
-	c.texts = AllocLocal(8 * 8)
 	c.third = AllocLocal(4 * 32)
-	idle := AllocLocal(64) // where lanes without a block have theirs
+	deals := [2]Mem{AllocLocal(4*32 + 8*8), AllocLocal(4*32 + 8*8)} // the lanes' fourth rows, and their texts
+	idle := AllocLocal(64)                                          // where lanes without a block have theirs
 	text, length, nonce, block, first, lane := R8, R9, R10, R11, R12, RBX
+	next := R15
+	c.now = R13
+	LEAQ(deals[0], c.now)
+	LEAQ(deals[1], next)
 	XORL(length.As32(), length.As32())
+	XORL(c.lanes.As32(), c.lanes.As32())
 
-	Label("pass")
-	XORL(lane.As32(), lane.As32())
+	// Lanes are dealt a pass ahead: what is written word by word can't be read as a vector at once.
 	Label("deal")
+	XORL(lane.As32(), lane.As32())
+	Label("dealLane")
 	TESTQ(length, length)
 	JNZ(LabelRef("take"))
 	TESTQ(left, left)
@@ -46,32 +52,39 @@ func chacha256() {
 	ADDQ(Imm(spanSize), span)
 	DECQ(left)
 	Label("take")
-	MOVL(block.As32(), c.last.Idx(lane, 4))
-	MOVL(first.As32(), c.last.Offset(32).Idx(lane, 4))
-	MOVL(nonce.As32(), c.last.Offset(64).Idx(lane, 4))
+	row := func(i int) Mem { return Mem{Base: next, Index: lane, Scale: 4, Disp: 32 * i} }
+	MOVL(block.As32(), row(0))
+	MOVL(first.As32(), row(1))
+	MOVL(nonce.As32(), row(2))
 	MOVQ(nonce, RAX)
 	SHRQ(Imm(32), RAX)
-	MOVL(EAX, c.last.Offset(96).Idx(lane, 4))
-	MOVQ(text, c.texts.Idx(lane, 8))
+	MOVL(EAX, row(3))
+	MOVQ(text, Mem{Base: next, Index: lane, Scale: 8, Disp: 4 * 32})
 	INCL(block.As32())
 	ADDQ(Imm(64), text)
 	SUBQ(Imm(64), length)
 	INCQ(lane)
 	CMPQ(lane, Imm(8))
-	JB(LabelRef("deal"))
+	JB(LabelRef("dealLane"))
 	JMP(LabelRef("dealt"))
 	Label("rest")
 	TESTQ(lane, lane)
-	JZ(LabelRef("done"))
+	JZ(LabelRef("dealt"))
 	LEAQ(idle, RAX)
 	Label("idle")
-	MOVQ(RAX, c.texts.Idx(lane, 8))
+	MOVQ(RAX, Mem{Base: next, Index: lane, Scale: 8, Disp: 4 * 32})
 	INCQ(lane)
 	CMPQ(lane, Imm(8))
 	JB(LabelRef("idle"))
 	Label("dealt")
+	TESTQ(c.lanes, c.lanes)
+	JZ(LabelRef("swap")) // there is nothing to do yet, or any more
 	c.pass()
-	JMP(LabelRef("pass"))
+	Label("swap")
+	XCHGQ(c.now, next)
+	MOVQ(lane, c.lanes)
+	TESTQ(lane, lane)
+	JNZ(LabelRef("deal"))
 
 	Label("done")
 	VZEROALL()
@@ -85,21 +98,14 @@ func chacha256() {
 }
 
 type code256 struct {
-	key                Register
-	constants, turns   Mem
-	last, texts, third Mem
+	key                     Register
+	constants, turns, third Mem
+	now                     Register   // the lanes of this pass
+	lanes                   GPPhysical // how many there are
 }
 
-// at is where word i of the state is: words 8 and 9, and 10 and 11, take turns in two registers.
-func (c *code256) at(i int) VecPhysical {
-	switch {
-	case i < 8:
-		return ymm(i)
-	case i < 12:
-		return ymm(8 + i%2)
-	}
-	return ymm(i - 2)
-}
+func (c *code256) last(i int) Mem  { return Mem{Base: c.now, Disp: 32 * i} }
+func (c *code256) texts(i int) Mem { return Mem{Base: c.now, Disp: 4*32 + 8*i} }
 
 func (c *code256) initial(i int) Mem {
 	if i < 4 {
@@ -108,44 +114,28 @@ func (c *code256) initial(i int) Mem {
 	return Mem{Base: c.key, Disp: 4 * (i - 4)}
 }
 
-// swap puts words from and from+1 of the third row away, and gets the others.
-func (c *code256) swap(from int) {
-	for i := range 2 {
-		VMOVDQU(c.at(from+i), c.third.Offset(32*(from-8+i)))
-	}
-	for i := range 2 {
-		VMOVDQU(c.third.Offset(32*((from-8+i)^2)), c.at(from+i))
-	}
-}
-
 func (c *code256) pass() {
-	for _, i := range []int{0, 1, 2, 3, 4, 5, 6, 7, 10, 11} {
-		VPBROADCASTD(c.initial(i), c.at(i))
-	}
-	for i := 10; i < 12; i++ {
-		VMOVDQU(c.at(i), c.third.Offset(32*(i-8)))
-		VPBROADCASTD(c.initial(i-2), c.at(i-2))
+	for i := range 12 {
+		VPBROADCASTD(c.initial(i), ymm(i))
+		if i >= 8 {
+			VMOVDQU(ymm(i), c.third.Offset(32*(i-8)))
+		}
 	}
 	for i := range 4 {
-		VMOVDQU(c.last.Offset(32*i), c.at(12+i))
+		VMOVDQU(c.last(i), ymm(12+i))
 	}
 	MOVL(U32(10), EAX)
 	Label("rounds")
-	for odd, round := range quarters {
-		c.pair(round[:2])
-		c.swap(8 + 2*odd)
-		c.pair(round[2:])
+	for _, round := range quarters {
+		c.round(round)
 	}
 	DECL(EAX)
 	JNZ(LabelRef("rounds"))
 
-	// The third row goes to memory, so that there are four registers to spare.
-	for i := range 2 {
-		VMOVDQU(c.at(8+i), c.third.Offset(32*i))
-	}
 	for i := range 8 {
-		VPBROADCASTD(c.initial(i), Y14)
-		VPADDD(Y14, ymm(i), ymm(i))
+		spare := ymm(8 + i%4)
+		VPBROADCASTD(c.initial(i), spare)
+		VPADDD(spare, ymm(i), ymm(i))
 	}
 	c.turn([4]int{0, 1, 2, 3})
 	c.turn([4]int{4, 5, 6, 7})
@@ -153,34 +143,41 @@ func (c *code256) pass() {
 	for i := range 4 {
 		VPBROADCASTD(c.initial(8+i), ymm(i))
 		VPADDD(c.third.Offset(32*i), ymm(i), ymm(i))
-		VPADDD(c.last.Offset(32*i), c.at(12+i), c.at(12+i))
+		VPADDD(c.last(i), ymm(12+i), ymm(12+i))
 	}
 	c.turn([4]int{0, 1, 2, 3})
-	c.turn([4]int{10, 11, 12, 13})
-	c.xor([4]int{0, 1, 2, 3}, [4]int{10, 11, 12, 13}, 32)
+	c.turn([4]int{12, 13, 14, 15})
+	c.xor([4]int{0, 1, 2, 3}, [4]int{12, 13, 14, 15}, 32)
 }
 
-// pair makes two quarter rounds.
-func (c *code256) pair(qs [][4]int) {
-	spare := []VecPhysical{Y14, Y15}
-	for _, s := range steps {
+// round makes four quarter rounds. RFC 8439, 2.1
+func (c *code256) round(qs [4][4]int) {
+	third := func(q [4]int) Mem { return c.third.Offset(32 * (q[2] - 8)) }
+	spare := func(q [4]int) VecPhysical { return ymm(q[2]) }
+	for n := range 8 {
+		// Two by two, so that rotations, which have fewer ports, and the others mix.
+		s, qs := steps[n/2], qs[n%2*2:n%2*2+2]
 		for _, q := range qs {
-			VPADDD(c.at(q[s.from]), c.at(q[s.to]), c.at(q[s.to]))
+			if s.to == 2 {
+				VPADDD(third(q), ymm(q[s.from]), spare(q))
+				VMOVDQU(spare(q), third(q))
+				VPXOR(spare(q), ymm(q[s.turned]), ymm(q[s.turned]))
+			} else {
+				VPADDD(ymm(q[s.from]), ymm(q[s.to]), ymm(q[s.to]))
+				VPXOR(ymm(q[s.to]), ymm(q[s.turned]), ymm(q[s.turned]))
+			}
 		}
 		for _, q := range qs {
-			VPXOR(c.at(q[s.to]), c.at(q[s.turned]), c.at(q[s.turned]))
-		}
-		for i, q := range qs {
-			x := c.at(q[s.turned])
+			x := ymm(q[s.turned])
 			switch s.by {
 			case 16:
 				VPSHUFB(c.turns, x, x)
 			case 8:
 				VPSHUFB(c.turns.Offset(32), x, x)
 			default:
-				VPSLLD(Imm(uint64(s.by)), x, spare[i])
+				VPSLLD(Imm(uint64(s.by)), x, spare(q))
 				VPSRLD(Imm(uint64(32-s.by)), x, x)
-				VPOR(spare[i], x, x)
+				VPOR(spare(q), x, x)
 			}
 		}
 	}
@@ -190,20 +187,20 @@ func (c *code256) pair(qs [][4]int) {
 func (c *code256) turn(r [4]int) {
 	VPUNPCKLDQ(ymm(r[1]), ymm(r[0]), Y8)
 	VPUNPCKHDQ(ymm(r[1]), ymm(r[0]), Y9)
-	VPUNPCKLDQ(ymm(r[3]), ymm(r[2]), Y14)
-	VPUNPCKHDQ(ymm(r[3]), ymm(r[2]), Y15)
-	VPUNPCKLQDQ(Y14, Y8, ymm(r[0]))
-	VPUNPCKHQDQ(Y14, Y8, ymm(r[1]))
-	VPUNPCKLQDQ(Y15, Y9, ymm(r[2]))
-	VPUNPCKHQDQ(Y15, Y9, ymm(r[3]))
+	VPUNPCKLDQ(ymm(r[3]), ymm(r[2]), Y10)
+	VPUNPCKHDQ(ymm(r[3]), ymm(r[2]), Y11)
+	VPUNPCKLQDQ(Y10, Y8, ymm(r[0]))
+	VPUNPCKHQDQ(Y10, Y8, ymm(r[1]))
+	VPUNPCKLQDQ(Y11, Y9, ymm(r[2]))
+	VPUNPCKHQDQ(Y11, Y9, ymm(r[3]))
 }
 
 // xor XORs half of each block, from two turned quadruples, into the texts at an offset.
 func (c *code256) xor(a, b [4]int, offset int) {
 	for k := range 4 {
 		for half, select_ := range []uint64{0x20, 0x31} {
-			spare := []VecPhysical{Y8, Y9, Y14, Y15}[(2*k+half)%4]
-			MOVQ(c.texts.Offset(8*(4*half+k)), RAX)
+			spare := []VecPhysical{Y8, Y9, Y10, Y11}[(2*k+half)%4]
+			MOVQ(c.texts(4*half+k), RAX)
 			VPERM2I128(Imm(select_), ymm(b[k]), ymm(a[k]), spare)
 			VPXOR(Mem{Base: RAX, Disp: offset}, spare, spare)
 			VMOVDQU(spare, Mem{Base: RAX, Disp: offset})

@@ -238,36 +238,40 @@ func (p *pass512) roundsAndTurn() {
 
 // doubleRound is a column round and a diagonal round (RFC 8439, 2.3), with other instructions strewn in.
 func doubleRound(v func(int) VecPhysical, others []func()) {
-	const total = 2 * 4 * 4 * 3
-	n, done := 0, 0
-	op := func(f func()) {
-		f()
-		n++
-		for ; done < len(others) && done*total < n*len(others); done++ {
-			others[done]()
-		}
-	}
+	var list []func()
 	for _, round := range quarters {
 		for _, s := range steps {
 			// Two by two, so that rotations, which have one port, and the others mix.
 			for _, pair := range [][][4]int{round[:2], round[2:]} {
 				for _, q := range pair {
-					op(func() { VPADDD(v(q[s.from]), v(q[s.to]), v(q[s.to])) })
+					list = append(list, func() { VPADDD(v(q[s.from]), v(q[s.to]), v(q[s.to])) })
 				}
 				for _, q := range pair {
-					op(func() { VPXORD(v(q[s.to]), v(q[s.turned]), v(q[s.turned])) })
+					list = append(list, func() { VPXORD(v(q[s.to]), v(q[s.turned]), v(q[s.turned])) })
 				}
 				for _, q := range pair {
-					op(func() { VPROLD(Imm(uint64(s.by)), v(q[s.turned]), v(q[s.turned])) })
+					list = append(list, func() { VPROLD(Imm(uint64(s.by)), v(q[s.turned]), v(q[s.turned])) })
 				}
 			}
 		}
 	}
+	strew(list, others)
 }
 
 func do(instructions []func()) {
 	for _, f := range instructions {
 		f()
+	}
+}
+
+// strew does the instructions of both lists, each in its order, the few evenly between the many.
+func strew(many, few []func()) {
+	done := 0
+	for i, f := range many {
+		f()
+		for ; done < len(few) && done*len(many) < (i+1)*len(few); done++ {
+			few[done]()
+		}
 	}
 }
 

@@ -15,11 +15,13 @@ import (
 func lanes512() {
 	keyOffsets := table("keys512", multiples(8, keySize)...)
 
-	TEXT("lanes512", NOSPLIT, "func(keys, l *byte)")
+	TEXT("lanes512", NOSPLIT, "func(keys, l, powers *byte)")
 	keys := Load(Param("keys"), RDI)
 	l := Load(Param("l"), RSI)
+	kept := Load(Param("powers"), RCX)
 	loadConstants512()
 	field := func(offset int) Mem { return Mem{Base: l, Disp: offset} }
+	masks := Mem{Base: kept, Disp: 64 * 20} // behind the powers
 
 	// r and its powers.
 	VMOVDQU64(keyOffsets, Z31)
@@ -35,7 +37,7 @@ func lanes512() {
 	split(Z8, Z9, r)
 	power := func(n int) (m multiplier) {
 		for i := range m {
-			m[i] = field(lanesTable + 64*(5*(n-1)+i))
+			m[i] = Mem{Base: kept, Disp: 64 * (5*(n-1) + i)}
 		}
 		return m
 	}
@@ -101,24 +103,33 @@ func lanes512() {
 	VPORQ(field(lanesLast+64), Z15, Z15)
 	Label("lanesHash")
 	clearSums()
-	m := limbs{Z16, Z17, Z18}
-	for _, b := range []int{1, 2, 3, 0} { // what waits for the last quad's hash comes last
-		split(zmm(8+2*b), zmm(9+2*b), m)
-		VPORQ(pad, m[2], []OpmaskPhysical{K4, K5, K6, K7}[b], m[2])
-		if b == 0 {
-			for i := range 3 {
-				VPADDQ(m[i], hash[i], hash[i])
-			}
-			multiplyAdd(hash, inRegisters(power(4)))
-		} else {
-			multiplyAdd(m, inRegisters(power(4-b)))
+	block := func(b int) (m limbs, parts []func()) {
+		lo, hi, middle := zmm(8+2*b), zmm(9+2*b), zmm(16+b)
+		return limbs{lo, middle, hi}, []func(){
+			func() { VPSLLQ(Imm(20), hi, Z6) },
+			func() { VPSRLQ(Imm(44), lo, middle) },
+			func() { VPSRLQ(Imm(24), hi, hi) },
+			func() { VPANDQ(mask44, lo, lo) },
+			func() { VPTERNLOGQ(Imm(0xa8), mask44, Z6, middle) },
+			func() { VPORQ(pad, hi, []OpmaskPhysical{K4, K5, K6, K7}[b], hi) },
 		}
 	}
+	m, parts := block(1)
+	do(parts)
+	for _, b := range []int{2, 3, 0} { // what waits for the last quad's hash comes last
+		next, parts := block(b)
+		by := 4 - (b+3)%4
+		strew(multiplications(m, inRegisters(power(by))), parts)
+		m = next
+	}
+	addLimbs(m, hash)
+	do(multiplications(hash, inRegisters(power(4))))
 	carry(hash, Z6, Z7)
 	ADDQ(Imm(64), at)
 	CMPQ(at, last)
 	JBE(LabelRef("lanesQuad"))
 
+	Load(Param("keys"), RDI)
 	key(2, Z8)
 	key(3, Z9)
 	finish512(hash, Z8, Z9, Z10, Z11)
@@ -135,10 +146,10 @@ func lanes512() {
 
 	// A quad in which not all lanes have four whole blocks.
 	Label("lanesEdge")
-	lanesEdge(field, at)
+	lanesEdge(field, masks, at)
 	for i, text := range texts {
 		k := []OpmaskPhysical{K1, K2, K3}[i%3]
-		KMOVQ(field(lanesMasks+8*i), k)
+		KMOVQ(masks.Offset(8*i), k)
 		VMOVDQU8_Z(Mem{Base: text, Index: at, Scale: 1}, k, zmm(i))
 	}
 	JMP(LabelRef("lanesLoaded"))
@@ -155,7 +166,7 @@ func inRegisters(m multiplier) (in multiplier) {
 
 // lanesEdge stores the masks of the bytes that lanes have in the quad at an offset, and sets K4 - K7 to the lanes that have the quad's
 // first block, second, and so on.
-func lanesEdge(field func(int) Mem, at GPPhysical) {
+func lanesEdge(field func(int) Mem, masks Mem, at GPPhysical) {
 	begin, end, spare, ones := Z0, Z1, Z2, Z3
 	VPBROADCASTQ(at, spare)
 	VPSLLQ(Imm(4), field(lanesSkip), begin)
@@ -168,15 +179,15 @@ func lanesEdge(field func(int) Mem, at GPPhysical) {
 	VPSLLVQ(begin, ones, begin) // zero when shifted by 64 or more
 	VPSLLVQ(end, ones, end)
 	VPANDNQ(begin, end, begin)
-	VMOVDQU64(begin, field(lanesMasks))
+	VMOVDQU64(begin, masks)
 
-	MOVQ(at, RCX)
-	SHRQ(Imm(4), RCX)
+	MOVQ(at, RDI)
+	SHRQ(Imm(4), RDI)
 	VMOVDQU64(field(lanesSkip), end)
 	for _, k := range []OpmaskPhysical{K4, K5, K6, K7} {
-		VPBROADCASTQ(RCX, spare)
+		VPBROADCASTQ(RDI, spare)
 		VPCMPUQ(Imm(2), spare, end, k) // skip <= block
-		INCQ(RCX)
+		INCQ(RDI)
 	}
 }
 

@@ -16,8 +16,6 @@ const (
 	lanesTag   = 320 // likewise
 	lanesQuads = 448
 	lanesFull  = 456
-	lanesMasks = 512
-	lanesTable = 576
 
 	keySize = 64 // a whole block, of which the first half is the one-time key
 )

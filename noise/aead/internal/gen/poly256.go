@@ -6,68 +6,129 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-// single256 is Poly1305 in general registers, with numbers of 64, 64 and a few bits. As the low two bits of r's second word are zero,
-// what a product with it has from 2^128 on comes back times 5/4.
+// Poly1305 twice: in general registers, with numbers of 64, 64 and a few bits, and with five limbs of 26 bits in vectors of four lanes.
+var (
+	words256      = [3]GPPhysical{R8, R9, R10}
+	r256, rHigh   = R11, R12
+	rHigh5        = R13 // 5/4 of rHigh, whose low two bits are zero: how what is beyond 2^130 comes back
+	hash256       = [5]VecPhysical{Y0, Y1, Y2, Y3, Y4}
+	sums256       = [5]VecPhysical{Y5, Y6, Y7, Y8, Y9}
+	spare256      = [4]VecPhysical{Y10, Y11, Y12, Y13}
+	mask26, pad26 = Y14, Y15
+)
+
+// vectorFrom is the length from which on vectors are worth their powers of r.
+const vectorFrom = 192
+
+// single256 has four blocks of one message in the lanes of vectors, hash = hash r^4 + m, and what is less than four blocks in general
+// registers.
 func single256() {
-	TEXT("single256", NOSPLIT, "func(key, text *byte, n int, last, tag *byte)")
+	constants := table("poly256", uint64(1)<<26-1, 1<<24)
+
+	TEXT("single256", NOSPLIT, "func(key, powers, text *byte, n int, last, tag *byte)")
 	Load(Param("key"), RDI)
 	text := Load(Param("text"), RSI)
 	n := Load(Param("n"), RCX)
-	h0, h1, h2, r0, r1, s1 := R8, R9, R10, R11, R12, R13
-	MOVQ(U64(0x0ffffffc0fffffff), r0)
-	ANDQ(Mem{Base: RDI}, r0)
-	MOVQ(U64(0x0ffffffc0ffffffc), r1)
-	ANDQ(Mem{Base: RDI, Disp: 8}, r1)
-	MOVQ(r1, s1)
-	SHRQ(Imm(2), s1)
-	ADDQ(r1, s1)
-	XORL(h0.As32(), h0.As32())
-	XORL(h1.As32(), h1.As32())
-	XORL(h2.As32(), h2.As32())
-	multiply := func() {
-		MOVQ(r0, RDX)
-		MULXQ(h0, RAX, RBX)
-		MULXQ(h1, RDI, R14)
-		MOVQ(r1, RDX)
-		MULXQ(h0, R15, h0)
-		ADDQ(R15, RDI)
-		ADCQ(h0, R14)
-		MOVQ(s1, RDX)
-		MULXQ(h1, h1, R15)
-		IMULQ(h2, RDX)
-		IMULQ(r0, h2)
-		ADDQ(h1, RAX)
-		ADCQ(R15, RBX)
-		ADDQ(RDX, RDI)
-		ADCQ(Imm(0), R14)
-		ADDQ(RBX, RDI)
-		ADCQ(R14, h2)
-		MOVQ(h2, RDX)
-		MOVQ(h2, RBX)
-		ANDL(Imm(3), h2.As32())
-		SHRQ(Imm(2), RBX)
-		ANDQ(I8(-4), RDX)
-		MOVQ(RAX, h0)
-		MOVQ(RDI, h1)
-		ADDQ(RBX, RDX)
-		ADDQ(RDX, h0)
-		ADCQ(Imm(0), h1)
-		ADCQ(Imm(0), h2)
+	// For the lanes the powers r^4 r^2 r^3 r, for which unpacking has the blocks; r^4 alone, and r^8. Each is five limbs, and five times
+	// the last four of them.
+	tables := func(base Register) (forLast, forOne, forTwo Mem) {
+		return Mem{Base: base}, Mem{Base: base, Disp: 9 * 32}, Mem{Base: base, Disp: 2 * 9 * 32}
 	}
+	h := words256
+	MOVQ(U64(0x0ffffffc0fffffff), r256) // RFC 8439, 2.5
+	ANDQ(Mem{Base: RDI}, r256)
+	MOVQ(U64(0x0ffffffc0ffffffc), rHigh)
+	ANDQ(Mem{Base: RDI, Disp: 8}, rHigh)
+	MOVQ(rHigh, rHigh5)
+	SHRQ(Imm(2), rHigh5)
+	ADDQ(rHigh, rHigh5)
+	for _, w := range h {
+		XORL(w.As32(), w.As32())
+	}
+	CMPQ(n, U32(vectorFrom))
+	JB(LabelRef("singleBlock"))
+
+	VPBROADCASTQ(constants, mask26)
+	VPBROADCASTQ(constants.Offset(8), pad26)
+	forLast, forOne, forTwo := tables(Load(Param("powers"), RSI)) // no other register is free
+	powers256(forLast, forOne)
+	MOVQ(RSI, R9)
+	forLast, forOne, forTwo = tables(R9)
+	Load(Param("text"), RSI)
+	for i, h := range hash256 {
+		VMOVDQU(forOne.Offset(32*i), h)
+	}
+	multiply256(forOne, true)
+	carry256()
+	for i, h := range hash256 {
+		store256(h, i, forTwo)
+	}
+	load256(text, hash256)
+	SUBQ(U32(128+64), n) // what is left behind the next two groups
+	JB(LabelRef("singleOdd"))
+	Label("singlePair")
+	multiply256(forTwo, true)
+	load256(text, hash256)
+	multiply256(forOne, false)
+	carry256()
+	load256(text, sums256)
+	add256()
+	SUBQ(U32(128), n)
+	JAE(LabelRef("singlePair"))
+	Label("singleOdd")
+	ADDQ(Imm(64), n)
+	JS(LabelRef("singleSum"))
+	multiply256(forOne, true)
+	carry256()
+	load256(text, sums256)
+	add256()
+	SUBQ(Imm(64), n)
+	Label("singleSum")
+	ADDQ(Imm(64), n)
+	multiply256(forLast, true)
+	carry256()
+	VPXOR(Y10, Y10, Y10)
+	for i := range 3 * 9 {
+		VMOVDQU(Y10, forLast.Offset(32*i))
+	}
+	sum256()
+	VZEROALL()
+
 	Label("singleBlock")
 	SUBQ(Imm(16), n)
 	JB(LabelRef("singleRest"))
-	ADDQ(Mem{Base: text}, h0)
-	ADCQ(Mem{Base: text, Disp: 8}, h1)
-	ADCQ(Imm(1), h2)
+	addBlock(Mem{Base: text}, Mem{Base: text, Disp: 8})
 	ADDQ(Imm(16), text)
-	multiply()
+	multiplyWords()
 	JMP(LabelRef("singleBlock"))
 
-	// What is less than a block, from its last byte on.
+	// What is less than a block: the last 16 bytes without those that were there before, or if there are none, byte by byte.
 	Label("singleRest")
 	ADDQ(Imm(16), n)
 	JZ(LabelRef("singleLast"))
+	shift := RDI
+	Load(Param("n"), RDX)
+	CMPQ(RDX, Imm(16))
+	JB(LabelRef("singleFew"))
+	MOVQ(Mem{Base: text, Index: n, Scale: 1, Disp: -16}, RAX)
+	MOVQ(Mem{Base: text, Index: n, Scale: 1, Disp: -8}, RBX)
+	MOVL(U32(16), shift.As32())
+	SUBQ(n, shift)
+	SHLQ(Imm(3), shift) // 8 to 120 bits; shifts are modulo 64
+	CMPQ(n, Imm(8))
+	JBE(LabelRef("singleHalf"))
+	SHRXQ(shift, RAX, RAX)
+	SHRXQ(shift, RBX, RDX)
+	NEGQ(shift)
+	SHLXQ(shift, RBX, RBX)
+	ORQ(RBX, RAX)
+	MOVQ(RDX, RBX)
+	JMP(LabelRef("singlePart"))
+	Label("singleHalf")
+	SHRXQ(shift, RBX, RAX)
+	XORL(EBX, EBX)
+	JMP(LabelRef("singlePart"))
+	Label("singleFew")
 	XORL(EAX, EAX)
 	XORL(EBX, EBX)
 	Label("singleByte")
@@ -77,35 +138,216 @@ func single256() {
 	ORQ(RDX, RAX)
 	DECQ(n)
 	JNZ(LabelRef("singleByte"))
-	ADDQ(RAX, h0)
-	ADCQ(RBX, h1)
-	ADCQ(Imm(1), h2)
-	multiply()
+	Label("singlePart")
+	addBlock(RAX, RBX)
+	multiplyWords()
 
 	Label("singleLast")
 	Load(Param("last"), RSI)
-	ADDQ(Mem{Base: RSI}, h0)
-	ADCQ(Mem{Base: RSI, Disp: 8}, h1)
-	ADCQ(Imm(1), h2)
-	multiply()
+	addBlock(Mem{Base: RSI}, Mem{Base: RSI, Disp: 8})
+	multiplyWords()
 
 	// h - (2^130-5), if that is not negative; and s. RFC 8439, 2.5.1
-	MOVQ(h0, RAX)
-	MOVQ(h1, RBX)
+	MOVQ(h[0], RAX)
+	MOVQ(h[1], RBX)
 	ADDQ(Imm(5), RAX)
 	ADCQ(Imm(0), RBX)
-	ADCQ(Imm(0), h2)
-	SHRQ(Imm(2), h2)
-	CMOVQNE(RAX, h0)
-	CMOVQNE(RBX, h1)
+	ADCQ(Imm(0), h[2])
+	SHRQ(Imm(2), h[2])
+	CMOVQNE(RAX, h[0])
+	CMOVQNE(RBX, h[1])
 	Load(Param("key"), RDI)
 	Load(Param("tag"), RSI)
-	ADDQ(Mem{Base: RDI, Disp: 16}, h0)
-	ADCQ(Mem{Base: RDI, Disp: 24}, h1)
-	MOVQ(h0, Mem{Base: RSI})
-	MOVQ(h1, Mem{Base: RSI, Disp: 8})
+	ADDQ(Mem{Base: RDI, Disp: 16}, h[0])
+	ADCQ(Mem{Base: RDI, Disp: 24}, h[1])
+	MOVQ(h[0], Mem{Base: RSI})
+	MOVQ(h[1], Mem{Base: RSI, Disp: 8})
 	for _, r := range []GPPhysical{RAX, RBX, RDX, RDI, R8, R9, R10, R11, R12, R13, R14, R15} {
 		XORL(r.As32(), r.As32())
 	}
 	RET()
+}
+
+// addBlock adds a block of two words, and the bit behind it.
+func addBlock(low, high Op) {
+	ADDQ(low, words256[0])
+	ADCQ(high, words256[1])
+	ADCQ(Imm(1), words256[2])
+}
+
+// multiplyWords multiplies by r. The third word has to be below 12, and is below 5 then.
+func multiplyWords() {
+	h0, h1, h2 := words256[0], words256[1], words256[2]
+	MOVQ(r256, RDX)
+	MULXQ(h0, RAX, RBX)
+	MULXQ(h1, RDI, R14)
+	MOVQ(rHigh, RDX)
+	MULXQ(h0, R15, h0)
+	ADDQ(R15, RDI)
+	ADCQ(h0, R14)
+	MOVQ(rHigh5, RDX)
+	MULXQ(h1, h1, R15)
+	IMULQ(h2, RDX)
+	IMULQ(r256, h2)
+	ADDQ(h1, RAX)
+	ADCQ(R15, RBX)
+	ADDQ(RDX, RDI)
+	ADCQ(Imm(0), R14)
+	ADDQ(RBX, RDI)
+	ADCQ(R14, h2)
+	MOVQ(RAX, h0)
+	MOVQ(RDI, h1)
+	foldWords()
+}
+
+// foldWords brings back what is beyond 2^130: 2^130 = 5.
+func foldWords() {
+	MOVQ(words256[2], RDX)
+	MOVQ(words256[2], RBX)
+	ANDL(Imm(3), words256[2].As32())
+	SHRQ(Imm(2), RBX)
+	ANDQ(I8(-4), RDX)
+	ADDQ(RBX, RDX)
+	ADDQ(RDX, words256[0])
+	ADCQ(Imm(0), words256[1])
+	ADCQ(Imm(0), words256[2])
+}
+
+// powers256 stores the powers of r.
+func powers256(forLast, forOne Mem) {
+	MOVQ(r256, words256[0])
+	MOVQ(rHigh, words256[1])
+	for power, lane := range []int{3, 1, 2, 0} {
+		if power > 0 {
+			multiplyWords()
+		}
+		limb := func(i int, bits ...func()) {
+			for _, f := range bits {
+				f()
+			}
+			if i < 4 {
+				ANDL(U32(1<<26-1), EAX)
+			}
+			MOVQ(RAX, forLast.Offset(32*i+8*lane))
+		}
+		limb(0, func() { MOVQ(words256[0], RAX) })
+		limb(1, func() { MOVQ(words256[0], RAX) }, func() { SHRQ(Imm(26), RAX) })
+		limb(2, func() { MOVQ(words256[0], RAX) }, func() { SHRQ(Imm(52), words256[1], RAX) })
+		limb(3, func() { MOVQ(words256[1], RAX) }, func() { SHRQ(Imm(14), RAX) })
+		limb(4, func() { MOVQ(words256[1], RAX) }, func() { SHRQ(Imm(40), words256[2], RAX) })
+	}
+	for i := range 5 {
+		VPBROADCASTQ(forLast.Offset(32*i), Y0)
+		store256(Y0, i, forOne)
+		VMOVDQU(forLast.Offset(32*i), Y0)
+		store256(Y0, i, forLast)
+	}
+}
+
+// store256 stores a limb of a power, and five times the limb.
+func store256(limb VecPhysical, i int, to Mem) {
+	VMOVDQU(limb, to.Offset(32*i))
+	if i > 0 {
+		VPSLLQ(Imm(2), limb, Y10)
+		VPADDQ(limb, Y10, Y10)
+		VMOVDQU(Y10, to.Offset(32*(4+i)))
+	}
+}
+
+// load256 makes limbs of four blocks.
+func load256(text Register, m [5]VecPhysical) {
+	lo, hi, t := spare256[0], spare256[1], spare256[2]
+	VMOVDQU(Mem{Base: text}, lo)
+	VMOVDQU(Mem{Base: text, Disp: 32}, t)
+	ADDQ(Imm(64), text)
+	VPUNPCKHQDQ(t, lo, hi)
+	VPUNPCKLQDQ(t, lo, lo)
+	VPAND(mask26, lo, m[0])
+	VPSRLQ(Imm(26), lo, m[1])
+	VPAND(mask26, m[1], m[1])
+	VPSRLQ(Imm(52), lo, m[2])
+	VPSLLQ(Imm(12), hi, t)
+	VPOR(t, m[2], m[2])
+	VPAND(mask26, m[2], m[2])
+	VPSRLQ(Imm(14), hi, m[3])
+	VPAND(mask26, m[3], m[3])
+	VPSRLQ(Imm(40), hi, m[4])
+	VPOR(pad26, m[4], m[4])
+}
+
+func add256() {
+	for i := range hash256 {
+		VPADDQ(sums256[i], hash256[i], hash256[i])
+	}
+}
+
+// multiply256 makes the sums of the hash times a power, or adds to them. Two such products may be added up.
+func multiply256(power Mem, fresh bool) {
+	h, d := hash256, sums256
+	for i := range 5 { // of the hash
+		for j := range 5 { // of the sums
+			by := power.Offset(32 * (j - i))
+			if j < i {
+				by = power.Offset(32 * (4 + 5 + j - i))
+			}
+			if i == 0 && fresh {
+				VPMULUDQ(by, h[i], d[j])
+				continue
+			}
+			t := spare256[(5*i+j)%4]
+			VPMULUDQ(by, h[i], t)
+			VPADDQ(t, d[j], d[j])
+		}
+	}
+}
+
+// carry256 makes limbs of the sums, and the hash of them.
+func carry256() {
+	h, d := hash256, sums256
+	step := func(from int, t VecPhysical) {
+		VPSRLQ(Imm(26), d[from], t)
+		VPAND(mask26, d[from], d[from])
+		if from < 4 {
+			VPADDQ(t, d[from+1], d[from+1])
+			return
+		}
+		VPADDQ(t, d[0], d[0])
+		VPSLLQ(Imm(2), t, t)
+		VPADDQ(t, d[0], d[0])
+	}
+	for i, from := range []int{0, 3, 1, 4, 2, 0, 3} {
+		step(from, spare256[i%2])
+	}
+	for i := range h {
+		VMOVDQA(d[i], h[i])
+	}
+}
+
+// sum256 adds up the lanes of the hash, and makes words of it.
+func sum256() {
+	limbs := [5]GPPhysical{RAX, RBX, RDX, RDI, R14}
+	for i, h := range hash256 {
+		t := spare256[i%4]
+		VEXTRACTI128(Imm(1), h, t.(Vec).AsX())
+		VPADDQ(t, h, h)
+		VPSHUFD(Imm(0x4e), h, t)
+		VPADDQ(t, h, h)
+		VMOVQ(h.(Vec).AsX(), limbs[i])
+	}
+	h := words256
+	MOVQ(limbs[0], h[0])
+	SHLQ(Imm(26), limbs[1])
+	ADDQ(limbs[1], h[0])
+	MOVQ(limbs[2], h[1])
+	SHRQ(Imm(12), h[1])
+	SHLQ(Imm(52), limbs[2])
+	SHLQ(Imm(14), limbs[3])
+	ADDQ(limbs[2], h[0])
+	ADCQ(limbs[3], h[1])
+	MOVQ(limbs[4], h[2])
+	SHRQ(Imm(24), h[2])
+	SHLQ(Imm(40), limbs[4])
+	ADDQ(limbs[4], h[1])
+	ADCQ(Imm(0), h[2])
+	foldWords()
 }

@@ -59,23 +59,28 @@ func multiplierOf(m limbs, s1, s2, spare VecPhysical) multiplier {
 	return multiplier{m[0], m[1], m[2], s1, s2}
 }
 
+// clearSums uses the short encoding, which the processor knows for a zero without computing it.
 func clearSums() {
 	for i := range 3 {
-		VPXORQ(low[i], low[i], low[i])
-		VPXORQ(high[i], high[i], high[i])
+		for _, x := range []Vec{low[i].(Vec), high[i].(Vec)} {
+			VPXOR(x.AsX(), x.AsX(), x.AsX())
+		}
 	}
 }
 
 // multiplyAdd adds a*b to the sums. 2^12 such products may be added up.
-func multiplyAdd(a limbs, b multiplier) {
+func multiplyAdd(a limbs, b multiplier) { do(multiplications(a, b)) }
+
+func multiplications(a limbs, b multiplier) (list []func()) {
 	for i, row := range [3][3]int{{0, 1, 2}, {4, 0, 1}, {3, 4, 0}} {
 		for j, n := range row {
-			VPMADD52LUQ(b[n], a[i], low[j])
+			list = append(list, func() { VPMADD52LUQ(b[n], a[i], low[j]) })
 		}
 		for j, n := range row {
-			VPMADD52HUQ(b[n], a[i], high[j])
+			list = append(list, func() { VPMADD52HUQ(b[n], a[i], high[j]) })
 		}
 	}
+	return list
 }
 
 // carry makes limbs of the sums again: below 2^44, 2^44+2^20, 2^42.
