@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"vpn/tun"
@@ -165,6 +166,7 @@ func (s *memSocket) Close() error {
 // memDevice is a tun.Device with one queue whose ends a script holds.
 type memDevice struct {
 	events chan tun.Event
+	mtu    atomic.Int32
 
 	mu       sync.Mutex
 	more     sync.Cond
@@ -176,12 +178,13 @@ type memDevice struct {
 
 func newMemDevice() *memDevice {
 	d := &memDevice{events: make(chan tun.Event, 16)}
+	d.mtu.Store(1420)
 	d.more.L = &d.mu
 	return d
 }
 
 func (d *memDevice) Name() string             { return "mem0" }
-func (d *memDevice) MTU() int                 { return 1420 }
+func (d *memDevice) MTU() int                 { return int(d.mtu.Load()) }
 func (d *memDevice) Events() <-chan tun.Event { return d.events }
 func (d *memDevice) Queues() []tun.Queue      { return []tun.Queue{d} }
 

@@ -123,9 +123,10 @@ func TestSegmentedSendRefused(t *testing.T) {
 func TestSegmentedSendRefusedLater(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		a, b := w.newSession()
-		sends := 0
+		sends, refused := 0, 0
 		a.socket4().setRefuse(func(m *udp.Outgoing) error {
 			if sends++; m.Segment != 0 && !m.Plain && sends > 1 {
+				refused++
 				return &udp.SendError{Segmented: true, Err: syscall.EMSGSIZE}
 			}
 			return nil
@@ -137,6 +138,9 @@ func TestSegmentedSendRefusedLater(t *testing.T) {
 		}
 		a.send(ps...)
 		wantPackets(t, b.received(), ps)
+		if refused != 1 {
+			t.Errorf("%d segmented sends were tried after one was refused", refused-1)
+		}
 	})
 }
 

@@ -3,6 +3,7 @@ package offload
 import (
 	"bytes"
 	"cmp"
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -137,7 +138,9 @@ func serialize(specs []spec) (pkts [][]byte) {
 	return pkts
 }
 
-func TestCoalesceAgainstTwin(t *testing.T) {
+func TestCoalesceAgainstTwin(t *testing.T) { eachKernel(t, testCoalesceAgainstTwin) }
+
+func testCoalesceAgainstTwin(t *testing.T) {
 	r := rand.New(rand.NewPCG(13, 14))
 	var c Coalescer // one for all: nothing of a batch may show in the next
 	merged := map[int]int{}
@@ -225,6 +228,52 @@ func TestLimits(t *testing.T) {
 		if !slices.Equal(got, test.want) {
 			t.Errorf("%d packets of %d bytes: %v, want %v", len(pkts), len(pkts[0]), got, test.want)
 		}
+	}
+}
+
+// TestCoalesceFlags has two segments in a row with every pair of flags.
+func TestCoalesceFlags(t *testing.T) {
+	const ack, push, ece = 0x10, 0x08, 0x40
+	plain := []byte{ack, ack | ece}
+	var c Coalescer
+	for first := range 256 {
+		for second := range 256 {
+			s := spec{v6: true, protocol: 6, flags: byte(first), payload: make([]byte, 2)}
+			next := s
+			next.seq, next.flags = 2, byte(second)
+			pkts := [][]byte{s.bytes(), next.bytes()}
+			c.Coalesce(pkts, true)
+			// PSH ends a group, and so cannot begin one. Both say the same about congestion.
+			together := slices.Contains(plain, s.flags) && next.flags&^push == s.flags
+			if (c.Len() == 1) != together {
+				t.Fatalf("flags %#x, then %#x: %d groups", first, second, c.Len())
+			}
+			if head := c.Group(0).Head; together && head[40+13] != next.flags {
+				t.Fatalf("flags %#x, then %#x: the superpacket has %#x", first, second, head[40+13])
+			}
+		}
+	}
+}
+
+// TestUnsummedDatagramsStayAlone has datagrams without a checksum whose sum is right by chance: put together they would be given one.
+func TestUnsummedDatagramsStayAlone(t *testing.T) {
+	var c Coalescer
+	found := false
+	for word := range 1 << 16 {
+		s := spec{v6: true, protocol: 17, payload: binary.BigEndian.AppendUint16(nil, uint16(word))}
+		b := s.bytes()
+		if b[46] != 0xff || b[47] != 0xff {
+			continue
+		}
+		found = true
+		b[46], b[47] = 0, 0
+		c.Coalesce([][]byte{b, b, b}, true)
+		if c.Len() != 3 {
+			t.Errorf("%d groups of 3 datagrams without a checksum", c.Len())
+		}
+	}
+	if !found {
+		t.Error("no datagram has a checksum that comes out as 0")
 	}
 }
 

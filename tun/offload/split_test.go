@@ -31,7 +31,9 @@ func checkSplit(t *testing.T, b []byte, g GSO, want []spec) {
 	}
 }
 
-func TestSplit(t *testing.T) {
+func TestSplit(t *testing.T) { eachKernel(t, testSplit) }
+
+func testSplit(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
 	for range 800 {
 		s := randomSpec(r)
@@ -59,13 +61,26 @@ func TestSplit(t *testing.T) {
 	}
 }
 
-func TestSplitLargest(t *testing.T) {
+func TestSplitLargest(t *testing.T) { eachKernel(t, testSplitLargest) }
+
+func testSplitLargest(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 8))
 	for range 20 {
 		s := randomSpec(r)
 		s.payload = randomBytes(r, MaxPacket-s.headerSize())
 		b, g := s.super(1380)
 		checkSplit(t, b, g, s.split(1380))
+	}
+}
+
+// TestSplitMany has superpackets of more segments than any send or group can have.
+func TestSplitMany(t *testing.T) {
+	r := rand.New(rand.NewPCG(29, 30))
+	for _, size := range []int{1, 2, 7, 100, 500, 1000} {
+		s := randomSpec(r)
+		s.id, s.payload = 65500, randomBytes(r, 10_001+50*size)
+		b, g := s.super(size)
+		checkSplit(t, b, g, s.split(size))
 	}
 }
 
@@ -86,7 +101,9 @@ func TestSplitFlags(t *testing.T) {
 	}
 }
 
-func TestSinglePackets(t *testing.T) {
+func TestSinglePackets(t *testing.T) { eachKernel(t, testSinglePackets) }
+
+func testSinglePackets(t *testing.T) {
 	r := rand.New(rand.NewPCG(9, 10))
 	var zeroes int
 	for range 2000 {
@@ -127,7 +144,11 @@ func TestInitRefuses(t *testing.T) {
 		"UDP's type":           {tcp, func(b []byte, g *GSO) []byte { g.Type = UDP; return b }, ErrHeaders},
 		"version":              {tcp, func(b []byte, g *GSO) []byte { b[0] = 0x55; return b }, ErrHeaders},
 		"short IP header":      {tcp, func(b []byte, g *GSO) []byte { b[0] = 0x44; return b }, ErrHeaders},
-		"fragment":             {tcp, func(b []byte, g *GSO) []byte { b[6] = 0x20; return b }, ErrHeaders},
+		"first fragment":       {tcp, func(b []byte, g *GSO) []byte { b[6] = 0x20; return b }, ErrHeaders},
+		"later fragment":       {tcp, func(b []byte, g *GSO) []byte { b[7] = 1; return b }, ErrHeaders},
+		"far fragment":         {tcp, func(b []byte, g *GSO) []byte { b[6] = 0x10; return b }, ErrHeaders},
+		"IPv6 fragment":        {udp6, func(b []byte, g *GSO) []byte { g.ChecksumStart += 8; return extended(b, []byte{44}, []int{8}) }, ErrHeaders},
+		"IPv6 authentication":  {udp6, func(b []byte, g *GSO) []byte { g.ChecksumStart += 8; return extended(b, []byte{51}, []int{8}) }, ErrHeaders},
 		"data offset low":      {tcp, func(b []byte, g *GSO) []byte { b[32] = 0x40; return b }, ErrHeaders},
 		"data offset high":     {tcp, func(b []byte, g *GSO) []byte { b[32] = 0xf0; return b[:79] }, ErrTruncated},
 		"cut in TCP":           {tcp, func(b []byte, g *GSO) []byte { return b[:39] }, ErrTruncated},

@@ -102,3 +102,26 @@ func TestNoChecksumOffload(t *testing.T) {
 		}
 	})
 }
+
+// TestShrinkingDeviceMTU makes the device's MTU smaller, and larger again, in the middle of a transfer: what was read before is sent as
+// it is.
+func TestShrinkingDeviceMTU(t *testing.T) {
+	const size = 64 << 20
+	eachOurs(t, func(t *testing.T, p pair) {
+		for name, six := range families {
+			t.Run("with "+name, func(t *testing.T) {
+				n := testnet.NewPair(t, p.a, p.b, 0, false)
+				reach(t, n.A.Host, n.B)
+				wait := testnet.Dial(n.A.Host, n.B.Host, inner(n.B, six)).Start(size, crawling(size))
+				for i, mtu := range []int{1280, 1420, 1300} {
+					testnet.Until(t, "the transfer runs", func() bool {
+						return n.A.Daemon.Get().Number(n.B.Daemon.Key.Public, "tx_bytes") > (i+1)*size/8
+					})
+					n.A.Daemon.SetMTU(mtu)
+					n.B.Daemon.SetMTU(mtu)
+				}
+				wait()
+			})
+		}
+	})
+}
