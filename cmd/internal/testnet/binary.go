@@ -3,6 +3,7 @@
 package testnet
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -99,11 +100,38 @@ func Binary(tb TB, kind Kind) string {
 	return path
 }
 
-// Main runs a package's tests and cleans up after all of them. TestMain calls
+// Main runs a package's tests and cleans up after all of them. If they are root's,
+// scripts/setup installs first what they need and is not there. TestMain calls
 // os.Exit with what it returns.
 func Main(m interface{ Run() int }) int {
 	defer Clean()
+	if os.Geteuid() == 0 {
+		if err := setUp(); err != nil {
+			fmt.Fprintf(os.Stderr, "scripts/setup: %v\n", err)
+			return 1
+		}
+	}
 	return m.Run()
+}
+
+// setUp runs scripts/setup of the module that the tests belong to.
+func setUp() error {
+	root, err := os.Getwd()
+	if err != nil {
+		return err
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(root, "go.mod")); err == nil {
+			break
+		}
+		if filepath.Dir(root) == root {
+			return errors.New("there is no go.mod above the working folder")
+		}
+		root = filepath.Dir(root)
+	}
+	cmd := exec.Command(filepath.Join(root, "scripts/setup"))
+	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
+	return cmd.Run()
 }
 
 // Clean removes what belongs to the process and not to one test: the binaries,
