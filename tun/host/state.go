@@ -68,6 +68,10 @@ type Query struct {
 	Toward  []netip.Addr // where the tunnel's messages will go, as far as is known
 	Mark    uint32       // that they carry now
 	Journal *Journal     // whose firewall tables are compared; may be nil
+
+	// Without a kill switch nobody needs to know of SSH sessions, which are looked
+	// for among all processes: that takes longer than all the rest.
+	NoSessions bool
 }
 
 // link returns the link of that name.

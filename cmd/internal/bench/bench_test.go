@@ -64,6 +64,7 @@ func TestQuick(t *testing.T) {
 		tcpOne, tcpFour, tcpOneBoth, tcpFourBoth, tcpCPU, memoryIdle, memoryBusy, rttIdle, rttIdleTail, rttBusy, rttBusyTail,
 		udpRate(64), udpRate(512), udpRate(1300), udpCPU(64), udpCPU(512), udpCPU(1300), handshakeRate, handshakeCPU,
 		peersTime(2000), peersMemory(2000), peersPeak(2000), peerMemory(2000), dumpTime(2000), startTime,
+		upSplit, upFull, upRoutes(100),
 	}
 	if len(out.Figures) != len(wanted) {
 		t.Errorf("%d rows, want %d", len(out.Figures), len(wanted))

@@ -173,6 +173,7 @@ func createDevice(name string) (tun.Device, error) {
 	return device, err // which says what to do
 }
 
+// permissionHint adds what helps where a permission is missing.
 func permissionHint(err error) error {
 	if errors.Is(err, fs.ErrPermission) {
 		return hint(err, "run it as root")

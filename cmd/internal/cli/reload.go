@@ -21,8 +21,9 @@ func newReload() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "reload NAME|FILE [--dry-run] [--force] [--confirm 30s | --keep]",
 		Short: "Bring a change of its file into force on a link that is up",
-		Long: `Hold the file against the live state, and change only what differs: peers, keys,
-addresses, routes, DNS, MTU, mark, firewall. Sessions of peers that stay live on.
+		Long: `Hold the file against the live state, and change only what differs: peers,
+keys, addresses, routes, DNS, MTU, mark, firewall. Sessions of peers that stay
+live on.
 Peers that "wg set" has added go, and are named. A file with an error changes
 nothing. PreUp and PostUp hooks are not run; those for the end are taken from
 the file as it is now.
@@ -31,8 +32,8 @@ With SaveConfig, what was changed since the link came up would be lost; that
 takes --force.
 
 With --confirm, everything goes back to what it was before after that time,
-unless "vpn reload --keep NAME" confirms it: for changes to a link on which you
-depend.`,
+unless "vpn reload --keep NAME" confirms it: for changes to a link that you
+depend on.`,
 		Example: `  vpn reload wg0
   vpn reload wg0 --dry-run
   vpn reload wg0 --confirm 30s && vpn reload wg0 --keep`,
@@ -92,8 +93,6 @@ func dialKeeper(name string) (*keeper.Client, error) {
 	switch {
 	case err == nil:
 		return c, nil
-	case errors.Is(err, fs.ErrPermission):
-		return nil, permissionHint(err)
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
 		return nil, hint(fmt.Errorf("%s is not up", name), "\"vpn up %s\" brings it up", name)
 	}

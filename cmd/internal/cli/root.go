@@ -73,10 +73,16 @@ Commands that wg has take the same arguments and print the same text.`,
 		return hint(err, "see %q", cmd.CommandPath()+" --help")
 	})
 	root.AddCommand(
-		newAddconf(), newApply(), newCompletion(), newDemo(), newDevice(), newDown(), newGenkey(), newGenpsk(), newKillswitch(),
-		newPubkey(), newReload(), newRestart(), newRun(), newSave(), newSet(), newSetconf(), newShow(), newShowconf(),
-		newStrip(), newSyncconf(), newUp(), newVersion(),
+		newAddconf(), newCompletion(), newDemo(), newDevice(), newGenkey(), newGenpsk(), newPubkey(), newSave(), newSet(),
+		newSetconf(), newShow(), newShowconf(), newStrip(), newSyncconf(), newVersion(),
 	)
+	for _, cmd := range []*cobra.Command{
+		newApply(), newDown(), newKillswitch(), newReload(), newRestart(), newRun(), newUp(),
+	} {
+		run := cmd.RunE
+		cmd.RunE = func(cmd *cobra.Command, args []string) error { return permissionHint(run(cmd, args)) }
+		root.AddCommand(cmd)
+	}
 	for _, cmd := range root.Commands() {
 		cmd.DisableFlagsInUseLine = true
 	}

@@ -25,14 +25,14 @@ func newUp() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "up NAME|FILE|- [--dry-run] [--wait [--timeout 30s]] [--force]",
 		Short: "Bring a link up as a wg-quick file says",
-		Long: `Make the link, give it keys and peers, addresses, routes, DNS and firewall as the
-file says, and run its hooks. Each step is printed as the command that a person
-would have typed. If one fails, all of them are undone.
+		Long: `Make the link, give it keys and peers, addresses, routes, DNS and firewall as
+the file says, and run its hooks. Each step is printed as the command that a
+person would have typed. If one fails, all of them are undone.
 
-NAME is /etc/wireguard/NAME.conf; what has a slash in it or ends in .conf is a
-file's path, and - is standard input. Where systemd runs, the link is a unit of
-its own, vpn@NAME.service or a transient one; elsewhere it is a process in the
-background, which logs to syslog.
+NAME is /etc/wireguard/NAME.conf; what has a slash in it or ends in .conf is
+a file's path, and - is standard input. Where systemd runs, the link is a unit
+of its own, vpn@NAME.service or a transient one; elsewhere it is a process in
+the background, which logs to syslog.
 
 What an earlier run has left, because it was killed, is set right first.`,
 		Example: `  vpn up wg0

@@ -3,6 +3,7 @@ package keeper
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 
 	"vpn/conf"
 )
@@ -89,6 +90,8 @@ func (f *Failed) add(err error) {
 		cause.Advice = h.Hint()
 	case errors.As(err, &c):
 		cause.Advice = c.Hint
+	case errors.Is(err, fs.ErrPermission):
+		cause.Advice = "run it as root"
 	}
 	f.Causes = append(f.Causes, cause)
 }

@@ -77,7 +77,7 @@ func (k *Keeper) open(ctx context.Context) error {
 	}
 	k.gone = make(chan struct{})
 	go func(gone chan struct{}, events <-chan tun.Event) {
-		for range events { //nolint:revive // until the link is gone
+		for range events { // until the link is gone
 		}
 		close(gone)
 	}(k.gone, k.device.Events())

@@ -70,8 +70,9 @@ func plan(ctx context.Context, l *loaded, force bool) (*host.Plan, error) {
 		}
 	}
 	s, err := host.Read(ctx, host.Query{
-		Link:   l.file.Name,
-		Toward: toward(peers, func(k key.Public) []netip.AddrPort { return given[k] }),
+		Link:       l.file.Name,
+		Toward:     toward(peers, func(k key.Public) []netip.AddrPort { return given[k] }),
+		NoSessions: !l.conf.Interface.KillSwitch.Value,
 	})
 	if err != nil {
 		return nil, err

@@ -272,9 +272,9 @@ func TestTransient(t *testing.T) {
 	if !strings.HasSuffix(text, "|an argument|$HOME %i|/tmp\n") {
 		t.Errorf("it runs %q", text)
 	}
-	shown := w.show(unit, "Description", "Type", "NotifyAccess", "Restart", "RestartUSec", "RestartPreventExitStatus", "KillMode", "Conflicts", "After", "StartLimitIntervalUSec", "PartOf")
+	shown := w.show(unit, "Description", "Type", "NotifyAccess", "Restart", "RestartUSec", "RestartPreventExitStatus", "KillMode", "WatchdogUSec", "LimitMEMLOCK", "UMask", "OOMPolicy", "Conflicts", "After", "StartLimitIntervalUSec", "PartOf")
 	for _, want := range []string{"Description=a tunnel", "Type=notify", "NotifyAccess=main", "Restart=on-failure", "RestartUSec=2s", "RestartPreventExitStatus=78",
-		"KillMode=mixed", "StartLimitIntervalUSec=0", "wg-quick@ab.service", "PartOf=vpn.target"} {
+		"KillMode=mixed", "WatchdogUSec=30s", "LimitMEMLOCK=67108864", "UMask=0077", "OOMPolicy=continue", "StartLimitIntervalUSec=0", "wg-quick@ab.service", "PartOf=vpn.target"} {
 		if !strings.Contains(shown, want) {
 			t.Errorf("no %s in:\n%s", want, shown)
 		}

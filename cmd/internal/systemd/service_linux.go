@@ -44,9 +44,13 @@ func (s Service) properties() []dbus.Property {
 		set("RestartUSec", 2*second),
 		set("StartLimitIntervalUSec", uint64(0)),
 		set("RestartPreventExitStatus", exitStatuses{[]int32{configError}, []int32{}}),
-		set("TimeoutStartUSec", 90*second),
 		set("TimeoutStopUSec", 90*second),
+		set("WatchdogUSec", 30*second),
 		set("KillMode", "mixed"),
+		set("OOMPolicy", "continue"),
+		set("UMask", uint32(0o077)),
+		set("LimitNOFILE", uint64(65536)),
+		set("LimitMEMLOCK", uint64(64<<20)),
 	}
 	if plain.MatchString(s.Name) {
 		other := "wg-quick@" + s.Name + ".service"
