@@ -14,12 +14,21 @@ const maxFile = 512 << 20
 // the caller's to erase. What was opened is checked by its descriptor, see
 // [Read].
 func ReadFile(path string) ([]byte, []Warning, error) {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|dontWait, 0)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer f.Close()
-	return Read(f, path)
+	text, warnings, err := Read(f, path)
+	if err == nil && len(text) == 0 && isPipe(f) {
+		err = &Error{File: path, Message: "is a pipe, through which nothing comes"}
+	}
+	return text, warnings, err
+}
+
+func isPipe(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeNamedPipe != 0
 }
 
 // Read reads a file that is open, such as standard input. A file that anybody

@@ -3,6 +3,7 @@ package host
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 )
 
 // OpenLink makes the link, a TUN device that outlives its descriptors. It is its
@@ -27,6 +28,9 @@ type Configure struct {
 }
 
 func (a Configure) String() string {
+	if !strings.Contains(a.File, "/") { // no path: standard input, which is read already
+		return fmt.Sprintf("wg setconf %s /dev/stdin", a.Link)
+	}
 	return fmt.Sprintf("wg setconf %s <(wg-quick strip %s)", a.Link, a.File)
 }
 

@@ -34,6 +34,9 @@ standard output: "changed" or "unchanged".`,
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 		defer stop()
+		if err := o.check(cmd); err != nil {
+			return err
+		}
 		s, err := o.source(args[0])
 		if err != nil {
 			return err

@@ -11,7 +11,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"vpn/cmd/internal/configfile"
 	"vpn/cmd/internal/keeper"
 )
 
@@ -37,7 +36,7 @@ stays up; if a PostDown hook fails, it is down all the same.`,
 			if err := exactly(1)(cmd, args); err != nil {
 				return err
 			}
-			f, err := configfile.Find(args[0])
+			f, err := linkFile(cmd, args[0])
 			if err != nil {
 				return err
 			}

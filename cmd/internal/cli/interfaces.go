@@ -42,10 +42,10 @@ func unreachable(name string) error {
 			"use \"wg\"; or delete the link, and make it anew with \"vpn device %s\"", name)
 	case otherLink:
 		return hint(fmt.Errorf("no WireGuard program runs %s: nothing listens on %s", name, socket),
-			"start one with \"vpn device NAME\"; a link that is there already must go first")
+			"\"vpn up %s\" takes over a link that it has made; another must go before \"vpn device NAME\" can make its own", name)
 	}
 	return hint(fmt.Errorf("there is no interface %s: nothing listens on %s", name, socket),
-		"start it with \"vpn device %s\"; \"vpn show interfaces\" lists those that are up", name)
+		"\"vpn up %s\" makes it as its file says, \"vpn device %s\" without one; \"vpn show interfaces\" lists those that are up", name, name)
 }
 
 type link uint8

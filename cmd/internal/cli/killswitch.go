@@ -3,7 +3,6 @@ package cli
 import (
 	"github.com/spf13/cobra"
 
-	"vpn/cmd/internal/configfile"
 	"vpn/cmd/internal/keeper"
 )
 
@@ -18,7 +17,7 @@ yet. vpn-killswitch@.service does this early in a boot. "vpn down" lifts it.`,
 		Args:              exactly(1),
 		ValidArgsFunction: completeAt(completeConfigs),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			f, err := configfile.Find(args[0])
+			f, err := linkFile(cmd, args[0])
 			if err != nil {
 				return err
 			}

@@ -53,7 +53,7 @@ depend on.`,
 		}
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 		defer stop()
-		f, err := configfile.Find(args[0])
+		f, err := linkFile(cmd, args[0])
 		if err != nil {
 			return err
 		}
@@ -85,6 +85,15 @@ depend on.`,
 		return nil
 	}
 	return cmd
+}
+
+// linkFile is the file of a link that an argument names. Standard input names none.
+func linkFile(cmd *cobra.Command, arg string) (configfile.File, error) {
+	f, err := configfile.Find(arg)
+	if err == nil && f.Name == "" {
+		err = usage(cmd, "standard input is not the name of a link")
+	}
+	return f, err
 }
 
 // dialKeeper connects to the keeper of a link.

@@ -10,7 +10,7 @@ import (
 
 func newRestart() *cobra.Command {
 	return &cobra.Command{
-		Use:   "restart NAME",
+		Use:   "restart NAME|FILE",
 		Short: "Have a link run by the program as it is installed now",
 		Long: `Start the program anew, in the process that keeps the link: after an upgrade, or
 when something is odd. Link, addresses, routes and port stay as they are, and
@@ -21,7 +21,11 @@ peers shake hands anew.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 			defer stop()
-			c, err := dialKeeper(args[0])
+			f, err := linkFile(cmd, args[0])
+			if err != nil {
+				return err
+			}
+			c, err := dialKeeper(f.Name)
 			if err != nil {
 				return err
 			}

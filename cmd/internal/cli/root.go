@@ -162,7 +162,11 @@ func exactly(n int) cobra.PositionalArgs {
 		case len(args) > n:
 			return usage(cmd, "unexpected argument %q", args[n])
 		case len(args) < n:
-			return usage(cmd, "%s takes %d arguments, not %d", cmd.CommandPath(), n, len(args))
+			plural := "s"
+			if n == 1 {
+				plural = ""
+			}
+			return usage(cmd, "%s takes %d argument%s, not %d", cmd.CommandPath(), n, plural, len(args))
 		}
 		return nil
 	}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -49,6 +50,9 @@ What an earlier run has left, because it was killed, is set right first.`,
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 		defer stop()
+		if err := o.check(cmd); err != nil {
+			return err
+		}
 		s, err := o.source(args[0])
 		if err != nil {
 			return err
@@ -74,6 +78,17 @@ type upOptions struct {
 func (o *upOptions) flags(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&o.force, "force", false, "also if the kill switch cuts an SSH session")
 	cmd.Flags().StringVar(&o.name, "name", "", "of the link, for standard input; the first wgN that is free")
+}
+
+// check rejects flags that make no sense.
+func (o *upOptions) check(cmd *cobra.Command) error {
+	switch {
+	case o.timeout < 0:
+		return usage(cmd, "--timeout %v is no time to wait", o.timeout)
+	case cmd.Flags().Changed("timeout") && !o.wait:
+		return usage(cmd, "--timeout is of --wait")
+	}
+	return nil
 }
 
 // source is where a configuration comes from.
@@ -118,6 +133,9 @@ func (o *upOptions) stdin() (source, error) {
 	var wrong *conf.Error
 	if errors.As(err, &wrong) {
 		err = keeper.WithCode(err, keeper.CodeConfig)
+	}
+	if err == nil && len(bytes.TrimSpace(text)) == 0 {
+		err = keeper.WithCode(hint(errors.New("standard input is empty"), "the command that was to print a configuration may have failed"), keeper.CodeConfig)
 	}
 	return source{File: f, text: text}, err
 }

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"vpn/cmd/internal/testnet"
 )
 
 // TestBadConfig has files that can't be right: the error says where, and nothing
@@ -34,7 +36,7 @@ func TestBadConfig(t *testing.T) {
 			}
 		}
 	}
-	w.a.fail(1, []string{"there is no file /etc/wireguard/wg1.conf", "did you mean wg0?"}, "up", "wg1")
+	w.a.fail(78, []string{"there is no file /etc/wireguard/wg1.conf", "did you mean wg0?"}, "up", "wg1")
 	w.a.MustRun("rm", "/etc/wireguard/wg0.conf")
 	if diff := cmp.Diff(before, w.a.facts()); diff != "" {
 		t.Errorf("before and after:\n%s", diff)
@@ -63,6 +65,39 @@ func TestDryRun(t *testing.T) {
 	w.a.MustRun("test", "!", "-e", "/run/hooked")
 	if diff := cmp.Diff(dry, w.a.do("up", "wg0")); diff != "" {
 		t.Errorf("dry, and done:\n%s", diff)
+	}
+	w.a.fail(1, []string{"it is up already", "hint:"}, "up", "wg0", "--dry-run")
+	w.a.kill(w.a.pid())
+	testnet.Until(t, "the engine has ended", func() bool { return strings.Contains(w.a.MustRun("ip", "link", "show", "wg0"), "state DOWN") })
+	w.a.write(w.a.config(w.b, "MTU = 1300\nDNS = 10.9.0.53", w.b.endpoint()+"\n"+fullTunnel))
+	before = w.a.facts()
+	dry = w.a.do("up", "wg0", "--dry-run")
+	if diff := cmp.Diff(before, w.a.facts()); diff != "" {
+		t.Errorf("before and after:\n%s", diff)
+	}
+	if want := "note: wg0 is up and nobody keeps it: it would be taken over\n[#] ip link set mtu 1300 dev wg0\n"; dry != want {
+		t.Errorf("dry, with nobody to keep it:\n%s", dry)
+	}
+	w.a.do("down", "wg0")
+}
+
+// TestDryRunAfterACrash lists what an earlier run has left, where that would be
+// undone first.
+func TestDryRunAfterACrash(t *testing.T) {
+	w := newWorld(t)
+	w.a.write(w.a.config(w.b, "PreUp = touch /run/hooked; until test -e /run/go; do sleep 0.1; done", w.b.endpoint()))
+	p := w.a.Start(nil, w.vpn, "run", "wg0")
+	testnet.Until(t, "the hook runs", func() bool { _, code := w.a.Run("test", "-e", "/run/hooked"); return code == 0 })
+	p.Signal(9)
+	w.a.MustRun("touch", "/run/go")
+	testnet.Until(t, "all have ended", func() bool { return len(w.a.Processes()) == 0 })
+	before := w.a.facts()
+	dry := w.a.do("up", "wg0", "--dry-run")
+	if !strings.Contains(dry, "note: what an earlier run has left would be undone before anything else\n") || !strings.Contains(dry, "[#] ip link delete dev wg0\n") {
+		t.Errorf("it says\n%s", dry)
+	}
+	if diff := cmp.Diff(before, w.a.facts()); diff != "" {
+		t.Errorf("before and after:\n%s", diff)
 	}
 	w.a.do("down", "wg0")
 }

@@ -144,6 +144,24 @@ func TestDownAfterKill(t *testing.T) {
 	}
 }
 
+// TestDownOfTraces takes down what a keeper leaves that is killed before its first
+// step: nothing that a journal lists.
+func TestDownOfTraces(t *testing.T) {
+	w := newWorld(t)
+	before := w.a.facts()
+	for _, command := range [][]string{{"down", "wg0"}, {"down", "--all"}} {
+		w.a.write(w.a.config(w.b, "", w.b.endpoint()))
+		w.a.do("up", "wg0")
+		w.a.MustRun("cp", "-r", "/run/vpn/wg0", "/run/saved")
+		w.a.do("down", "wg0")
+		w.a.MustRun("sh", "-c", "rm /etc/wireguard/wg0.conf; rm /run/saved/journal; mv /run/saved /run/vpn/wg0; echo key >/run/vpn/wg0/config")
+		w.a.Run(w.vpn, command...)
+		if diff := cmp.Diff(before, w.a.facts()); diff != "" {
+			t.Errorf("%s, before and after:\n%s", command, diff)
+		}
+	}
+}
+
 // TestKilledInMidUp kills a keeper while a hook of its start runs; the next up sets
 // right what it has left.
 func TestKilledInMidUp(t *testing.T) {

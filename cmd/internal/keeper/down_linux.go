@@ -36,7 +36,7 @@ func (k *Keeper) downIfAgreed(ctx context.Context, show Show) error {
 	k.busy.Add(1)
 	defer k.busy.Add(-1)
 	if err := runHooks(ctx, k.name, k.journal.Up(), host.PreDown, show); err != nil {
-		return hint(err, "%s is still up", k.name)
+		return hint(err, "%s is still up; mend the hook in the file and \"vpn reload %s\", or end process %d, whatever the hook says", k.name, k.name, os.Getpid())
 	}
 	k.result = k.tearDown(show)
 	k.endWork()
@@ -126,6 +126,7 @@ func Clean(ctx context.Context, name string, show Show) error {
 	}
 	defer j.Close()
 	if j.Empty() && j.Up() == nil {
+		removeTraces(name)
 		return fmt.Errorf("%s %w", name, ErrNotUp)
 	}
 	var up *host.UpRecord
@@ -137,7 +138,7 @@ func Clean(ctx context.Context, name string, show Show) error {
 		}
 	}
 	if err := runHooks(ctx, name, up, host.PreDown, show); err != nil {
-		return err
+		return hint(err, "%s is still there; mend the hook in the file, and \"vpn up %s\" takes it over", name, name)
 	}
 	if err := host.Undo(ctx, j, showStep(show)); err != nil {
 		return err
@@ -145,9 +146,15 @@ func Clean(ctx context.Context, name string, show Show) error {
 	if l, err := uapi.Listen(name); err == nil { // nobody answers at the socket: it goes
 		l.Close()
 	}
+	removeTraces(name)
+	return runHooks(ctx, name, up, host.PostDown, show)
+}
+
+// removeTraces deletes what no journal lists, and is of no use to anybody once the
+// keeper is gone.
+func removeTraces(name string) {
 	openEndpoints(host.RunPath(name, endpointsFile)).remove()
 	removePin(name)
 	_ = os.Remove(controlPath(name))
 	_ = os.Remove(host.LibPath(name, "")) // fails if something is there
-	return runHooks(ctx, name, up, host.PostDown, show)
 }

@@ -78,7 +78,7 @@ func TestFailingDownHooks(t *testing.T) {
 		}
 	}
 	up()
-	w.a.fail(9, []string{"not yet\n", "PreDown", "exit code 9", "wg0 is still up"}, "down", "wg0")
+	w.a.fail(9, []string{"not yet\n", "PreDown", "exit code 9", "hint: wg0 is still up", "vpn reload wg0"}, "down", "wg0")
 	w.a.MustPing(w.b.inner)
 	w.a.MustRun("touch", "/run/may")
 	w.a.fail(8, []string{"over\n", "PostDown", "exit code 8"}, "down", "wg0")

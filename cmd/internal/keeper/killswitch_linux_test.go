@@ -26,7 +26,13 @@ func TestKillSwitch(t *testing.T) {
 		}
 	}
 	text := w.a.config(w.b, "#vpn: KillSwitch = on", w.b.endpoint())
+	w.a.write(w.a.config(w.b, "", w.b.endpoint()))
+	w.a.do("up", "wg0")
 	w.a.write(text)
+	w.a.fail(1, []string{"wg0 is there without its kill switch", "vpn reload wg0"}, "killswitch", "wg0")
+	w.a.kill(w.a.pid())
+	w.a.fail(1, []string{"wg0 is there without its kill switch", "vpn up wg0"}, "killswitch", "wg0")
+	w.a.do("down", "wg0")
 	for range 2 { // the second changes nothing
 		w.a.do("killswitch", "wg0")
 		held("loaded")

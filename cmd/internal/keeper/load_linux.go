@@ -86,6 +86,9 @@ func Check(ctx context.Context, f configfile.File) (warnings []string, err error
 // Load reads a file.
 func Load(ctx context.Context, f configfile.File) (*loaded, error) {
 	text, warnings, err := f.Read()
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, WithCode(err, CodeConfig) // trying again does not make the file
+	}
 	if err != nil {
 		clear(text)
 		return nil, ofConfig(err)

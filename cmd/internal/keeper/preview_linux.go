@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -30,6 +31,9 @@ func Refuse(name string) error {
 // Preview shows what Run would do. The text is the configuration's, or nil: then
 // it is read.
 func Preview(ctx context.Context, f configfile.File, text []byte, force bool, show Show) error {
+	if err := Refuse(f.Name); err != nil {
+		return err
+	}
 	l, err := loadOrParse(ctx, f, text)
 	if err != nil {
 		return err
@@ -38,8 +42,8 @@ func Preview(ctx context.Context, f configfile.File, text []byte, force bool, sh
 	for _, w := range l.warnings {
 		show(Message{Warning: w})
 	}
-	plan, err := plan(ctx, l, force)
-	if err != nil {
+	plan, err := planOver(ctx, l, force, show)
+	if err != nil || plan == nil {
 		return err
 	}
 	for _, w := range plan.Warnings {
@@ -58,8 +62,42 @@ func loadOrParse(ctx context.Context, f configfile.File, text []byte) (*loaded, 
 	return parse(ctx, f, slices.Clone(text), nil)
 }
 
-// plan plans as Run would, without looking up names.
-func plan(ctx context.Context, l *loaded, force bool) (*host.Plan, error) {
+// planOver plans as Run would on a host on which an earlier run may have left
+// something. It is nil where that would have to be undone first, which it shows.
+func planOver(ctx context.Context, l *loaded, force bool, show Show) (*host.Plan, error) {
+	j, err := host.OpenJournal(l.file.Name)
+	if err != nil {
+		return nil, err
+	}
+	defer j.Close()
+	if up := j.Up(); up != nil && isOurs(l.file.Name, j) {
+		show(Message{Note: fmt.Sprintf("%s is up and nobody keeps it: it would be taken over", l.file.Name)})
+		s, err := host.Read(ctx, host.Query{Link: l.file.Name, Mark: up.Mark, Journal: j, Toward: given(l)})
+		if err != nil {
+			return nil, err
+		}
+		p, err := host.Reload(l.conf, j, s, host.Options{Link: l.file.Name, File: l.label, Mark: up.Mark, Force: true})
+		return p, ofConfig(err)
+	}
+	left := slices.DeleteFunc(slices.Clone(j.Entries()), func(e host.Entry) bool { return e.Undo == nil || isKillSwitch(e.Do) })
+	if len(left) == 0 {
+		return plan(ctx, l, force)
+	}
+	show(Message{Note: "what an earlier run has left would be undone before anything else"})
+	for _, e := range slices.Backward(left) {
+		showStep(show)(e.Undo)
+	}
+	return nil, nil
+}
+
+// isOurs says whether the link that the journal tells of is there.
+func isOurs(name string, j *host.Journal) bool {
+	i, err := net.InterfaceByName(name)
+	return err == nil && j.Index() == i.Index
+}
+
+// given are the endpoints' addresses that the file gives.
+func given(l *loaded) []netip.Addr {
 	given := make(map[key.Public][]netip.AddrPort)
 	peers := lookup.Peers(l.conf)
 	for _, p := range peers {
@@ -69,9 +107,14 @@ func plan(ctx context.Context, l *loaded, force bool) (*host.Plan, error) {
 			}
 		}
 	}
+	return toward(peers, func(k key.Public) []netip.AddrPort { return given[k] })
+}
+
+// plan plans as Run would, without looking up names.
+func plan(ctx context.Context, l *loaded, force bool) (*host.Plan, error) {
 	s, err := host.Read(ctx, host.Query{
 		Link:       l.file.Name,
-		Toward:     toward(peers, func(k key.Public) []netip.AddrPort { return given[k] }),
+		Toward:     given(l),
 		NoSessions: !l.conf.Interface.KillSwitch.Value,
 	})
 	if err != nil {
@@ -83,6 +126,9 @@ func plan(ctx context.Context, l *loaded, force bool) (*host.Plan, error) {
 
 // Links returns the links that there may be something to take down of.
 func Links() ([]string, error) {
+	if _, err := os.ReadDir(host.RunDir); errors.Is(err, os.ErrPermission) {
+		return nil, err // what is matched below is silent about it
+	}
 	names, err := host.Journals()
 	if err != nil {
 		return nil, err
@@ -142,14 +188,14 @@ func KillSwitch(ctx context.Context, f configfile.File, show Show) error {
 	lock, err := Acquire(f.Name, "vpn killswitch "+f.Name)
 	var held *HeldError
 	if errors.As(err, &held) {
-		return nil // its keeper has seen to it
+		return seenTo(ctx, f.Name, "reload") // by its keeper
 	}
 	if err != nil {
 		return err
 	}
 	defer lock.Release()
 	if _, err := os.Stat("/sys/class/net/" + f.Name); err == nil {
-		return nil // its keeper had
+		return seenTo(ctx, f.Name, "up")
 	}
 	p, err := plan(ctx, l, true)
 	if err != nil {
@@ -163,6 +209,16 @@ func KillSwitch(ctx context.Context, f configfile.File, show Show) error {
 	p.Steps = slices.DeleteFunc(p.Steps, func(s host.Step) bool { return !isKillSwitch(s.Do) })
 	replaces(p, j)
 	return host.Apply(ctx, p, j, nil, showStep(show))
+}
+
+// seenTo says that the kill switch of a link that is there is not loaded, if so, and
+// which command loads it.
+func seenTo(ctx context.Context, name, command string) error {
+	s, err := host.Read(ctx, host.Query{Link: name, NoSessions: true})
+	if err != nil || s.KillSwitch {
+		return err
+	}
+	return hint(fmt.Errorf("%s is there without its kill switch", name), "\"vpn %s %s\" loads it", command, name)
 }
 
 // isKillSwitch says whether an action loads a kill switch.

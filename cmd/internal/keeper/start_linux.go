@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"slices"
 
@@ -36,7 +35,7 @@ func (k *Keeper) start(ctx context.Context) error {
 		k.say(Message{Warning: w})
 	}
 	k.startNames(l)
-	if up := k.journal.Up(); up != nil && k.isOurs() {
+	if up := k.journal.Up(); up != nil && isOurs(k.name, k.journal) {
 		return k.adopt(ctx, l, *up)
 	}
 	if !k.journal.Empty() {
@@ -61,12 +60,6 @@ func (k *Keeper) start(ctx context.Context) error {
 		}
 	}
 	return err
-}
-
-// isOurs says whether the link that the journal tells of is there.
-func (k *Keeper) isOurs() bool {
-	i, err := net.InterfaceByName(k.name)
-	return err == nil && k.journal.Index() == i.Index
 }
 
 // up brings the link up on a host that has none of it.
