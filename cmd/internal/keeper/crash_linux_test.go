@@ -58,15 +58,19 @@ func (m *machine) tunnelFacts() string {
 const fullTunnel = "AllowedIPs = 0.0.0.0/0, ::/0\n"
 
 // TestKilled kills the engine, the keeper, and both, under a full tunnel: all that
-// was done to the host stays, and traffic flows again.
+// was done to the host stays, nothing leaves beside the tunnel, and traffic flows
+// again.
 func TestKilled(t *testing.T) {
 	w := newWorld(t)
 	w.peerUp()
+	w.a.MustRun("ip", "route", "add", "default", "via", w.b.outer)
 	before := w.a.facts()
 	w.a.write(w.a.config(w.b, "DNS = 10.9.0.53\n", w.b.endpoint()+"\n"+fullTunnel))
 	w.a.do("up", "wg0")
 	w.a.MustPing(w.b.inner)
 	up, port := w.a.tunnelFacts(), w.a.do("show", "wg0", "listen-port")
+	capture := testnet.NewCapture(w.outer)
+	talker := w.a.Start(nil, "bash", "-c", "while :; do echo x >/dev/udp/198.51.100.1/7777; sleep 0.01; done")
 	for name, kill := range map[string]func(){
 		"engine": func() { w.a.kill(w.a.engine()) },
 		"keeper": func() {
@@ -88,11 +92,22 @@ func TestKilled(t *testing.T) {
 			w.a.do("up", "wg0")
 		}
 		w.a.MustPing(w.b.inner)
+		seen := len(capture.Messages())
+		testnet.Until(t, "the talker is heard again", func() bool { return len(capture.Messages()) > seen+5 })
 		if diff := cmp.Diff(up, w.a.tunnelFacts()); diff != "" {
 			t.Errorf("%s killed, before and with another:\n%s", name, diff)
 		}
 		if now := w.a.do("show", "wg0", "listen-port"); now != port {
 			t.Errorf("%s killed: port %s was %s", name, now, port)
+		}
+	}
+	w.a.do("reload", "wg0")
+	w.a.do("restart", "wg0")
+	talker.Signal(syscall.SIGKILL)
+	talker.WaitEnd()
+	for _, m := range capture.Messages() {
+		if m.Outgoing && (m.From.Port() != 51001 || m.To.Port() != 51002) {
+			t.Fatalf("a datagram leaves beside the tunnel, from %v to %v", m.From, m.To)
 		}
 	}
 	w.a.do("down", "wg0")

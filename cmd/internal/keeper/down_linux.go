@@ -47,7 +47,7 @@ func (k *Keeper) downIfAgreed(ctx context.Context, show Show) error {
 func (k *Keeper) down(show Show) error {
 	k.busy.Add(1)
 	defer k.busy.Add(-1)
-	if err := runHooks(context.Background(), k.name, k.journal.Up(), host.PreDown, show); err != nil {
+	if err := runHooks(k.base, k.name, k.journal.Up(), host.PreDown, show); err != nil {
 		k.log.Error("going down all the same", "error", err)
 	}
 	return k.tearDown(show)
@@ -67,12 +67,9 @@ func (k *Keeper) tearDown(show Show) error {
 	}
 	k.endLife()
 	k.stopEngine()
-	err := host.Undo(context.Background(), k.journal, showStep(show))
+	err := host.Undo(k.base, k.journal, showStep(show))
 	k.closeLink()
-	if err == nil {
-		k.config = nil
-	}
-	err = errors.Join(err, runHooks(context.Background(), k.name, &up, host.PostDown, show))
+	err = errors.Join(err, runHooks(k.base, k.name, &up, host.PostDown, show))
 	k.log.Info("the link is down")
 	return err
 }
@@ -87,7 +84,7 @@ func (k *Keeper) save() error {
 	if k.c.File.Path == "" {
 		return errors.New("it came from standard input")
 	}
-	return runOutside(context.Background(), outside.Command{
+	return runOutside(k.base, outside.Command{
 		Description: "save the configuration of " + k.name,
 		Args:        []string{self, "save", k.c.File.Path},
 		Env:         hookRunner{k.name, k.c.File.Path}.env(),

@@ -77,6 +77,31 @@ func runOutside(ctx context.Context, c outside.Command, show Show) error {
 	return err
 }
 
+// resolvconf runs that program outside of this process's sandbox.
+func resolvconf(ctx context.Context, input string, args ...string) (string, error) {
+	program, err := exec.LookPath("resolvconf")
+	if err != nil {
+		return "", err
+	}
+	read, write, err := os.Pipe()
+	if err != nil {
+		return "", err
+	}
+	go func() {
+		_, _ = io.WriteString(write, input) // what isn't read it does not want
+		write.Close()
+	}()
+	var said strings.Builder
+	err = runOutside(ctx, outside.Command{
+		Description: "resolvconf", Args: append([]string{program}, args...), Env: os.Environ(), Stdin: read,
+	}, func(m Message) { said.WriteString(m.Output + "\n") })
+	read.Close()
+	if err != nil {
+		return "", fmt.Errorf("resolvconf %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(said.String()))
+	}
+	return said.String(), nil
+}
+
 // failed says which hook it was.
 func (r hookRunner) failed(h host.Hook, err error) error {
 	where := r.file

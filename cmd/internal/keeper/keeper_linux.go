@@ -16,10 +16,12 @@ import (
 	"vpn/cmd/internal/floor"
 	"vpn/cmd/internal/logs"
 	"vpn/cmd/internal/lookup"
+	"vpn/cmd/internal/outside"
 	"vpn/cmd/internal/systemd"
 	"vpn/conf"
 	"vpn/tun"
 	"vpn/tun/host"
+	"vpn/tun/host/dns"
 	"vpn/tunnel/uapi"
 	"vpn/tunnel/udp"
 )
@@ -80,6 +82,7 @@ type Keeper struct {
 	settled   <-chan time.Time // when to look once more at what has changed
 	resolved  <-chan struct{}
 
+	base    context.Context // never ends
 	life    context.Context // of all that goes on while the link is up
 	endLife context.CancelFunc
 	work    chan job
@@ -121,7 +124,11 @@ func Run(ctx context.Context, c Config) error {
 		stop:    make(chan struct{}),
 		ended:   make(chan struct{}),
 	}
-	k.life, k.endLife = context.WithCancel(context.Background())
+	if outside.Confined() {
+		ctx = dns.WithRunner(ctx, resolvconf)
+	}
+	k.base = context.WithoutCancel(ctx)
+	k.life, k.endLife = context.WithCancel(k.base)
 	defer k.endLife()
 	k.state = State{Name: k.name, File: c.File.String(), PID: os.Getpid(), Started: k.started, Phase: Starting}
 
@@ -154,10 +161,10 @@ func Run(ctx context.Context, c Config) error {
 	k.endpoints.close()
 	if k.journal != nil {
 		k.result = errors.Join(k.result, k.journal.Close())
-	}
-	if k.config == nil { // else something could not be undone, or the link is another's now
-		k.endpoints.remove()
-		removePin(k.name)
+		if k.journal.Empty() { // else there is something for the next one
+			k.endpoints.remove()
+			removePin(k.name)
+		}
 	}
 	_ = os.Remove(controlPath(k.name))
 	_ = os.Remove(host.LibPath(k.name, "")) // fails if something is there

@@ -135,12 +135,10 @@ func TestReloadToBeConfirmed(t *testing.T) {
 
 	w.a.write(changed)
 	text := w.a.do("reload", "wg0", "--confirm", "1s")
-	if !strings.Contains(text, "vpn reload --keep wg0") {
+	if !strings.Contains(text, "vpn reload --keep wg0") || !strings.Contains(text, "mtu 1300") {
 		t.Errorf("it says\n%s", text)
 	}
-	mtu("1300")
-	w.a.fail(1, []string{"waits to be confirmed"}, "reload", "wg0")
-	mtu("1420")
+	mtu("1420") // in a second
 	w.a.MustPing(w.b.inner)
 	w.a.fail(1, []string{"no reload waits"}, "reload", "wg0", "--keep")
 	w.a.kill(w.a.engine()) // what is in force is not what the file says
@@ -149,6 +147,7 @@ func TestReloadToBeConfirmed(t *testing.T) {
 
 	w.a.do("reload", "wg0", "--confirm", "1h")
 	mtu("1300")
+	w.a.fail(1, []string{"waits to be confirmed"}, "reload", "wg0")
 	w.a.kill(w.a.pid())
 	w.a.do("up", "wg0")
 	mtu("1420")

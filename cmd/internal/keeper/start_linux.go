@@ -23,6 +23,10 @@ const planAttempts = 10
 func (k *Keeper) start(ctx context.Context) error {
 	k.busy.Add(1)
 	defer k.busy.Add(-1)
+	var err error
+	if k.journal, err = host.OpenJournal(k.name); err != nil {
+		return err
+	}
 	l, err := k.load(ctx)
 	if err != nil {
 		return err
@@ -30,9 +34,6 @@ func (k *Keeper) start(ctx context.Context) error {
 	defer func() { l.erase() }()
 	for _, w := range l.warnings {
 		k.say(Message{Warning: w})
-	}
-	if k.journal, err = host.OpenJournal(k.name); err != nil {
-		return err
 	}
 	k.startNames(l)
 	if up := k.journal.Up(); up != nil && k.isOurs() {

@@ -31,8 +31,22 @@ func interfacePrefix() string {
 	return ""
 }
 
+// A Runner runs the program resolvconf with an input, and returns what it printed.
+type Runner func(ctx context.Context, input string, args ...string) (string, error)
+
+type runnerKey struct{}
+
+// WithRunner has all that is done with the context run resolvconf by r: for a
+// process that is confined, and whose children are.
+func WithRunner(ctx context.Context, r Runner) context.Context {
+	return context.WithValue(ctx, runnerKey{}, r)
+}
+
 // resolvconf runs the program and returns what it printed.
 func resolvconf(ctx context.Context, input string, args ...string) (string, error) {
+	if run, given := ctx.Value(runnerKey{}).(Runner); given {
+		return run(ctx, input, args...)
+	}
 	c := exec.CommandContext(ctx, "resolvconf", args...)
 	var stdout, stderr bytes.Buffer
 	c.Stdin, c.Stdout, c.Stderr = strings.NewReader(input), &stdout, &stderr
