@@ -69,49 +69,6 @@ type Engine struct {
 	writing bool // timestamps
 }
 
-// Start starts an engine. It returns when the process is there; requests are
-// answered after Ready. When ctx ends, the engine is asked to end, and killed if
-// it takes too long.
-func Start(ctx context.Context, c Config) (*Engine, error) {
-	ours, theirs, err := newPair()
-	if err != nil {
-		return nil, fmt.Errorf("start the engine: %w", err)
-	}
-	p, err := startProcess(&c, theirs)
-	theirs.Close()
-	if err != nil {
-		ours.close()
-		return nil, fmt.Errorf("start the engine: %w", err)
-	}
-	e := &Engine{
-		config: c, process: p, pair: ours, inbox: newOutbox(),
-		ready: make(chan struct{}), events: make(chan tunnel.Event), done: make(chan struct{}),
-		floors: make(map[key.Public]bool),
-	}
-	err = descriptors(append([]*os.File{c.Listener}, c.Device...), func(fds []int) error {
-		return ours.send(&message{Kind: kindStart}, sendTime, fds...)
-	})
-	if err != nil && !errors.Is(err, unix.EPIPE) { // who has ended already says why by its end
-		ours.close()
-		p.kill()
-		<-p.ended
-		return nil, fmt.Errorf("start the engine: %w", err)
-	}
-	stop := context.AfterFunc(ctx, func() {
-		grace, cancel := context.WithTimeout(context.Background(), patience)
-		defer cancel()
-		_ = e.Stop(grace) // Err tells
-	})
-	go e.deliver()
-	go func() {
-		e.listen()
-		e.end()
-		stop()
-		close(e.done)
-	}()
-	return e, nil
-}
-
 // listen takes what the engine says until the pair ends or the engine talks
 // nonsense.
 func (e *Engine) listen() {

@@ -18,8 +18,6 @@ import (
 const (
 	// answerTime is how long the keeper may take for sockets and marks.
 	answerTime = 10 * time.Second
-	// startTime is how long it may take to say with what to start.
-	startTime = 30 * time.Second
 	// eventTime is how long an event waits for room.
 	eventTime = time.Second
 	// maxQueues bounds the queues of a device: the kernel's own limit.
@@ -69,11 +67,9 @@ func Connect(f *os.File) (*Keeper, error) {
 	return k, nil
 }
 
-// begin takes the first message.
+// begin takes the first message, which may be long in coming: the keeper may have
+// something else to do first.
 func (k *Keeper) begin() error {
-	if err := k.pair.conn.SetReadDeadline(time.Now().Add(startTime)); err != nil {
-		return err
-	}
 	r, err := k.pair.receive(1 + maxQueues)
 	if err != nil {
 		return err
@@ -87,7 +83,7 @@ func (k *Keeper) begin() error {
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return os.NewSyscallError("prctl", err)
 	}
-	return k.pair.conn.SetReadDeadline(time.Time{})
+	return nil
 }
 
 // Context ends when the keeper asks for the end, or is gone: see context.Cause.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -187,5 +188,23 @@ func TestStartFails(t *testing.T) {
 	w.Close()
 	if _, err := child.Start(t.Context(), child.Config{Name: "stubborn", Device: []*os.File{r}, Listener: w, Log: slog.New(slog.DiscardHandler)}); err == nil {
 		t.Error("started with descriptors that are closed")
+	}
+}
+
+// A process that gets nothing to run on waits, and has ended when it is cancelled.
+func TestCancel(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	waiting := child.Launch(child.Config{Name: "patient", Stderr: w, Log: slog.New(slog.DiscardHandler)})
+	waiting.Cancel()
+	w.Close()
+	if err := r.SetReadDeadline(time.Now().Add(testnet.Patience)); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := io.ReadAll(r); err != nil || len(text) > 0 {
+		t.Errorf("its stderr says %q, %v", text, err)
 	}
 }

@@ -39,6 +39,20 @@ func (b *backoff) next(now time.Time) time.Duration {
 	return d
 }
 
+// launchEngine begins to start a process for an engine, before there is anything
+// to run on: it takes as long as all that is to be found out about the host.
+func (k *Keeper) launchEngine() {
+	k.waiting = child.Launch(child.Config{
+		Name:   k.name,
+		Ports:  k.ports,
+		Floor:  k.floor,
+		Log:    k.log,
+		Stderr: k.c.Stderr,
+		Format: k.c.Format,
+		Level:  k.c.Level,
+	})
+}
+
 // startEngine starts an engine on what is open, and returns when it answers.
 func (k *Keeper) startEngine(ctx context.Context) error {
 	socket, err := k.listener.File()
@@ -47,17 +61,12 @@ func (k *Keeper) startEngine(ctx context.Context) error {
 	}
 	defer socket.Close()
 	k.backoff.since = time.Now()
-	e, err := child.Start(k.life, child.Config{
-		Name:     k.name,
-		Device:   k.device.Files(),
-		Listener: socket,
-		Ports:    k.ports,
-		Floor:    k.floor,
-		Log:      k.log,
-		Stderr:   k.c.Stderr,
-		Format:   k.c.Format,
-		Level:    k.c.Level,
-	})
+	if k.waiting == nil {
+		k.launchEngine()
+	}
+	w := k.waiting
+	k.waiting = nil
+	e, err := w.Begin(k.life, socket, k.device.Files())
 	if err != nil {
 		return fmt.Errorf("start the engine: %w", err)
 	}

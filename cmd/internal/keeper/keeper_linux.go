@@ -70,6 +70,7 @@ type Keeper struct {
 	listener  *uapi.Listener
 	ports     *child.Ports
 	floor     *floor.Store
+	waiting   *child.Waiting // for a link to run on; may be nil
 	engine    *child.Engine
 	backoff   backoff
 	retry     <-chan time.Time // when to start an engine again
@@ -153,10 +154,14 @@ func Run(ctx context.Context, c Config) error {
 			return err
 		}
 	}
+	k.launchEngine()
 	server := serveControl(k, k.control)
 	k.endpoints = openEndpoints(host.RunPath(k.name, endpointsFile))
 
 	k.result = k.live(ctx)
+	if k.waiting != nil {
+		k.waiting.Cancel()
+	}
 	close(k.ended)
 	server.close()
 	k.endpoints.close()

@@ -93,6 +93,7 @@ func Binary(tb TB, kind Kind) string {
 	path := filepath.Join(binaries.dir, string(kind))
 	args := append([]string{"build"}, raceFlags...)
 	build := exec.Command("go", append(args, "-o", path, p.pkg)...)
+	build.Env = append(os.Environ(), buildEnv...)
 	if text, err := build.CombinedOutput(); err != nil {
 		tb.Fatalf("%s: %v\n%s", strings.Join(build.Args, " "), err, text)
 	}

@@ -61,20 +61,35 @@ func attempt(what string, ask func(*nftables.Conn) error) error {
 	return nil
 }
 
+// load makes a table. One that is there is replaced: that takes the kernel a
+// hundred times as long, for it waits until no packet is looked at by the old one any
+// more.
 func load(t Table, chains []chain) error {
 	return attempt("load table "+t.String(), func(conn *nftables.Conn) error {
 		table := t.netlink()
-		conn.AddTable(table)
+		conn.CreateTable(table)
+		add(conn, t, chains)
+		err := conn.Flush()
+		if !errors.Is(err, unix.EEXIST) {
+			return err
+		}
+		conn.AddTable(table) // it may have gone meanwhile
 		conn.DelTable(table)
 		conn.AddTable(table)
-		for _, c := range chains {
-			in := conn.AddChain(c.netlink(table))
-			for _, r := range c.rules {
-				conn.AddRule(&nftables.Rule{Table: table, Chain: in, Exprs: encode(t, r)})
-			}
-		}
+		add(conn, t, chains)
 		return conn.Flush()
 	})
+}
+
+// add adds the chains to a table that the transaction has made.
+func add(conn *nftables.Conn, t Table, chains []chain) {
+	table := t.netlink()
+	for _, c := range chains {
+		in := conn.AddChain(c.netlink(table))
+		for _, r := range c.rules {
+			conn.AddRule(&nftables.Rule{Table: table, Chain: in, Exprs: encode(t, r)})
+		}
+	}
 }
 
 // Delete takes the table away. It is no error if there is none.
