@@ -87,6 +87,20 @@ func TestClockSetBack(t *testing.T) {
 	})
 }
 
+// The wall clock is set back, and then the other side gets another key: it is new here, but remembers our timestamps.
+func TestClockSetBackAndPeerHasNewKey(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		a, b := w.newSession()
+		a.time.set.Store(int64(-24 * time.Hour))
+		old := b.public()
+		b.private = newPrivateKey(t)
+		b.set(&uapi.Config{PrivateKey: &b.private})
+		a.set(peers(uapi.PeerConfig{PublicKey: old, Remove: true}, b.asPeer(b.outer4())))
+		a.deliver(b)
+		b.wantDropped(ReplayedInitiation, 0)
+	})
+}
+
 // A memFloor is a Floor on a disk that may fail or hang.
 type memFloor struct {
 	mu   sync.Mutex

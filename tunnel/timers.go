@@ -1,6 +1,7 @@
 package tunnel
 
 import (
+	"bytes"
 	"container/heap"
 	"sync"
 	"time"
@@ -92,11 +93,17 @@ func (x *schedule) run(stop <-chan struct{}) {
 	}
 }
 
-// deadlines is a heap of peers, the earliest deadline first.
+// deadlines is a heap of peers, the earliest deadline first. Those of the same time come in the order of their keys: what happens does not
+// depend on who was armed first.
 type deadlines []*Peer
 
-func (d deadlines) Len() int           { return len(d) }
-func (d deadlines) Less(i, j int) bool { return d[i].deadline < d[j].deadline }
+func (d deadlines) Len() int { return len(d) }
+func (d deadlines) Less(i, j int) bool {
+	if a, b := d[i].deadline, d[j].deadline; a != b {
+		return a < b
+	}
+	return bytes.Compare(d[i].remote.Public[:], d[j].remote.Public[:]) < 0
+}
 func (d deadlines) Swap(i, j int) {
 	d[i], d[j] = d[j], d[i]
 	d[i].heapIndex, d[j].heapIndex = int32(i), int32(j)

@@ -122,11 +122,15 @@ func (x *timestamps) failed(now time.Duration, why string) {
 	}
 }
 
-// next is the time of day, or later: after a timestamp that was used before, and in the range. The caller holds x.mu.
+// next is the time of day, or later: after a timestamp that was used before, zero for none, and in the range. The caller holds x.mu.
 func (x *timestamps) next(after noise.TAI64N) noise.TAI64N {
 	stamp := noise.Stamp(x.clock.Wall())
 	if x.first.After(stamp) {
 		stamp = x.first
+	}
+	if after.IsZero() && x.newest.After(stamp) {
+		// The clock was set back. Who is new to us may only have another public key than before, and know us still.
+		stamp = x.newest.Next()
 	}
 	if !stamp.After(after) {
 		stamp = after.Next()

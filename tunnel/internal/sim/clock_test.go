@@ -1,0 +1,158 @@
+package sim
+
+import (
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"vpn/tunnel"
+)
+
+// clockStart is what a node's clock shows when the world begins.
+const clockStart = time.Hour
+
+// A clock is one node's. It counts while the node sleeps, as CLOCK_BOOTTIME does.
+type clock struct {
+	w *world
+
+	mu      sync.Mutex
+	timers  []*timer
+	set     time.Duration // how far the time of day was set
+	pace    time.Duration // how much faster than the world's it runs: 1, but for twins
+	reading time.Duration // what it showed
+	at      time.Duration // at this time of the world
+}
+
+func newClock(w *world) *clock { return &clock{w: w, pace: 1, reading: clockStart, at: w.now()} }
+
+func (c *clock) Now() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now()
+}
+
+func (c *clock) now() time.Duration { return c.reading + (c.w.now()-c.at)*c.pace }
+
+func (c *clock) Wall() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return time.Now().Add(c.set)
+}
+
+// setWall sets the time of day by d.
+func (c *clock) setWall(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.set += d
+}
+
+// setPace makes it run faster, or not at all.
+func (c *clock) setPace(pace time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.reading, c.at, c.pace = c.now(), c.w.now(), pace
+}
+
+func (c *clock) NewTimer() tunnel.Timer {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	t := &timer{clock: c, c: make(chan struct{}, 1)}
+	c.timers = append(c.timers, t)
+	return t
+}
+
+// next is when a timer is due, in the world's time; ok is false if none will be.
+func (c *clock) next() (at time.Duration, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, t := range c.timers {
+		if t.at == 0 || c.pace == 0 {
+			continue
+		}
+		due := c.at + (t.at-c.reading+c.pace-1)/c.pace
+		if !ok || due < at {
+			at, ok = due, true
+		}
+	}
+	return at, ok
+}
+
+// tick ticks the first timer that is due, in the order they were made, and reports whether there was one.
+func (c *clock) tick() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, t := range c.timers {
+		if t.at != 0 && t.at <= c.now() {
+			t.tick()
+			return true
+		}
+	}
+	return false
+}
+
+// A timer is guarded by its clock's lock.
+type timer struct {
+	clock   *clock
+	c       chan struct{}
+	at      time.Duration
+	stopped bool
+}
+
+func (t *timer) Set(at time.Duration) {
+	t.clock.mu.Lock()
+	defer t.clock.mu.Unlock()
+	if t.stopped {
+		return
+	}
+	if t.at = at; at != 0 && at <= t.clock.now() {
+		t.tick()
+	}
+}
+
+func (t *timer) tick() {
+	t.at = 0
+	select {
+	case t.c <- struct{}{}:
+	default:
+	}
+}
+
+func (t *timer) C() <-chan struct{} { return t.c }
+
+func (t *timer) Stop() {
+	t.clock.mu.Lock()
+	defer t.clock.mu.Unlock()
+	t.stopped, t.at = true, 0
+}
+
+// randomness is one node's. Eight bytes at a time are read for jitter and for the names of sessions, by whoever happens to need them: they are
+// the same for the whole of a step. All else is read by one goroutine at a time, and is a stream.
+type randomness struct {
+	mu     sync.Mutex
+	stream *rand.ChaCha8
+	number [8]byte
+}
+
+func newRandomness(seed, node uint64) *randomness {
+	var s [32]byte
+	for i := range 8 {
+		s[i], s[8+i] = byte(seed>>(8*i)), byte(node>>(8*i))
+	}
+	return &randomness{stream: rand.NewChaCha8(s)}
+}
+
+// step begins a new step.
+func (r *randomness) step() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.stream.Read(r.number[:])
+}
+
+func (r *randomness) Read(b []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(b) == len(r.number) {
+		return copy(b, r.number[:]), nil
+	}
+	return r.stream.Read(b)
+}
