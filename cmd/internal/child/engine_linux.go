@@ -73,6 +73,23 @@ type Engine struct {
 // answered after Ready. When ctx ends, the engine is asked to end, and killed if
 // it takes too long.
 func Start(ctx context.Context, c Config) (*Engine, error) {
+	s, err := Prepare(c)
+	if err != nil {
+		return nil, err
+	}
+	return s.Start(ctx, c)
+}
+
+// Spare is an engine's process that waits to be told on what to run, for whoever
+// has something else to do while it comes up. It is for one goroutine at a time.
+type Spare struct {
+	process *process
+	pair    *pair
+}
+
+// Prepare starts the process. Of c, neither Device, Listener, Ports nor Floor need
+// be there yet.
+func Prepare(c Config) (*Spare, error) {
 	ours, theirs, err := newPair()
 	if err != nil {
 		return nil, fmt.Errorf("start the engine: %w", err)
@@ -83,18 +100,30 @@ func Start(ctx context.Context, c Config) (*Engine, error) {
 		ours.close()
 		return nil, fmt.Errorf("start the engine: %w", err)
 	}
+	return &Spare{p, ours}, nil
+}
+
+// Discard ends the process.
+func (s *Spare) Discard() {
+	s.pair.close()
+	s.process.kill()
+	<-s.process.ended
+}
+
+// Start is the function Start, with the process that is there already. The spare is
+// used up.
+func (s *Spare) Start(ctx context.Context, c Config) (*Engine, error) {
+	p, ours := s.process, s.pair
 	e := &Engine{
 		config: c, process: p, pair: ours, inbox: newOutbox(),
 		ready: make(chan struct{}), events: make(chan tunnel.Event), done: make(chan struct{}),
 		floors: make(map[key.Public]bool),
 	}
-	err = descriptors(append([]*os.File{c.Listener}, c.Device...), func(fds []int) error {
+	err := descriptors(append([]*os.File{c.Listener}, c.Device...), func(fds []int) error {
 		return ours.send(&message{Kind: kindStart}, sendTime, fds...)
 	})
 	if err != nil && !errors.Is(err, unix.EPIPE) { // who has ended already says why by its end
-		ours.close()
-		p.kill()
-		<-p.ended
+		s.Discard()
 		return nil, fmt.Errorf("start the engine: %w", err)
 	}
 	stop := context.AfterFunc(ctx, func() {

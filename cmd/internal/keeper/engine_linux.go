@@ -47,17 +47,14 @@ func (k *Keeper) startEngine(ctx context.Context) error {
 	}
 	defer socket.Close()
 	k.backoff.since = time.Now()
-	e, err := child.Start(k.life, child.Config{
-		Name:     k.name,
-		Device:   k.device.Files(),
-		Listener: socket,
-		Ports:    k.ports,
-		Floor:    k.floor,
-		Log:      k.log,
-		Stderr:   k.c.Stderr,
-		Format:   k.c.Format,
-		Level:    k.c.Level,
-	})
+	c := k.engineConfig()
+	c.Device, c.Listener = k.device.Files(), socket
+	var e *child.Engine
+	if s := k.takeSpare(); s != nil {
+		e, err = s.Start(k.life, c)
+	} else {
+		e, err = child.Start(k.life, c)
+	}
 	if err != nil {
 		return fmt.Errorf("start the engine: %w", err)
 	}
@@ -73,6 +70,42 @@ func (k *Keeper) startEngine(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("the engine does not become ready: %w", ctx.Err())
 	}
+}
+
+func (k *Keeper) engineConfig() child.Config {
+	return child.Config{
+		Name:   k.name,
+		Ports:  k.ports,
+		Floor:  k.floor,
+		Log:    k.log,
+		Stderr: k.c.Stderr,
+		Format: k.c.Format,
+		Level:  k.c.Level,
+	}
+}
+
+// prepareEngine starts the process of the first engine, which comes up while the
+// host is looked at.
+func (k *Keeper) prepareEngine() {
+	c, spare := k.engineConfig(), make(chan *child.Spare, 1)
+	k.spare = spare
+	go func() {
+		s, err := child.Prepare(c)
+		if err != nil {
+			k.log.Debug("no engine is prepared", "error", err) // starting one will fail too
+		}
+		spare <- s
+	}()
+}
+
+// takeSpare returns the engine that was prepared, nil if there is none.
+func (k *Keeper) takeSpare() *child.Spare {
+	if k.spare == nil {
+		return nil
+	}
+	s := <-k.spare
+	k.spare = nil
+	return s
 }
 
 // stopEngine ends the engine, if there is one, and waits for it.

@@ -70,6 +70,7 @@ type Keeper struct {
 	ports     *child.Ports
 	floor     *floor.Store
 	engine    *child.Engine
+	spare     <-chan *child.Spare // of the first engine; nil if there is none
 	backoff   backoff
 	retry     <-chan time.Time // when to start an engine again
 	endpoints *endpoints       // may be used concurrently

@@ -34,6 +34,12 @@ func (k *Keeper) start(ctx context.Context) error {
 	for _, w := range l.warnings {
 		k.say(Message{Warning: w})
 	}
+	k.prepareEngine()
+	defer func() {
+		if s := k.takeSpare(); s != nil {
+			s.Discard()
+		}
+	}()
 	k.startNames(l)
 	if up := k.journal.Up(); up != nil && isOurs(k.name, k.journal) {
 		return k.adopt(ctx, l, *up)
