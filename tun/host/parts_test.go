@@ -95,6 +95,18 @@ func TestSubtract(t *testing.T) {
 }
 
 // TestActionsAsJSON writes each kind of action and reads it again.
+// What came from standard input has no name that a person could type.
+func TestConfigureText(t *testing.T) {
+	for file, want := range map[string]string{
+		"/etc/wireguard/wg0.conf": "wg setconf wg0 <(wg-quick strip /etc/wireguard/wg0.conf)",
+		"standard input":          "wg setconf wg0 /dev/stdin",
+	} {
+		if got := (Configure{"wg0", file}).String(); got != want {
+			t.Errorf("%s: got %s, want %s", file, got, want)
+		}
+	}
+}
+
 func TestActionsAsJSON(t *testing.T) {
 	table := firewall.FullTunnel{Link: "wg0", Mark: 7, Addrs: []netip.Addr{netip.MustParseAddr("10.0.0.1")}}
 	route := Route{Prefix: prefix("10.0.0.0/8"), Type: Throw, Link: "wg0", Table: 7, Metric: 3}

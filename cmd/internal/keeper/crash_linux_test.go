@@ -144,6 +144,54 @@ func TestDownAfterKill(t *testing.T) {
 	}
 }
 
+// TestKeyOfAHook has a private key that is in no file of ours, but set by a hook: it
+// outlives engines and keepers, and goes with the link.
+func TestKeyOfAHook(t *testing.T) {
+	for _, hook := range []string{"PreUp", "PostUp"} {
+		w := newWorld(t)
+		w.peerUp()
+		before := w.a.facts()
+		w.a.WriteFile("/run/private", base64Of(w.a.key.Private), 0o600)
+		text := w.a.config(w.b, hook+" = wg set %i private-key /run/private", w.b.endpoint())
+		w.a.write(strings.Replace(text, "PrivateKey", "# PrivateKey", 1))
+		w.a.do("up", "wg0")
+		w.a.MustPing(w.b.inner)
+		for name, end := range map[string]func(){
+			"engine":  func() { w.a.kill(w.a.engine()) },
+			"keeper":  func() { w.a.kill(w.a.pid()); w.a.do("up", "wg0") },
+			"restart": func() { w.a.do("restart", "wg0") },
+			"reload":  func() { w.a.do("reload", "wg0") },
+		} {
+			end()
+			if w.a.Ping(w.b.inner, 20, patience).Received == 0 {
+				t.Errorf("%s, %s: the peer is not reached any more", hook, name)
+			}
+		}
+		w.a.do("down", "wg0")
+		w.a.MustRun("rm", "/etc/wireguard/wg0.conf")
+		if diff := cmp.Diff(before, w.a.facts()); diff != "" {
+			t.Errorf("before and after:\n%s", diff)
+		}
+	}
+}
+
+// TestRestartRefused has a file that got wrong meanwhile: the link goes on.
+func TestRestartRefused(t *testing.T) {
+	w := newWorld(t)
+	w.peerUp()
+	text := w.a.config(w.b, "", w.b.endpoint())
+	w.a.write(text)
+	w.a.do("up", "wg0")
+	engine := w.a.engine()
+	w.a.write(text + "nonsense\n")
+	w.a.fail(78, []string{"wg0.conf:", "neither", "wg0 runs on as it is"}, "restart", "wg0")
+	if now := w.a.engine(); now != engine {
+		t.Errorf("engine %d, was %d", now, engine)
+	}
+	w.a.MustPing(w.b.inner)
+	w.a.do("down", "wg0")
+}
+
 // TestDownOfTraces takes down what a keeper leaves that is killed before its first
 // step: nothing that a journal lists.
 func TestDownOfTraces(t *testing.T) {

@@ -19,6 +19,7 @@ const (
 	lockFile      = "lock"
 	controlFile   = "control.sock"
 	endpointsFile = "endpoints"
+	keyFile       = "key"    // the private key, where the file leaves it to a hook
 	configFile    = "config" // what is in force, where no file of the user's has it
 )
 

@@ -155,6 +155,7 @@ func Clean(ctx context.Context, name string, show Show) error {
 func removeTraces(name string) {
 	openEndpoints(host.RunPath(name, endpointsFile)).remove()
 	removePin(name)
+	removeKey(name)
 	_ = os.Remove(controlPath(name))
 	_ = os.Remove(host.LibPath(name, "")) // fails if something is there
 }

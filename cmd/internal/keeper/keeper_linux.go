@@ -170,6 +170,7 @@ func Run(ctx context.Context, c Config) error {
 		if k.journal.Empty() { // else there is something for the next one
 			k.endpoints.remove()
 			removePin(k.name)
+			removeKey(k.name)
 		}
 	}
 	_ = os.Remove(controlPath(k.name))

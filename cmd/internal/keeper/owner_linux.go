@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"vpn/cmd/internal/lookup"
+	"vpn/cmd/internal/setting"
 	"vpn/noise/key"
 	"vpn/tun"
 	"vpn/tun/host"
@@ -218,6 +219,12 @@ func (k *Keeper) configure(l *loaded, port uint16, sameFile bool) error {
 	}
 	if u.ListenPort == nil || *u.ListenPort == 0 {
 		u.ListenPort = &port
+	}
+	if u.PrivateKey == nil {
+		if private, err := setting.ReadPrivateFile(host.RunPath(k.name, keyFile)); err == nil {
+			defer private.Erase()
+			u.PrivateKey = &private
+		}
 	}
 	named := make(map[key.Public][]netip.AddrPort)
 	for _, p := range lookup.Peers(l.conf) {

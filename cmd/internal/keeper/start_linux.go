@@ -49,6 +49,7 @@ func (k *Keeper) start(ctx context.Context) error {
 		}
 	}
 	k.endpoints.forget(func(key.Public) bool { return false })
+	removeKey(k.name)
 	for range planAttempts {
 		err = k.up(ctx, l)
 		if !errors.Is(err, host.ErrTaken) {
@@ -155,6 +156,7 @@ func (k *Keeper) markUp(ctx context.Context, l *loaded, auto bool) error {
 	if err := k.journal.MarkUp(record, s); err != nil {
 		return err
 	}
+	k.keepKey(l.conf)
 	k.mark = mark
 	k.markLookups(mark)
 	l.erase()
