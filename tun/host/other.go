@@ -12,6 +12,9 @@ var errOther = errors.New("only Linux hosts can be set up: elsewhere, use `vpn d
 // Read fails: see the package's Linux part.
 func Read(context.Context, Query) (*State, error) { return nil, errOther }
 
+// Look fails: see the package's Linux part.
+func Look(*Journal) (*State, error) { return nil, errOther }
+
 // Watch fails: see the package's Linux part.
 func Watch(context.Context, string) (<-chan Change, error) { return nil, errOther }
 

@@ -16,21 +16,39 @@ import (
 
 // Read takes down the state of the calling thread's network namespace.
 func Read(ctx context.Context, q Query) (*State, error) {
+	return read(q, func(r *reader) []func() error {
+		resolver := func() (err error) {
+			r.s.Resolver, err = dns.Detect(ctx)
+			return err
+		}
+		return append(r.own(), r.paths, r.sysctls, r.shared, r.tableNames, r.sessions, resolver)
+	})
+}
+
+// Look takes down only what [Missing] and [Journal.MarkUp] look at: the journal's
+// link, and routes, rules and firewall tables.
+func Look(j *Journal) (*State, error) {
+	return read(Query{Link: j.Link, Journal: j}, (*reader).own)
+}
+
+func read(q Query, parts func(*reader) []func() error) (*State, error) {
 	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {
 		return nil, fmt.Errorf("read the host's state: %w", err)
 	}
 	defer h.Close()
-	r := reader{nl: h, q: q, s: &State{Sysctls: map[string]string{}}}
-	for _, part := range []func() error{r.links, r.addresses, r.routes, r.rules, r.paths, r.sysctls, r.shared, r.firewall, r.tableNames, r.sessions} {
+	r := &reader{nl: h, q: q, s: &State{Sysctls: map[string]string{}}}
+	for _, part := range parts(r) {
 		if err := part(); err != nil {
 			return nil, fmt.Errorf("read the host's state: %w", err)
 		}
 	}
-	if r.s.Resolver, err = dns.Detect(ctx); err != nil {
-		return nil, fmt.Errorf("read the host's state: %w", err)
-	}
 	return r.s, nil
+}
+
+// own are the parts in which a link's own things are found.
+func (r *reader) own() []func() error {
+	return []func() error{r.links, r.addresses, r.routes, r.rules, r.firewall}
 }
 
 type reader struct {

@@ -15,10 +15,29 @@ type Ports struct {
 	mu      sync.Mutex   // guards what follows
 	sockets *udp.Sockets // nil: nothing is open
 	mark    uint32
+	opened  chan struct{} // closed while something is open
 }
 
 // NewPorts returns ports of which none is open yet.
-func NewPorts(o udp.Opener) *Ports { return &Ports{opener: o} }
+func NewPorts(o udp.Opener) *Ports { return &Ports{opener: o, opened: make(chan struct{})} }
+
+// Opened returns a channel that is closed as soon as a port is open. It is of no
+// use after Close.
+func (p *Ports) Opened() <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.opened
+}
+
+// put makes sockets the open ones, in place of those that were.
+func (p *Ports) put(sockets *udp.Sockets, mark uint32) {
+	if p.sockets != nil {
+		p.sockets.Close()
+	} else {
+		close(p.opened)
+	}
+	p.sockets, p.mark = sockets, mark
+}
 
 // Open returns duplicates of the sockets of a port, for the caller to close.
 // Sockets that are open on that port are kept, and so they are for port 0, any,
@@ -41,10 +60,7 @@ func (p *Ports) Open(port uint16, mark uint32) (files []*os.File, bound uint16, 
 		opened.Close()
 		return nil, 0, err
 	}
-	if p.sockets != nil {
-		p.sockets.Close()
-	}
-	p.sockets, p.mark = opened, mark
+	p.put(opened, mark)
 	return files, opened.Port, nil
 }
 
@@ -57,10 +73,7 @@ func (p *Ports) Adopt(files []*os.File, mark uint32) error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.sockets != nil {
-		p.sockets.Close()
-	}
-	p.sockets, p.mark = sockets, mark
+	p.put(sockets, mark)
 	return nil
 }
 
@@ -118,6 +131,6 @@ func (p *Ports) Close() error {
 		return nil
 	}
 	err := p.sockets.Close()
-	p.sockets, p.mark = nil, 0
+	p.sockets, p.mark, p.opened = nil, 0, make(chan struct{})
 	return err
 }

@@ -44,7 +44,7 @@ func TestHealing(t *testing.T) {
 			t.Errorf("%s: told of %q, not of %q", c.command, change.What, c.what)
 		}
 		p.journal("wg0", func(j *host.Journal) {
-			steps := host.Missing(p.read("wg0", j), j)
+			steps := host.Missing(p.look(j), j)
 			var lines []string
 			for _, s := range steps {
 				lines = append(lines, strings.Split(s.Do.String(), "\n")[0])
@@ -55,7 +55,7 @@ func TestHealing(t *testing.T) {
 			if err := host.Redo(context.Background(), steps, j, quiet); err != nil {
 				t.Errorf("%s: %v", c.command, err)
 			}
-			if left := host.Missing(p.read("wg0", j), j); len(left) > 0 {
+			if left := host.Missing(p.look(j), j); len(left) > 0 {
 				t.Errorf("%s: missing after healing: %v", c.command, left)
 			}
 		})
@@ -131,7 +131,7 @@ func TestHealingWaitsForTheLink(t *testing.T) {
 	}
 	missing := func() (n int) {
 		p.journal("wg0", func(j *host.Journal) {
-			steps := host.Missing(p.read("wg0", j), j)
+			steps := host.Missing(p.look(j), j)
 			n = len(steps)
 			if err := host.Redo(context.Background(), steps, j, quiet); err != nil {
 				t.Error(err)
@@ -162,7 +162,7 @@ func TestBaselineIsAfterPostUp(t *testing.T) {
 	before := p.facts()
 	missing := func() (lines []string) {
 		p.journal("wg0", func(j *host.Journal) {
-			steps := host.Missing(p.read("wg0", j), j)
+			steps := host.Missing(p.look(j), j)
 			for _, s := range steps {
 				lines = append(lines, s.Do.String())
 			}
@@ -184,7 +184,7 @@ ip -6 route add fd04::/48 dev wg0 metric 7 table 123
 ip route add 10.5.0.0/16 via 10.0.0.9
 ip addr add 10.6.0.1/24 dev wg0`)
 		for range 2 { // as after a reload, too
-			if err := j.MarkUp(host.UpRecord{}, p.read("wg0", j)); err != nil {
+			if err := j.MarkUp(host.UpRecord{}, p.look(j)); err != nil {
 				t.Fatal(err)
 			}
 		}

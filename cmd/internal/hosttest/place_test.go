@@ -171,6 +171,15 @@ func (p *place) read(link string, j *host.Journal, toward ...netip.Addr) *host.S
 	return s
 }
 
+func (p *place) look(j *host.Journal) *host.State {
+	p.t.Helper()
+	s, err := host.Look(j)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return s
+}
+
 // up brings a link up, or to another config.
 func (p *place) up(link, text string) {
 	p.t.Helper()
@@ -180,7 +189,7 @@ func (p *place) up(link, text string) {
 			p.t.Fatal(err)
 		}
 		p.owner(link).mark = plan.Mark // as Configure would have set it
-		if err := j.MarkUp(host.UpRecord{Mark: plan.Mark, Auto: host.AutomaticMark(config(p.t, text), plan)}, p.read(link, j)); err != nil {
+		if err := j.MarkUp(host.UpRecord{Mark: plan.Mark, Auto: host.AutomaticMark(config(p.t, text), plan)}, p.look(j)); err != nil {
 			p.t.Fatal(err)
 		}
 	})

@@ -52,7 +52,7 @@ func TestSSHSession(t *testing.T) {
 			t.Fatal(err)
 		}
 		p.owner("wg0").mark = plan.Mark
-		if err := j.MarkUp(host.UpRecord{Mark: plan.Mark, Auto: true}, p.read("wg0", j)); err != nil {
+		if err := j.MarkUp(host.UpRecord{Mark: plan.Mark, Auto: true}, p.look(j)); err != nil {
 			t.Fatal(err)
 		}
 	})

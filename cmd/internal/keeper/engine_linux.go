@@ -53,8 +53,16 @@ func (k *Keeper) launchEngine() {
 	})
 }
 
-// startEngine starts an engine on what is open, and returns when it answers.
-func (k *Keeper) startEngine(ctx context.Context) error {
+// cancelEngine ends the process that waits, if there is one.
+func (k *Keeper) cancelEngine() {
+	if k.waiting != nil {
+		k.waiting.Cancel()
+		k.waiting = nil
+	}
+}
+
+// beginEngine gives what is open to an engine. It answers after awaitReady.
+func (k *Keeper) beginEngine() error {
 	socket, err := k.listener.File()
 	if err != nil {
 		return err
@@ -72,6 +80,12 @@ func (k *Keeper) startEngine(ctx context.Context) error {
 	}
 	k.setEngine(e)
 	go k.follow(e)
+	return nil
+}
+
+// awaitReady returns when the engine answers, or with the reason why it never will.
+func (k *Keeper) awaitReady(ctx context.Context) error {
+	e := k.engine
 	ctx, cancel := context.WithTimeout(ctx, readyPatience)
 	defer cancel()
 	select {
@@ -154,7 +168,10 @@ func (k *Keeper) renewEngine(ctx context.Context) error {
 		return err
 	}
 	defer l.erase()
-	if err := k.startEngine(ctx); err != nil {
+	if err := k.beginEngine(); err != nil {
+		return err
+	}
+	if err := k.awaitReady(ctx); err != nil {
 		return err
 	}
 	port, _ := k.ports.Current()

@@ -24,7 +24,7 @@ func (k *Keeper) heal(c host.Change, watching bool) {
 		}
 		return
 	}
-	s, err := host.Read(k.life, host.Query{Link: k.name, Mark: k.mark, Journal: k.journal, NoSessions: true})
+	s, err := host.Look(k.journal)
 	if err != nil {
 		k.log.Warn("can't see what others take away", "error", err)
 		return

@@ -134,6 +134,8 @@ func Run(ctx context.Context, c Config) error {
 	defer k.endLife()
 	k.state = State{Name: k.name, File: c.File.String(), PID: os.Getpid(), Started: k.started, Phase: Starting}
 
+	k.launchEngine()
+	defer k.cancelEngine()
 	var err error
 	if h := c.Handed; h != nil {
 		k.lock, k.control = h.lock(k.name), h.Control
@@ -154,14 +156,11 @@ func Run(ctx context.Context, c Config) error {
 			return err
 		}
 	}
-	k.launchEngine()
 	server := serveControl(k, k.control)
 	k.endpoints = openEndpoints(host.RunPath(k.name, endpointsFile))
 
 	k.result = k.live(ctx)
-	if k.waiting != nil {
-		k.waiting.Cancel()
-	}
+	k.cancelEngine()
 	close(k.ended)
 	server.close()
 	k.endpoints.close()

@@ -28,7 +28,7 @@ type owner struct {
 	show Show
 }
 
-// OpenLink makes the link and starts an engine on it.
+// OpenLink makes the link and gives it to an engine, which may need a while yet.
 func (o *owner) OpenLink(ctx context.Context, name string) (index int, err error) {
 	if err := o.open(ctx); err != nil {
 		o.closeLink()
@@ -42,7 +42,12 @@ func (o *owner) OpenLink(ctx context.Context, name string) (index int, err error
 }
 
 // Configure gives the link what the file says.
-func (o *owner) Configure(context.Context) error { return o.configure(o.l, 0, false) }
+func (o *owner) Configure(ctx context.Context) error {
+	if err := o.awaitReady(ctx); err != nil {
+		return err
+	}
+	return o.configure(o.l, 0, false)
+}
 
 // SetMark changes the mark of the tunnel's messages.
 func (o *owner) SetMark(_ context.Context, mark uint32) error {
@@ -56,16 +61,18 @@ func (o *owner) SetMark(_ context.Context, mark uint32) error {
 
 // Hook runs a command of the user's.
 func (o *owner) Hook(ctx context.Context, h host.Hook) error {
+	await := o.awaitReady
 	if h.Kind == host.PostUp {
-		if err := o.awaitEngine(ctx); err != nil {
-			return err
-		}
+		await = o.awaitEngine
+	}
+	if err := await(ctx); err != nil {
+		return err
 	}
 	return hookRunner{o.name, o.l.label}.run(ctx, h, o.show)
 }
 
 // open opens the device and the control socket, those that were handed on if there
-// are any, and starts an engine. What it made goes with closeLink.
+// are any, and gives them to an engine. What it made goes with closeLink.
 func (k *Keeper) open(ctx context.Context) error {
 	var err error
 	if h := k.c.Handed; h != nil && h.Device != nil {
@@ -82,7 +89,7 @@ func (k *Keeper) open(ctx context.Context) error {
 		}
 		close(gone)
 	}(k.gone, k.device.Events())
-	return k.startEngine(ctx)
+	return k.beginEngine()
 }
 
 // create opens the device, which outlives this process, and makes the control
@@ -126,22 +133,16 @@ const listenPatience = 2 * time.Second
 // awaitEngine returns when a new engine has noticed that its link is up, so that
 // the first packet finds it ready, or with the reason why it can't listen.
 func (k *Keeper) awaitEngine(ctx context.Context) error {
-	const between = time.Millisecond
-	tick := time.NewTicker(between)
-	defer tick.Stop()
-	for end := time.Now().Add(listenPatience); ; {
-		if port, _ := k.ports.Current(); port != 0 {
-			// The engine answers when it is done with what it asked the port for.
-			return k.ask(func(c *uapi.Client) error { return c.Set(&uapi.Config{}) })
-		}
-		if time.Now().After(end) {
-			return k.tryToListen()
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+	timer := time.NewTimer(listenPatience)
+	defer timer.Stop()
+	select {
+	case <-k.ports.Opened():
+		// The engine answers when it is done with what it asked the port for.
+		return k.ask(func(c *uapi.Client) error { return c.Set(&uapi.Config{}) })
+	case <-timer.C:
+		return k.tryToListen()
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 

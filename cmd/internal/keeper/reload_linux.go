@@ -219,7 +219,7 @@ func (k *Keeper) apply(ctx context.Context, l *loaded, d *differences, show Show
 		kept[l.set.Peers[i].PublicKey] = true
 	}
 	k.endpoints.forget(func(p key.Public) bool { return kept[p] })
-	return k.markUp(ctx, l, auto)
+	return k.lookAndMarkUp(l, auto)
 }
 
 // putBackPeers gives the engine what it had.

@@ -83,9 +83,12 @@ func (k *Keeper) up(ctx context.Context, l *loaded) error {
 		k.closeLink()
 		return err
 	}
-	err = k.awaitEngine(ctx)
+	s, err = host.Look(k.journal) // while the engine notices that its link is up
 	if err == nil {
-		err = k.markUp(ctx, l, host.AutomaticMark(l.conf, plan))
+		err = k.awaitEngine(ctx)
+	}
+	if err == nil {
+		err = k.markUp(l, s, host.AutomaticMark(l.conf, plan))
 	}
 	if err != nil {
 		k.closeLink()
@@ -112,7 +115,11 @@ func (k *Keeper) adopt(ctx context.Context, l *loaded, was host.UpRecord) error 
 		k.say(Message{Warning: w})
 	}
 	o := &owner{k, l, k.say}
-	if err := o.open(ctx); err != nil {
+	err = o.open(ctx)
+	if err == nil {
+		err = k.awaitReady(ctx)
+	}
+	if err != nil {
 		k.closeLink()
 		return err
 	}
@@ -124,7 +131,7 @@ func (k *Keeper) adopt(ctx context.Context, l *loaded, was host.UpRecord) error 
 		k.closeLink()
 		return err
 	}
-	if err := k.markUp(ctx, l, host.AutomaticMark(l.conf, plan)); err != nil {
+	if err := k.lookAndMarkUp(l, host.AutomaticMark(l.conf, plan)); err != nil {
 		k.closeLink()
 		return err
 	}
@@ -140,12 +147,18 @@ func (k *Keeper) read(ctx context.Context, l *loaded) (*host.State, error) {
 	})
 }
 
-// markUp writes that all is done as l has it, which is in force from then on.
-func (k *Keeper) markUp(ctx context.Context, l *loaded, auto bool) error {
-	s, err := k.read(ctx, l)
+// lookAndMarkUp is markUp with what the host is like now.
+func (k *Keeper) lookAndMarkUp(l *loaded, auto bool) error {
+	s, err := host.Look(k.journal)
 	if err != nil {
 		return err
 	}
+	return k.markUp(l, s, auto)
+}
+
+// markUp writes that all is done as l has it, which is in force from then on. S was
+// looked at since.
+func (k *Keeper) markUp(l *loaded, s *host.State, auto bool) error {
 	i := &l.conf.Interface
 	port, mark := k.ports.Current()
 	record := host.UpRecord{
