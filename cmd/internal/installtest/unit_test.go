@@ -3,8 +3,10 @@
 package installtest
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -42,5 +44,33 @@ func TestUnitsAreWellFormed(t *testing.T) {
 		prefix+"/lib/systemd/system/vpn.target")
 	if text, err := verify.CombinedOutput(); err != nil || len(text) > 0 {
 		t.Errorf("%v:\n%s", err, text)
+	}
+}
+
+// TestUnitSays holds what the unit promises to others and to a person who reads it:
+// none of it fails anywhere else if it is missing.
+func TestUnitSays(t *testing.T) {
+	prefix := filepath.Join(t.TempDir(), "p")
+	mustInstall(t, "--prefix", prefix, "--binary", built)
+	said := map[string][]string{}
+	text, err := os.ReadFile(prefix + "/lib/systemd/system/vpn@.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if key, value, is := strings.Cut(strings.TrimSpace(line), "="); is && !strings.HasPrefix(line, "#") {
+			said[key] = append(said[key], strings.Fields(value)...)
+		}
+	}
+	for key, want := range map[string]string{
+		"Type": "notify", "Conflicts": "wg-quick@%i.service", "After": "wg-quick@%i.service network-online.target nss-lookup.target",
+		"Wants": "network-online.target nss-lookup.target", "PartOf": "vpn.target", "Before": "vpn.target", "Restart": "on-failure",
+		"RestartSec": "2", "StartLimitIntervalSec": "0", "RuntimeDirectoryPreserve": "yes", "RestartPreventExitStatus": "78",
+	} {
+		for _, value := range strings.Fields(want) {
+			if !slices.Contains(said[key], value) {
+				t.Errorf("%s is %v, without %s", key, said[key], value)
+			}
+		}
 	}
 }

@@ -144,6 +144,32 @@ func TestDownAfterKill(t *testing.T) {
 	}
 }
 
+// TestTakenOverAsItWas has a port that no file gives, and a peer whose endpoint no file
+// gives: the next keeper, or engine, has both, and speaks first.
+func TestTakenOverAsItWas(t *testing.T) {
+	w := newWorld(t)
+	w.b.write(strings.Replace(w.b.config(w.a, "", ""), "ListenPort", "# ListenPort", 1))
+	w.b.do("up", "wg0")
+	port := strings.TrimSpace(w.b.do("show", "wg0", "listen-port"))
+	w.a.write(w.a.config(w.b, "", "Endpoint = "+w.b.outer+":"+port))
+	w.a.do("up", "wg0")
+	w.a.MustPing(w.b.inner)
+	testnet.Until(t, "the endpoint is written down", func() bool { _, code := w.b.Run("test", "-s", "/run/vpn/wg0/endpoints"); return code == 0 })
+	for name, end := range map[string]func(){
+		"engine": func() { w.b.kill(w.b.engine()) },
+		"keeper": func() { w.b.kill(w.b.pid()); w.b.do("up", "wg0") },
+		"both":   func() { engine, keeper := w.b.engine(), w.b.pid(); w.b.kill(engine); w.b.kill(keeper); w.b.do("up", "wg0") },
+	} {
+		end()
+		if w.b.Ping(w.a.inner, 10, patience).Received == 0 {
+			t.Errorf("%s killed: it does not find its peer", name)
+		}
+		if now := strings.TrimSpace(w.b.do("show", "wg0", "listen-port")); now != port {
+			t.Errorf("%s killed: port %s was %s", name, now, port)
+		}
+	}
+}
+
 // TestKeyOfAHook has a private key that is in no file of ours, but set by a hook: it
 // outlives engines and keepers, and goes with the link.
 func TestKeyOfAHook(t *testing.T) {
@@ -163,7 +189,7 @@ func TestKeyOfAHook(t *testing.T) {
 			"reload":  func() { w.a.do("reload", "wg0") },
 		} {
 			end()
-			if w.a.Ping(w.b.inner, 20, patience).Received == 0 {
+			if w.a.Ping(w.b.inner, 10, patience).Received == 0 {
 				t.Errorf("%s, %s: the peer is not reached any more", hook, name)
 			}
 		}

@@ -111,7 +111,12 @@ func TestSleep(t *testing.T) {
 	w.a.write(w.a.config(w.b, "", w.b.endpoint()))
 	w.a.do("up", "wg0")
 	w.a.MustPing(w.b.inner)
-	inhibitor := <-l.inhibitors
+	var inhibitor *os.File
+	select {
+	case inhibitor = <-l.inhibitors:
+	case <-time.After(time.Minute):
+		t.Fatal("the keeper asks for no inhibitor")
+	}
 	pipe, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", inhibitor.Fd()))
 	if err != nil {
 		t.Fatal(err)
