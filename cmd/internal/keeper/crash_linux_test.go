@@ -158,10 +158,15 @@ func TestTakenOverAsItWas(t *testing.T) {
 	for name, end := range map[string]func(){
 		"engine": func() { w.b.kill(w.b.engine()) },
 		"keeper": func() { w.b.kill(w.b.pid()); w.b.do("up", "wg0") },
-		"both":   func() { engine, keeper := w.b.engine(), w.b.pid(); w.b.kill(engine); w.b.kill(keeper); w.b.do("up", "wg0") },
+		"both": func() {
+			engine, keeper := w.b.engine(), w.b.pid()
+			w.b.kill(engine)
+			w.b.kill(keeper)
+			w.b.do("up", "wg0")
+		},
 	} {
 		end()
-		if w.b.Ping(w.a.inner, 10, patience).Received == 0 {
+		if w.b.Ping(w.a.inner, 3, patience).Received == 0 {
 			t.Errorf("%s killed: it does not find its peer", name)
 		}
 		if now := strings.TrimSpace(w.b.do("show", "wg0", "listen-port")); now != port {
@@ -189,7 +194,7 @@ func TestKeyOfAHook(t *testing.T) {
 			"reload":  func() { w.a.do("reload", "wg0") },
 		} {
 			end()
-			if w.a.Ping(w.b.inner, 10, patience).Received == 0 {
+			if w.a.Ping(w.b.inner, 3, patience).Received == 0 {
 				t.Errorf("%s, %s: the peer is not reached any more", hook, name)
 			}
 		}

@@ -9,10 +9,26 @@ import (
 	"vpn/tun/host/dns"
 )
 
-// settleTime is how long after a change the host is looked at once more: what the
+// settleTime is how long after a change the host is looked at once more. What the
 // kernel takes away with an address, it takes after it has told of the address, and
-// without a word.
+// without a word. And a program that takes away all that it finds, as `ip route
+// flush` does, looks again after each round: whoever puts things back at once, each
+// time, only keeps it going until he gives up.
 const settleTime = 200 * time.Millisecond
+
+// changed heals at once what others have changed after a time of rest, and once more
+// when that has settled.
+func (k *Keeper) changed(c host.Change, watching bool) {
+	if !watching {
+		k.heal(c, false)
+		return
+	}
+	k.last = c
+	if k.settled == nil {
+		k.heal(c, true)
+		k.settled = time.After(settleTime)
+	}
+}
 
 // heal puts back what something else has taken away, unless that happens again and
 // again.

@@ -81,7 +81,8 @@ type Keeper struct {
 	peers     sync.Mutex // guards what the engine is told of peers, beside a reload
 	tries     tries      // may be used concurrently
 	changes   <-chan host.Change
-	settled   <-chan time.Time // when to look once more at what has changed
+	settled   <-chan time.Time // when to look once more; nil if nothing has changed of late
+	last      host.Change      // that was told of
 	resolved  <-chan struct{}
 
 	base    context.Context // never ends
@@ -259,11 +260,10 @@ func (k *Keeper) loop(ctx context.Context) error {
 		case <-k.retry:
 			k.restartEngine()
 		case c, ok := <-k.changes:
-			k.heal(c, ok)
-			k.settled = time.After(settleTime)
+			k.changed(c, ok)
 		case <-k.settled:
 			k.settled = nil
-			k.heal(host.Change{}, true)
+			k.heal(k.last, true)
 		case _, ok := <-k.resolved:
 			k.healDNS(ok)
 		case <-k.pending.timeout():
