@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"vpn/cmd/internal/lookup"
 	"vpn/noise/key"
@@ -123,7 +126,7 @@ func (k *Keeper) adopt(ctx context.Context, l *loaded, was host.UpRecord) error 
 		k.closeLink()
 		return err
 	}
-	if err := k.configure(l, was.Port, was.Hash == l.hash); err != nil {
+	if err := k.configureAfter(ctx, l, was); err != nil {
 		k.closeLink()
 		return err
 	}
@@ -136,6 +139,24 @@ func (k *Keeper) adopt(ctx context.Context, l *loaded, was host.UpRecord) error 
 		return err
 	}
 	return k.begin(l)
+}
+
+// configureAfter configures the engine of a link that is taken over. The engine of
+// the keeper before this one ends with it, but may have the port for a moment yet.
+func (k *Keeper) configureAfter(ctx context.Context, l *loaded, was host.UpRecord) error {
+	again := time.NewTicker(10 * time.Millisecond)
+	defer again.Stop()
+	for end := time.Now().Add(listenPatience); ; {
+		err := k.configure(l, was.Port, was.Hash == l.hash)
+		if !errors.Is(err, unix.EADDRINUSE) || time.Now().After(end) {
+			return err
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 // read takes down what the host is like now.
