@@ -43,6 +43,7 @@ func init() {
 		"open-link": OpenLink{}, "delete-link": DeleteLink{}, "configure": Configure{}, "set-mark": SetMark{}, "hook": Hook{},
 		"add-address": AddAddress{}, "delete-address": DeleteAddress{}, "set-link": SetLink{},
 		"add-route": AddRoute{}, "delete-route": DeleteRoute{}, "add-rule": AddRule{}, "delete-rule": DeleteRule{},
+		"restore-route": RestoreRoute{}, "restore-rule": RestoreRule{},
 		"sysctl": Sysctl{}, "hold-sysctl": HoldSysctl{}, "release-sysctl": ReleaseSysctl{}, "claim-mark": ClaimMark{}, "release-mark": ReleaseMark{},
 		"load-table": LoadTable{}, "delete-table": DeleteTable{}, "set-dns": SetDNS{}, "unset-dns": UnsetDNS{},
 		"remove-file": RemoveFile{},

@@ -81,9 +81,20 @@ func (x *executor) ask(ctx context.Context, a Action) error {
 	case SetMark:
 		return x.owner.SetMark(ctx, a.Mark)
 	case Hook:
+		if err := x.noteRules(); err != nil {
+			return err
+		}
 		return x.owner.Hook(ctx, a)
 	}
 	return nil
+}
+
+// noteRules takes down which policy rules there are before the first hook is run.
+func (x *executor) noteRules() (err error) {
+	if x.journal.rules == nil {
+		x.journal.rules, err = readRules()
+	}
+	return err
 }
 
 func (x *executor) change(ctx context.Context, a Action) error {
@@ -100,6 +111,10 @@ func (x *executor) change(ctx context.Context, a Action) error {
 		return x.addRoute(a.Route)
 	case DeleteRoute:
 		return x.deleteRoute(a.Route)
+	case RestoreRoute:
+		return restore(unix.RTM_NEWROUTE, a.Message)
+	case RestoreRule:
+		return restore(unix.RTM_NEWRULE, a.Message)
 	case AddRule:
 		return not(x.nl.RuleAdd(a.netlink()), unix.EEXIST)
 	case DeleteRule:

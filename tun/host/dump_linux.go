@@ -1,8 +1,10 @@
 package host
 
 import (
+	"bytes"
 	"encoding/binary"
 	"net/netip"
+	"slices"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
@@ -35,6 +37,9 @@ func (r *reader) routes() error {
 	}
 	r.s.Routes = make([]FoundRoute, 0, len(routes))
 	for _, route := range routes {
+		if route.Link != r.q.Link {
+			route.Message = nil
+		}
 		r.s.Routes = append(r.s.Routes, route.FoundRoute)
 		if route.Prefix.Bits() == 0 && route.Table == MainTable && route.Link != "" && route.Link != r.q.Link {
 			mtu := route.mtu
@@ -106,13 +111,8 @@ func parseRoute(m []byte, name func(index int) string) (d dumped, ok bool) {
 	}
 	bits := int(m[1])
 	d.Table, d.Protocol, d.Type = uint32(m[4]), m[5], typeNames[m[7]]
-	d.Plain = d.Type == Unicast && d.Protocol != unix.RTPROT_KERNEL && d.Protocol != unix.RTPROT_RA && d.Protocol != unix.RTPROT_REDIRECT
+	foreign := d.Type == Unicast && !slices.Contains([]uint8{unix.RTPROT_KERNEL, unix.RTPROT_RA, unix.RTPROT_REDIRECT, Protocol}, d.Protocol)
 	for kind, value := range attributes(m[unix.SizeofRtMsg:]) {
-		switch kind {
-		case unix.RTA_DST, unix.RTA_TABLE, unix.RTA_OIF, unix.RTA_PRIORITY, unix.RTA_CACHEINFO, unix.RTA_PREF:
-		default:
-			d.Plain = false
-		}
 		switch {
 		case kind == unix.RTA_DST:
 			address, _ = netip.AddrFromSlice(value)
@@ -122,6 +122,10 @@ func parseRoute(m []byte, name func(index int) string) (d dumped, ok bool) {
 			d.Link = name(int(binary.NativeEndian.Uint32(value)))
 		case len(value) >= 4 && kind == unix.RTA_PRIORITY:
 			d.Metric = binary.NativeEndian.Uint32(value)
+		case kind == unix.RTA_GATEWAY:
+			d.Via, _ = netip.AddrFromSlice(value)
+		case kind == nexthopID: // somebody else's object says where to
+			foreign = false
 		case kind == unix.RTA_MULTIPATH && len(value) >= unix.SizeofRtNexthop: // the first will do
 			d.Link = name(int(binary.NativeEndian.Uint32(value[4:])))
 		case kind == unix.RTA_METRICS:
@@ -136,7 +140,22 @@ func parseRoute(m []byte, name func(index int) string) (d dumped, ok bool) {
 		d.Link = "" // the kernel says lo for IPv6
 	}
 	d.Prefix = netip.PrefixFrom(address, bits)
+	if foreign && d.Link != "" && d.Table != LocalTable {
+		d.Message = restorable(m, unix.RTNH_F_ONLINK)
+	}
 	return d, d.Table != LocalTable
+}
+
+// nexthopID is RTA_NH_ID.
+const nexthopID = 30
+
+// restorable returns a message of the kernel's about a route or a rule as it can be
+// sent back to make the same again: without flags that say how it fares.
+func restorable(m []byte, kept uint32) []byte {
+	const flags = 8 // where they are in both headers
+	m = bytes.Clone(m)
+	binary.NativeEndian.PutUint32(m[flags:], binary.NativeEndian.Uint32(m[flags:])&kept)
+	return m
 }
 
 // attributes yields netlink attributes, up to the first whose length is wrong.
@@ -153,13 +172,18 @@ func attributes(b []byte) func(yield func(kind uint16, value []byte) bool) {
 	}
 }
 
-func (r *reader) rules() error {
-	return retry(func() error {
-		r.s.Rules = r.s.Rules[:0]
+func (r *reader) rules() (err error) {
+	r.s.Rules, err = readRules()
+	return err
+}
+
+func readRules() (all []FoundRule, err error) {
+	err = retry(func() error {
+		all = all[:0]
 		for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
 			err := dump(unix.RTM_GETRULE, unix.RTM_NEWRULE, family, func(m []byte) {
 				if rule, ok := parseRule(m); ok {
-					r.s.Rules = append(r.s.Rules, rule)
+					all = append(all, rule)
 				}
 			})
 			if err != nil {
@@ -168,17 +192,24 @@ func (r *reader) rules() error {
 		}
 		return nil
 	})
+	return all, err
 }
 
 // parseRule reads a struct fib_rule_hdr and its attributes.
 func parseRule(m []byte) (f FoundRule, ok bool) {
-	const header, invert, none = 12, 2, 1<<32 - 1
+	const header, invert, findSource, none = 12, 2, 1 << 16, 1<<32 - 1
 	if len(m) < header {
 		return f, false
 	}
 	f.Six = m[0] == unix.AF_INET6
 	f.Table = uint32(m[4])
 	f.Not = binary.NativeEndian.Uint32(m[8:])&invert != 0
+	f.Message = restorable(m, invert|findSource)
+	prefix := func(value []byte, bits byte) netip.Prefix {
+		f.Other = true
+		a, _ := netip.AddrFromSlice(value)
+		return netip.PrefixFrom(a, int(bits))
+	}
 	f.Other = m[1] != 0 || m[2] != 0 || m[3] != 0 || m[7] != unix.FR_ACT_TO_TBL
 	for kind, value := range attributes(m[header:]) {
 		number := uint32(0)
@@ -199,6 +230,14 @@ func parseRule(m []byte) (f FoundRule, ok bool) {
 			f.Other = f.Other || number != none
 		case unix.FRA_FWMASK:
 			f.Other = f.Other || number != none && number != 0
+		case unix.FRA_SRC:
+			f.From = prefix(value, m[2])
+		case unix.FRA_DST:
+			f.To = prefix(value, m[1])
+		case unix.FRA_IIFNAME:
+			f.In, f.Other = unix.ByteSliceToString(value), true
+		case unix.FRA_OIFNAME:
+			f.Out, f.Other = unix.ByteSliceToString(value), true
 		case unix.FRA_PROTOCOL:
 			if len(value) > 0 {
 				f.Protocol = value[0]

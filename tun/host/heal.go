@@ -5,7 +5,7 @@ import "time"
 // Change says that something was removed from the host, or may have been.
 type Change struct {
 	What string // such as "route 10.0.0.0/8"; empty: look at everything
-	Who  string // the program that did it, if that is known: "ip (pid 4711)"
+	Who  string // the program that did it, if that is known: "ip (process 4711)"
 }
 
 // The bounds of healing: the same thing is put back so many times in so long.

@@ -29,7 +29,8 @@ type Journal struct {
 	entries []Entry
 	up      *UpRecord
 	index   int
-	last    int // the highest number given
+	last    int         // the highest number given
+	rules   []FoundRule // that there were before the first hook of an up; nil: none was run
 	run     file
 	lib     file
 }

@@ -77,12 +77,13 @@ func (j *Journal) Opened(index int) error {
 
 // MarkUp writes that everything has been done, and what is to be known of it
 // later. S was read after the last hook: what it shows to be missing already, a hook
-// has removed, and it is not ours to put back; what else is on the link now, a hook
-// has added, and it stays as long as the link.
+// has removed, and it is not ours to put back; what else is on the link now, and which rules
+// about it are new, a hook has added, and it stays as long as the link.
 func (j *Journal) MarkUp(u UpRecord, s *State) error {
 	if _, err := j.Append(extra(s, j)...); err != nil {
 		return err
 	}
+	j.rules = nil
 	u.Absent = absent(s, j)
 	j.up = &u
 	return j.put(&j.run, record{Up: &u})

@@ -17,7 +17,12 @@ func Missing(s *State, j *Journal) []Step {
 	var steps []Step
 	for _, e := range j.Entries() {
 		if !s.has(e.Do) && !slices.Contains(up.Absent, e.ID) {
-			steps = append(steps, Step{Do: e.Do, Undo: e.Undo})
+			do := e.Do
+			if held, is := do.(HoldSysctl); is {
+				held.Was = s.Sysctls[held.Key] // now
+				do = held
+			}
+			steps = append(steps, Step{Do: do, Undo: e.Undo})
 		}
 	}
 	return steps
@@ -33,30 +38,6 @@ func absent(s *State, j *Journal) (ids []int) {
 	return ids
 }
 
-// extra returns steps that would make what is on the link and not in the journal.
-// They need no undo: it goes with the link.
-func extra(s *State, j *Journal) (steps []Step) {
-	had := make(map[string]bool)
-	for _, e := range j.Entries() {
-		had[identity(e.Do)] = true
-	}
-	var all []Action
-	for _, a := range s.Addresses {
-		all = append(all, AddAddress{j.Link, a})
-	}
-	for _, r := range s.Routes {
-		if r.Link == j.Link && r.Plain {
-			all = append(all, AddRoute{r.Route})
-		}
-	}
-	for _, a := range all {
-		if !had[identity(a)] {
-			steps = append(steps, Step{Do: a})
-		}
-	}
-	return steps
-}
-
 // has says whether an action's effect is there, as far as a state can tell.
 func (s *State) has(a Action) bool {
 	switch a := a.(type) {
@@ -64,6 +45,10 @@ func (s *State) has(a Action) bool {
 		return slices.Contains(s.Addresses, a.Prefix)
 	case AddRoute:
 		return s.routeSet()[placed{placeOf(a.Route), a.Type, a.Link}]
+	case RestoreRoute:
+		return s.routeSet()[placed{placeOf(a.Route), a.Type, a.Link}]
+	case RestoreRule:
+		return slices.ContainsFunc(s.Rules, FoundRule{Message: a.Message}.equal)
 	case AddRule:
 		return slices.ContainsFunc(s.Rules, func(r FoundRule) bool {
 			r.For = a.For
@@ -72,8 +57,21 @@ func (s *State) has(a Action) bool {
 	case LoadTable:
 		r := a.ruleset()
 		return r == nil || !s.Damaged[r.Table().String()]
+	case Sysctl:
+		return s.isSet(a.Key, a.Value)
+	case HoldSysctl:
+		return s.isSet(a.Key, a.Value)
+	case SetDNS:
+		return !s.ServersLost
 	}
 	return true
+}
+
+// isSet says whether a variable has a value. One that is not there is nobody's to
+// set.
+func (s *State) isSet(key, value string) bool {
+	is, there := s.Sysctls[key]
+	return !there || is == value
 }
 
 // placed is a route that is found by all that it is.

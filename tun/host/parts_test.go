@@ -115,6 +115,7 @@ func TestActionsAsJSON(t *testing.T) {
 		OpenLink{"wg0"}, DeleteLink{"wg0"}, Configure{"wg0", "wg0.conf"}, SetMark{"wg0", 7}, Hook{PostUp, "true", 3},
 		AddAddress{"wg0", prefix("10.0.0.1/24")}, DeleteAddress{"wg0", prefix("fd00::1/64")}, SetLink{"wg0", 1420, true},
 		AddRoute{route}, DeleteRoute{route}, AddRule{rule}, DeleteRule{rule},
+		RestoreRoute{route, netip.MustParseAddr("10.0.0.9"), []byte{2, 1}}, RestoreRule{"ip -4 rule add", []byte{2, 1}},
 		Sysctl{"a.b", "1"}, HoldSysctl{"wg0", "a.b", "1", "0"}, ReleaseSysctl{"wg0", "a.b"}, ClaimMark{"wg0", 7}, ReleaseMark{"wg0", 7},
 		LoadTable{FullTunnel: &table}, DeleteTable{table.Table()}, RemoveFile{"/x"},
 		SetDNS{dns.File, dns.Settings{Link: "wg0", Servers: []netip.Addr{netip.MustParseAddr("fd00::53")}, Search: []string{"a"}}}, UnsetDNS{dns.File, "wg0"},

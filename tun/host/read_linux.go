@@ -48,7 +48,7 @@ func read(q Query, parts func(*reader) []func() error) (*State, error) {
 
 // own are the parts in which a link's own things are found.
 func (r *reader) own() []func() error {
-	return []func() error{r.links, r.addresses, r.routes, r.rules, r.firewall}
+	return []func() error{r.links, r.addresses, r.routes, r.rules, r.firewall, r.held, r.servers}
 }
 
 type reader struct {
@@ -107,6 +107,44 @@ func (r *reader) paths() error {
 		}
 		if mtu != 0 {
 			r.s.Paths[a] = mtu
+		}
+	}
+	return nil
+}
+
+// held reads the variables that the journal tells of.
+func (r *reader) held() error {
+	if r.q.Journal == nil {
+		return nil
+	}
+	for _, e := range r.q.Journal.Entries() {
+		key := ""
+		switch a := e.Do.(type) {
+		case Sysctl:
+			key = a.Key
+		case HoldSysctl:
+			key = a.Key
+		}
+		if value, err := readSysctl(key); key != "" && err == nil {
+			r.s.Sysctls[key] = value
+		}
+	}
+	return nil
+}
+
+// servers looks whether the link's name servers are in the file where the journal
+// says that they were put. Who else keeps them has ways of its own to be asked.
+func (r *reader) servers() error {
+	if r.q.Journal == nil {
+		return nil
+	}
+	for _, e := range r.q.Journal.Entries() {
+		if a, is := e.Do.(SetDNS); is && a.Way == dns.File {
+			there, err := dns.Present(context.Background(), a.Way, a.Settings)
+			if err != nil {
+				return err
+			}
+			r.s.ServersLost = !there
 		}
 	}
 	return nil

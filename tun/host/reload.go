@@ -96,6 +96,10 @@ func identity(a Action) string {
 		return "address " + a.Prefix.String()
 	case AddRoute:
 		return fmt.Sprintf("route %+v", placeOf(a.Route))
+	case RestoreRoute:
+		return fmt.Sprintf("route %+v", placeOf(a.Route))
+	case RestoreRule:
+		return "foreign rule " + string(a.Message)
 	case AddRule:
 		a.Priority = 0
 		return fmt.Sprintf("rule %+v", a.Rule)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
 
@@ -69,6 +70,15 @@ func (x *executor) deleteRoute(r Route) error {
 	}
 	route.Scope = netlink.SCOPE_NOWHERE // whatever it has
 	return not(x.nl.RouteDel(route), unix.ESRCH, unix.ENODEV, unix.EAFNOSUPPORT)
+}
+
+// restore sends back what the kernel has told of a route or a rule, as `ip route
+// restore` does.
+func restore(kind int, message []byte) error {
+	request := nl.NewNetlinkRequest(kind, unix.NLM_F_CREATE|unix.NLM_F_EXCL|unix.NLM_F_ACK)
+	request.AddRawData(message)
+	_, err := request.Execute(unix.NETLINK_ROUTE, 0)
+	return not(err, unix.EEXIST)
 }
 
 func (r Rule) netlink() *netlink.Rule {

@@ -27,6 +27,7 @@ type State struct {
 	KillSwitch      bool              // the link's is loaded
 	Sessions        []Session
 	Resolver        dns.Kind
+	ServersLost     bool // the link's are no longer in the file that has them
 
 	placed map[placed]bool // Routes; made when it is first asked for
 }
@@ -44,9 +45,10 @@ type Link struct {
 type FoundRoute struct {
 	Route
 	Protocol uint8
-	// Plain: Route says all that is to be known of it, and the kernel has not made
-	// it by itself.
-	Plain bool
+	Via      netip.Addr // its first gateway; invalid: none
+	// Message is how the kernel tells of a route through the link that was asked
+	// for, which somebody else has made; nil of all others.
+	Message []byte
 }
 
 // FoundRule is a policy rule that is there. Its For is never known.
@@ -54,6 +56,9 @@ type FoundRule struct {
 	Rule
 	Protocol uint8
 	Other    bool // it selects by more than a mark, or does something else than look up
+	From, To netip.Prefix
+	In, Out  string // links
+	Message  []byte // how the kernel tells of it
 }
 
 // Session is somebody's SSH session with this host.

@@ -11,11 +11,13 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
+	"vpn/tun/host/dns"
 	"vpn/tun/host/firewall"
 )
 
@@ -25,7 +27,8 @@ import (
 // received late stands for all until then.
 func Watch(ctx context.Context, link string) (<-chan Change, error) {
 	routes, err := nl.Subscribe(unix.NETLINK_ROUTE, unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR,
-		unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE, unix.RTNLGRP_IPV4_RULE, unix.RTNLGRP_IPV6_RULE)
+		unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE, unix.RTNLGRP_IPV4_RULE, unix.RTNLGRP_IPV6_RULE,
+		unix.RTNLGRP_IPV4_NETCONF, unix.RTNLGRP_IPV6_NETCONF)
 	if err != nil {
 		return nil, fmt.Errorf("watch the host: %w", err)
 	}
@@ -40,6 +43,15 @@ func Watch(ctx context.Context, link string) (<-chan Change, error) {
 	if tables, err := nl.Subscribe(unix.NETLINK_NETFILTER, unix.NFNLGRP_NFTABLES); err == nil {
 		sockets = append(sockets, tables)
 		all.Go(func() { w.follow(tables, w.table) })
+	}
+	variables := openVariables()
+	all.Go(func() { w.variables(ctx, variables) })
+	if servers, err := dns.WatchFile(ctx); err == nil { // else it is looked at with all the rest
+		all.Go(func() {
+			for by := range servers {
+				w.tell(Change{What: "name servers", Who: by})
+			}
+		})
 	}
 	stop := context.AfterFunc(ctx, func() {
 		for _, s := range sockets {
@@ -118,8 +130,51 @@ func (w *watch) route(m syscall.NetlinkMessage) string {
 		}
 	case unix.RTM_DELRULE:
 		return "rule"
+	case unix.RTM_NEWNETCONF:
+		return "sysctl"
 	}
 	return ""
+}
+
+// between is how often variables are read of which the kernel does not tell.
+const between = 5 * time.Second
+
+// openVariables opens those of the calling thread's network namespace that a
+// tunnel may set: /proc shows whoever looks his own.
+func openVariables() (files []*os.File) {
+	for _, key := range []string{srcValidMark, sendRedirectsOfAll, forwarding4, forwarding6} {
+		if f, err := os.Open(sysctlPath(key)); err == nil { // else there is nothing to set
+			files = append(files, f)
+		}
+	}
+	return files
+}
+
+// variables looks now and then whether any has changed.
+func (w *watch) variables(ctx context.Context, files []*os.File) {
+	values := func() (all string) {
+		b := make([]byte, 16)
+		for _, f := range files {
+			n, _ := f.ReadAt(b, 0) // it is shorter than there is room
+			all += string(b[:n])
+		}
+		return all
+	}
+	ticker := time.NewTicker(between)
+	defer ticker.Stop()
+	for was := values(); ctx.Err() == nil; {
+		select {
+		case <-ctx.Done():
+		case <-ticker.C:
+			if is := values(); is != was {
+				was = is
+				w.tell(Change{What: "sysctl"})
+			}
+		}
+	}
+	for _, f := range files {
+		_ = f.Close() // it was only read
+	}
 }
 
 func routeName(p netip.Prefix) string {

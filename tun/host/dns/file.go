@@ -209,6 +209,12 @@ func setFile(settings Settings) error {
 		case found:
 			lost := backup{Settings: settings}
 			b, p = &backup{lost.clean(was.entry), settings}, was
+		case b != nil && s.isForeign():
+			// Somebody has written another: that is now what all tunnels stand on.
+			b.Settings = settings
+			if err := s.layBeneath(link, s.live); err != nil {
+				return err
+			}
 		default:
 			b = &backup{s.live, settings}
 		}
@@ -226,6 +232,26 @@ func setFile(settings Settings) error {
 		}
 		return err
 	})
+}
+
+// isForeign says whether no tunnel's file is in force.
+func (s *state) isForeign() bool {
+	of, _ := s.live.owner()
+	return s.backups[of] == nil
+}
+
+// layBeneath puts an entry in the place of what was there before the first of the
+// tunnels that a tunnel's file stands on.
+func (s *state) layBeneath(link string, e entry) error {
+	for range s.backups {
+		below, _ := s.backups[link].Original.owner()
+		if s.backups[below] == nil || below == link {
+			break
+		}
+		link = below
+	}
+	s.backups[link].Original = e
+	return s.keep(link)
 }
 
 func unsetFile(link string) (note string, err error) {

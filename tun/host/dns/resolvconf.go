@@ -90,17 +90,31 @@ func presentResolvconf(ctx context.Context, s Settings) (bool, error) {
 	return len(s.Search) == 0, nil
 }
 
-// registered returns what resolvconf was told for a link: openresolv can be asked,
-// Debian's keeps a file that wg-quick reads too.
+// registered returns what resolvconf was told for a link: both programs can be
+// asked, and older ones of Debian's keep a file that wg-quick reads too.
 func registered(ctx context.Context, name string) string {
 	if text, err := resolvconf(ctx, "", "-l", name); err == nil && strings.TrimSpace(text) != "" {
-		return text
+		return recordOf(text, name)
 	}
 	text, err := os.ReadFile(filepath.Join("/etc/resolvconf/run/interface", name))
 	if err != nil {
 		return ""
 	}
 	return string(text)
+}
+
+// recordOf returns a link's part of a list. Debian's resolvconf lists all links,
+// whichever it is asked for.
+func recordOf(list, name string) (text string) {
+	isOurs := true
+	for line := range strings.Lines(list) {
+		if from, is := strings.CutPrefix(line, "# resolv.conf from "); is {
+			isOurs = strings.TrimSpace(from) == name
+		} else if isOurs {
+			text += line
+		}
+	}
+	return text
 }
 
 // registeredBeside returns what resolvconf was told for all links but one.
