@@ -419,7 +419,7 @@ func TestFileConcurrent(t *testing.T) {
 // set again keeps their order, and in the end his file is there.
 func TestFileReplaced(t *testing.T) {
 	m := newMachine(t)
-	m.lay(places["file"])
+	m.lay(resolvConf{text: "nameserver " + netServer + "\n", mode: 0o644})
 	a, b := settings("wg0", "10.8.0.53"), settings("wg1", tunnelServer)
 	m.set(dns.File, a)
 	m.set(dns.File, b)

@@ -148,8 +148,9 @@ func TestResolvconfUninstalled(t *testing.T) {
 	})
 }
 
-// TestDebianResolvconf has the folder in which Debian's resolvconf keeps links.
-func TestDebianResolvconf(t *testing.T) {
+// TestOldDebianResolvconf has the folder in which old versions of Debian's resolvconf,
+// which can't be asked, keep links.
+func TestOldDebianResolvconf(t *testing.T) {
 	m := newMachine(t)
 	m.MustRun("mkdir", "-p", "/etc/resolvconf/run/interface")
 	m.WriteFile("/etc/resolvconf/interface-order", "# first wins\nlo.inet6\ntun*\n", 0o644)
@@ -159,4 +160,56 @@ func TestDebianResolvconf(t *testing.T) {
 	m.WriteFile("/etc/resolvconf/run/interface/tun.wg0", "nameserver "+tunnelServer+"\n", 0o644)
 	m.present(dns.Resolvconf, s, true)
 	m.servers("wg0", netServer)
+}
+
+// newResolvconf makes a machine whose resolver is Debian's resolvconf.
+func newResolvconf(t *testing.T) *machine {
+	t.Helper()
+	m := newMachine(t)
+	m.Install(testnet.Resolvconf)
+	m.MustRun("mkdir", "-p", "/run/resolvconf/interface")
+	m.MustRun("resolvconf", "--enable-updates")
+	m.MustRun("ln", "-sf", "/run/resolvconf/resolv.conf", "/etc/resolv.conf")
+	m.register("eth0.dhclient", "nameserver "+netServer+"\nsearch net.example\n")
+	m.asks("name.example", netAnswer)
+	return m
+}
+
+// TestDebianResolvconf runs Debian's own program, which knows of no exclusive links:
+// it puts the tunnel's servers before the others, as its list of prefixes says.
+func TestDebianResolvconf(t *testing.T) {
+	m := newResolvconf(t)
+	m.detects(dns.Resolvconf)
+	before := m.known()
+	s, other := settings("wg0", tunnelServer, "fd00::53"), settings("wg1", "10.8.0.53")
+	s.Search = []string{"corp.example", "search.example"}
+	m.present(dns.Resolvconf, s, false)
+
+	m.set(dns.Resolvconf, s)
+	m.asks("name.example", tunnelAnswer)
+	m.servers("wg0", netServer)
+	m.set(dns.Resolvconf, other)
+	m.present(dns.Resolvconf, s, true)
+	m.servers("wg0", "10.8.0.53", netServer)
+	m.unset(dns.Resolvconf, "wg1")
+	m.present(dns.Resolvconf, other, false)
+	m.servers("", tunnelServer, "fd00::53", netServer)
+	changed := settings("wg0", tunnelServer)
+	m.set(dns.Resolvconf, changed)
+	m.present(dns.Resolvconf, s, false)
+
+	m.unset(dns.Resolvconf, "wg0")
+	m.asks("name.example", netAnswer)
+	m.unset(dns.Resolvconf, "wg0")
+	if after := m.known(); after != before {
+		t.Errorf("before:\n%s\nafter:\n%s", before, after)
+	}
+	var typed, undo string
+	m.Do(func() { typed, undo = s.Command(dns.Resolvconf), dns.UndoCommand(dns.Resolvconf, "wg0") })
+	m.MustRun("sh", "-c", typed)
+	m.present(dns.Resolvconf, s, true)
+	m.MustRun("sh", "-c", undo)
+	if after := m.known(); after != before {
+		t.Errorf("before:\n%s\nafter what is typed:\n%s", before, after)
+	}
 }

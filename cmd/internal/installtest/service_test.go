@@ -20,16 +20,25 @@ type site struct {
 	host *testnet.Host    // with what systemd starts
 	sys  *testnet.Systemd // the same, as systemd's own processes see it
 	peer *testnet.Host
-	keys [2]string // private, in base64: the site's, its peer's
-	ids  [2]string // public
+	out  *testnet.Link // the host's way to the peer
+	keys [2]string     // private, in base64: the site's, its peer's
+	ids  [2]string     // public
 }
 
 func newSite(t *testing.T) *site {
+	t.Helper()
+	return newSiteWith(t, func(*testnet.Host) {})
+}
+
+// newSiteWith makes a site that is prepared before systemd boots, which has some more
+// of the system's units.
+func newSiteWith(t *testing.T, prepare func(*testnet.Host), units ...string) *site {
 	t.Helper()
 	s := &site{t: t, host: testnet.NewMachine(t, "site"), peer: testnet.NewMachine(t, "peer")}
 	toPeer, toSite := testnet.Connect(s.host, s.peer, 1500)
 	toPeer.Address("192.0.2.1/24")
 	toSite.Address("192.0.2.2/24")
+	s.out = toPeer
 	toPeer.Up()
 	toSite.Up()
 	for i := range s.keys {
@@ -37,7 +46,8 @@ func newSite(t *testing.T) *site {
 		s.ids[i] = strings.TrimSpace(s.peer.MustRun("sh", "-c", "echo "+s.keys[i]+" | "+built+" pubkey"))
 	}
 	s.host.MustRun("mount", "-t", "tmpfs", "tmpfs", "/usr/local")
-	s.sys = s.host.StartSystemd()
+	prepare(s.host)
+	s.sys = s.host.StartSystemd(units...)
 	s.sys.MustRun(scripts+"/install", "--binary", built)
 	t.Cleanup(func() {
 		if t.Failed() {

@@ -1,6 +1,7 @@
 # Boots systemd for a host of testnet: as process 1 of namespaces of its own, with
 # few units, and with no way to anything that the machine below shares. $1 is how
-# far it is, $2 the name of its cgroup. The first ends, and removes that, when it
+# far it is, $2 the name of its cgroup; TESTNET_UNITS are more units of the system's that
+# are to be there. The first ends, and removes that, when it
 # gets SIGTERM.
 set -euo pipefail
 
@@ -30,6 +31,10 @@ boot() {
 	local units=/usr/lib/systemd/system kept=/run/.units
 	mkdir $kept
 	cp "$units"/systemd-journald{.service,.socket,-dev-log.socket} "$units"/dbus.{service,socket} $kept
+	local unit
+	for unit in $TESTNET_UNITS; do
+		cp "$units/$unit" $kept
+	done
 	for target in sysinit basic multi-user network network-pre network-online nss-lookup sockets shutdown umount final; do
 		printf '[Unit]\nDefaultDependencies=no\n' >"$kept/$target.target"
 	done

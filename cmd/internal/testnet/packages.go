@@ -18,6 +18,8 @@ type Package string
 const (
 	SystemdResolved Package = "systemd-resolved"
 	Openresolv      Package = "openresolv"
+	Resolvconf      Package = "resolvconf" // Debian's own
+	NetworkManager  Package = "network-manager"
 )
 
 // Install makes a package's programs appear on a host of [NewMachine], and there
@@ -33,7 +35,7 @@ func (h *Host) Install(p Package) {
 		h.tb.Fatalf("%s is not unpacked (run scripts/setup): %v", p, err)
 	}
 	h.Do(func() {
-		for _, folder := range []string{"/usr/lib", "/usr/bin", "/usr/sbin"} {
+		for _, folder := range []string{"/usr/lib", "/usr/bin", "/usr/sbin", "/usr/share"} {
 			layers := folder
 			// Packages of this age put some files into /lib, which is a link to /usr/lib.
 			for _, from := range []string{folder, strings.TrimPrefix(folder, "/usr")} {

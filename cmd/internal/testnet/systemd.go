@@ -28,12 +28,14 @@ type Systemd struct {
 // namespace of its own, and what it starts belongs to the host. Units that were
 // installed in /etc/systemd/system, with vpn in their names, are there from the
 // start. Of the sysctls it can write those of the network only: the others are the
-// test machine's.
-func (h *Host) StartSystemd() *Systemd {
+// test machine's. Of the units that come with the system, those that are named are
+// there too; none is started.
+func (h *Host) StartSystemd(units ...string) *Systemd {
 	h.tb.Helper()
 	const script = "/run/.init"
 	h.WriteFile(script, bootSystemd, 0o644)
-	init := h.Start(nil, "bash", script, "start", fmt.Sprintf("vpn-testnet-%d-%d", os.Getpid(), bootCount.Add(1)))
+	name := fmt.Sprintf("vpn-testnet-%d-%d", os.Getpid(), bootCount.Add(1))
+	init := h.Start([]string{"TESTNET_UNITS=" + strings.Join(units, " ")}, "bash", script, "start", name)
 	Until(h.tb, "systemd listens", func() (listens bool) {
 		if !init.Running() {
 			h.tb.Fatalf("%s: systemd ended at once", h.Name)
