@@ -80,7 +80,7 @@ func (j *Journal) Opened(index int) error {
 // has removed, and it is not ours to put back; what else is on the link now, and which rules
 // about it are new, a hook has added, and it stays as long as the link.
 func (j *Journal) MarkUp(u UpRecord, s *State) error {
-	if _, err := j.Append(extra(s, j)...); err != nil {
+	if _, err := j.Append(extra(s, j, u.Mark)...); err != nil {
 		return err
 	}
 	j.rules = nil

@@ -34,8 +34,12 @@ func (a RestoreRule) String() string { return a.Command }
 // command is what a person would have typed to make the rule.
 func (f FoundRule) command() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "ip %s rule add", family(map[bool]netip.Addr{false: netip.IPv4Unspecified(), true: netip.IPv6Unspecified()}[f.Six]))
-	fmt.Fprintf(&b, " priority %d", f.Priority)
+	b.WriteString("ip -4")
+	if f.Six {
+		b.Reset()
+		b.WriteString("ip -6")
+	}
+	fmt.Fprintf(&b, " rule add priority %d", f.Priority)
 	if f.Not {
 		b.WriteString(" not")
 	}
@@ -58,13 +62,16 @@ func (f FoundRule) command() string {
 	if f.Table != 0 {
 		b.WriteString(" table " + tableName(f.Table))
 	}
+	if f.NoDefault {
+		b.WriteString(" suppress_prefixlength 0")
+	}
 	return b.String()
 }
 
 // extra returns steps that would make what is on the link and not in the journal,
 // and the rules about the link that are new since the first hook was run. They need
 // no undo: what is on the link goes with it, and a rule is its hook's to delete.
-func extra(s *State, j *Journal) (steps []Step) {
+func extra(s *State, j *Journal, mark uint32) (steps []Step) {
 	had := make(map[string]bool)
 	for _, e := range j.Entries() {
 		had[identity(e.Do)] = true
@@ -81,7 +88,7 @@ func extra(s *State, j *Journal) (steps []Step) {
 		}
 	}
 	for _, r := range s.Rules {
-		if j.rules != nil && !slices.ContainsFunc(j.rules, r.equal) && r.Protocol != Protocol && s.isAbout(r, j) {
+		if j.rules != nil && !slices.ContainsFunc(j.rules, r.equal) && r.Protocol != Protocol && s.isAbout(r, j.Link, mark) {
 			all = append(all, RestoreRule{r.command(), r.Message})
 		}
 	}
@@ -95,11 +102,12 @@ func extra(s *State, j *Journal) (steps []Step) {
 
 func (f FoundRule) equal(other FoundRule) bool { return bytes.Equal(f.Message, other.Message) }
 
-// isAbout says whether a rule has to do with the journal's link: by name, by mark,
-// by an address, or by a table that leads into it. A rule of another tunnel's
-// hooks, which comes up at the same time, has not.
-func (s *State) isAbout(f FoundRule, j *Journal) bool {
-	if f.In == j.Link || f.Out == j.Link {
+// isAbout says whether a rule has to do with a link: by name, by the mark of its
+// messages, by an address, by a table that leads into it, or because it keeps the
+// neighbourhood out of such a table. A rule of another tunnel's hooks, which comes up
+// at the same time, has not.
+func (s *State) isAbout(f FoundRule, link string, mark uint32) bool {
+	if f.In == link || f.Out == link || mark != 0 && f.Mark == mark || f.Table == MainTable && f.NoDefault {
 		return true
 	}
 	for _, p := range []netip.Prefix{f.From, f.To} {
@@ -107,10 +115,5 @@ func (s *State) isAbout(f FoundRule, j *Journal) bool {
 			return true
 		}
 	}
-	for _, e := range j.Entries() {
-		if mark, is := e.Do.(SetMark); is && mark.Mark == f.Mark && f.Mark != 0 {
-			return true
-		}
-	}
-	return f.Table != MainTable && slices.ContainsFunc(s.Routes, func(r FoundRoute) bool { return r.Table == f.Table && r.Link == j.Link })
+	return f.Table != MainTable && slices.ContainsFunc(s.Routes, func(r FoundRoute) bool { return r.Table == f.Table && r.Link == link })
 }

@@ -196,7 +196,8 @@ ip route add 10.5.0.0/16 via 10.0.0.9 src 10.0.0.1 mtu 1300 metric 5
 ip addr add 10.6.0.1/24 dev wg0
 ip rule add from 10.0.0.0/24 priority 60 table 123
 ip -6 rule add not iif wg0 fwmark 7 uidrange 5-6 priority 61 table 123
-ip rule add fwmark 9 priority 62 table 124`)
+ip rule add fwmark 9 priority 62 table 124
+ip rule add priority 63 table main suppress_prefixlength 0`)
 		for range 2 { // as after a reload, too
 			if err := j.MarkUp(host.UpRecord{}, p.look(j)); err != nil {
 				t.Fatal(err)
@@ -207,12 +208,13 @@ ip rule add fwmark 9 priority 62 table 124`)
 		t.Errorf("missing at once: %v", lines)
 	}
 	up := p.inForce()
-	p.MustRun("bash", "-c", `ip route flush table 123; ip -6 route flush table 123; for n in 50 60 61 62; do ip rule del priority $n; ip -6 rule del priority $n; done 2>/dev/null
+	p.MustRun("bash", "-c", `ip route flush table 123; ip -6 route flush table 123; for n in 50 60 61 62 63; do ip rule del priority $n; ip -6 rule del priority $n; done 2>/dev/null
 ip route del 10.4.0.0/16; ip route del 10.5.0.0/16; ip addr del 10.6.0.1/24 dev wg0; ip addr del 10.0.0.1/24 dev wg0`)
 	want := []string{
 		"ip -4 address add 10.0.0.1/24 dev wg0", "ip -4 address add 10.6.0.1/24 dev wg0",
 		"ip -4 route add 10.4.0.0/16 dev wg0", "ip -6 route add fd04::/48 dev wg0 metric 7 table 123", "ip -4 route add 10.5.0.0/16 dev wg0 metric 5 via 10.0.0.9",
-		"ip -4 rule add priority 60 from 10.0.0.0/24 table 123", "ip -6 rule add priority 61 not iif wg0 fwmark 7 table 123",
+		"ip -4 rule add priority 60 from 10.0.0.0/24 table 123", "ip -4 rule add priority 63 table main suppress_prefixlength 0",
+		"ip -6 rule add priority 61 not iif wg0 fwmark 7 table 123",
 	}
 	if diff := cmp.Diff(want, missing()); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
@@ -224,7 +226,7 @@ ip route del 10.4.0.0/16; ip route del 10.5.0.0/16; ip addr del 10.6.0.1/24 dev 
 	if diff := cmp.Diff(up, p.inForce()); diff != "" {
 		t.Errorf("-before +healed:\n%s", diff)
 	}
-	p.MustRun("bash", "-c", "ip rule del priority 60; ip -6 rule del priority 61; ip rule del priority 62") // as its PostDown
+	p.MustRun("bash", "-c", "ip rule del priority 60; ip -6 rule del priority 61; ip rule del priority 62; ip rule del priority 63") // as its PostDown
 	p.down("wg0")
 	if diff := cmp.Diff(before, p.facts()); diff != "" {
 		t.Errorf("-before +after:\n%s", diff)

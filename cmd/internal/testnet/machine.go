@@ -15,8 +15,8 @@ import (
 
 // NewMachine makes a host for programs that change more than the network: /run,
 // /etc and /var are its own. What is changed there is seen by this host alone, and
-// gone with it. /run and /etc/wireguard are empty at first, and /sys shows the
-// host's own links. All else is the test machine's, its processes too.
+// gone with it. /run and /etc/wireguard are empty at first, there is no /var/lib/vpn,
+// and /sys shows the host's own links. All else is the test machine's, its processes too.
 func NewMachine(tb TB, name string) *Host {
 	tb.Helper()
 	return newHost(tb, name, ownFiles)
@@ -51,8 +51,10 @@ func ownFiles() (*os.File, error) {
 	if err := unix.Mount("tmpfs", changes, "tmpfs", 0, "mode=700"); err != nil {
 		return nil, fmt.Errorf("mount %s: %w", changes, err)
 	}
-	if err := os.RemoveAll("/etc/wireguard"); err != nil {
-		return nil, err
+	for _, folder := range []string{"/etc/wireguard", "/var/lib/vpn"} {
+		if err := os.RemoveAll(folder); err != nil {
+			return nil, err
+		}
 	}
 	if err := os.Mkdir("/etc/wireguard", 0o700); err != nil {
 		return nil, err

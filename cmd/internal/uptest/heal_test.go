@@ -33,7 +33,8 @@ func TestHealing(t *testing.T) {
 		"ip address delete " + laptopInner4 + "/24 dev wg0",
 		"ip -6 address delete " + laptopInner6 + "/64 dev wg0",
 		"ip rule delete iif wg0 table 77; ip route delete 10.98.0.0/16",
-		"sysctl -qw net.ipv4.conf.all.src_valid_mark=0 net.ipv4.ip_forward=0",
+		"sysctl -qw net.ipv4.ip_forward=0",
+		"sysctl -qw net.ipv4.conf.all.src_valid_mark=0", // of which the kernel does not tell
 		"printf '" + lease + "' >/etc/lease; mv /etc/lease /etc/resolv.conf",
 	} {
 		t.Run(harm, func(t *testing.T) {
