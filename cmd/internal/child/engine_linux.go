@@ -54,9 +54,10 @@ type Engine struct {
 	pair    *pair
 	inbox   *outbox
 
-	ready  chan struct{}
-	events chan tunnel.Event
-	done   chan struct{}
+	ready   chan struct{}
+	events  chan tunnel.Event
+	changed chan struct{} // holds one tick
+	done    chan struct{}
 
 	mu      sync.Mutex // guards what follows
 	started bool       // ready is closed
@@ -137,6 +138,11 @@ func (e *Engine) heard(r *reply) error {
 		e.lost = max(e.lost, m.Event.Lost)
 		e.mu.Unlock()
 		e.inbox.add(m.Event.tunnelEvent(time.Now()))
+		if m.Event.Kind == tunnel.EndpointMoved {
+			tick(e.changed)
+		}
+	case m.Kind == kindChange:
+		tick(e.changed)
 	case m.Kind == kindOpen:
 		return e.open(m)
 	case m.Kind == kindMark:
@@ -241,6 +247,11 @@ func (e *Engine) Done() <-chan struct{} { return e.done }
 // never the last endpoint of a peer; see Lost. After Done come those that are
 // left, and then it is closed.
 func (e *Engine) Events() <-chan tunnel.Event { return e.events }
+
+// Changed has a tick when what the engine is configured with, and would have to be
+// given to another in its place, may be something else than at the tick before:
+// somebody has set something, or a peer has moved. Candidates don't count.
+func (e *Engine) Changed() <-chan struct{} { return e.changed }
 
 // Lost is how many events did not come through so far.
 func (e *Engine) Lost() uint64 {

@@ -44,6 +44,7 @@ type Keeper struct {
 
 	pair   *pair
 	outbox *outbox
+	news   chan struct{} // holds one tick: the configuration has changed
 	orders chan *message // for the tunnel
 	ctx    context.Context
 	end    context.CancelCauseFunc
@@ -56,7 +57,7 @@ func Connect(f *os.File) (*Keeper, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to the keeper: %w", err)
 	}
-	k := &Keeper{pair: p, outbox: newOutbox(), orders: make(chan *message, 16)}
+	k := &Keeper{pair: p, outbox: newOutbox(), news: make(chan struct{}, 1), orders: make(chan *message, 16)}
 	if err := k.begin(); err != nil {
 		p.close()
 		return nil, fmt.Errorf("connect to the keeper: %w", err)
@@ -164,13 +165,34 @@ func (k *Keeper) Observe(e tunnel.Event) {
 	}
 }
 
-// tell passes events on.
+// Changed tells the keeper that the configuration is another now. It never waits.
+func (k *Keeper) Changed() { tick(k.news) }
+
+// tick leaves a tick in a channel for one, unless one waits there.
+func tick(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// tell passes events on, and that there is a change.
 func (k *Keeper) tell() {
 	for {
+		select {
+		case <-k.news:
+			if k.pair.send(&message{Kind: kindChange}, eventTime) != nil && k.ctx.Err() == nil {
+				k.Changed() // it is to be told again
+			}
+		default:
+		}
 		e, lost, ok := k.outbox.take()
 		if !ok {
 			select {
 			case <-k.outbox.wake:
+				continue
+			case <-k.news:
+				k.Changed()
 				continue
 			case <-k.ctx.Done():
 				return

@@ -37,9 +37,10 @@ const (
 	kindReady  kind = "ready"
 	kindFailed kind = "failed" // Error says why the engine ends before it was ready
 	kindEvent  kind = "event"
-	kindOpen   kind = "open"  // asks for Port with Mark; the reply comes with one or two sockets
-	kindMark   kind = "mark"  // asks
-	kindFloor  kind = "floor" // asks for timestamps of Peer, our own public key, beginning with First
+	kindChange kind = "change" // somebody has changed the configuration
+	kindOpen   kind = "open"   // asks for Port with Mark; the reply comes with one or two sockets
+	kindMark   kind = "mark"   // asks
+	kindFloor  kind = "floor"  // asks for timestamps of Peer, our own public key, beginning with First
 )
 
 const (

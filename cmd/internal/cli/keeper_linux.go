@@ -55,6 +55,7 @@ func (d *daemon) serve(socket *os.File, err error) error {
 		Floor:    k,
 		Log:      log,
 		Observe:  k.Observe,
+		Changed:  k.Changed,
 		Ready:    k.Ready,
 	})
 	if cause := context.Cause(ctx); err == nil && errors.Is(cause, child.ErrKeeperGone) {

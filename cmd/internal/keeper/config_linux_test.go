@@ -75,7 +75,8 @@ func TestDryRun(t *testing.T) {
 	if diff := cmp.Diff(before, w.a.facts()); diff != "" {
 		t.Errorf("before and after:\n%s", diff)
 	}
-	if want := "note: wg0 is up and nobody keeps it: it would be taken over\n[#] ip link set mtu 1300 dev wg0\n"; dry != want {
+	if want := "note: wg0 is up and nobody keeps it: it would be taken over\n" +
+		"note: /etc/wireguard/wg0.conf has changed, and what was in force stays so: \"vpn reload wg0\" brings in what it says now\n"; dry != want {
 		t.Errorf("dry, with nobody to keep it:\n%s", dry)
 	}
 	w.a.do("down", "wg0")

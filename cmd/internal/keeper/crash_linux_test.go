@@ -154,7 +154,7 @@ func TestTakenOverAsItWas(t *testing.T) {
 	w.a.write(w.a.config(w.b, "", "Endpoint = "+w.b.outer+":"+port))
 	w.a.do("up", "wg0")
 	w.a.MustPing(w.b.inner)
-	testnet.Until(t, "the endpoint is written down", func() bool { _, code := w.b.Run("test", "-s", "/run/vpn/wg0/endpoints"); return code == 0 })
+	w.b.kept("endpoint=" + w.a.outer + ":51001\n")
 	for name, end := range map[string]func(){
 		"engine": func() { w.b.kill(w.b.engine()) },
 		"keeper": func() { w.b.kill(w.b.pid()); w.b.do("up", "wg0") },
@@ -204,23 +204,6 @@ func TestKeyOfAHook(t *testing.T) {
 			t.Errorf("before and after:\n%s", diff)
 		}
 	}
-}
-
-// TestRestartRefused has a file that got wrong meanwhile: the link goes on.
-func TestRestartRefused(t *testing.T) {
-	w := newWorld(t)
-	w.peerUp()
-	text := w.a.config(w.b, "", w.b.endpoint())
-	w.a.write(text)
-	w.a.do("up", "wg0")
-	engine := w.a.engine()
-	w.a.write(text + "nonsense\n")
-	w.a.fail(78, []string{"wg0.conf:", "neither", "wg0 runs on as it is"}, "restart", "wg0")
-	if now := w.a.engine(); now != engine {
-		t.Errorf("engine %d, was %d", now, engine)
-	}
-	w.a.MustPing(w.b.inner)
-	w.a.do("down", "wg0")
 }
 
 // TestDownOfTraces takes down what a keeper leaves that is killed before its first

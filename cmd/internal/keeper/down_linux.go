@@ -153,9 +153,7 @@ func Clean(ctx context.Context, name string, show Show) error {
 // removeTraces deletes what no journal lists, and is of no use to anybody once the
 // keeper is gone.
 func removeTraces(name string) {
-	openEndpoints(host.RunPath(name, endpointsFile)).remove()
-	removePin(name)
-	removeKey(name)
+	removeKept(name)
 	_ = os.Remove(controlPath(name))
 	_ = os.Remove(host.LibPath(name, "")) // fails if something is there
 }
