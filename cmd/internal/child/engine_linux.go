@@ -236,7 +236,8 @@ func (e *Engine) deliver() {
 // PID is the engine's process id.
 func (e *Engine) PID() int { return e.process.Pid }
 
-// Ready is closed when the engine answers on the control socket.
+// Ready is closed when the engine answers on the control socket. It reads nothing of
+// the device before Configured.
 func (e *Engine) Ready() <-chan struct{} { return e.ready }
 
 // Done is closed when the engine's process has ended.
@@ -277,6 +278,9 @@ func (e *Engine) PeerDrops(ctx context.Context, peer key.Public) (tunnel.Drops, 
 	}
 	return tunnelDrops(r.Drops), nil
 }
+
+// Configured says that the engine knows its peers: from now on it reads the device.
+func (e *Engine) Configured() error { return e.pair.send(&message{Kind: kindRead}, sendTime) }
 
 // Suspend has all session keys erased, and returns when they are. The tunnel is
 // silent until Resume.

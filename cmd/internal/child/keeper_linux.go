@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -46,6 +47,7 @@ type Keeper struct {
 	outbox *outbox
 	news   chan struct{} // holds one tick: the configuration has changed
 	orders chan *message // for the tunnel
+	read   chan struct{} // closed when the device may be read
 	ctx    context.Context
 	end    context.CancelCauseFunc
 }
@@ -57,7 +59,7 @@ func Connect(f *os.File) (*Keeper, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to the keeper: %w", err)
 	}
-	k := &Keeper{pair: p, outbox: newOutbox(), news: make(chan struct{}, 1), orders: make(chan *message, 16)}
+	k := &Keeper{pair: p, outbox: newOutbox(), news: make(chan struct{}, 1), orders: make(chan *message, 16), read: make(chan struct{})}
 	if err := k.begin(); err != nil {
 		p.close()
 		return nil, fmt.Errorf("connect to the keeper: %w", err)
@@ -90,6 +92,10 @@ func (k *Keeper) begin() error {
 // Context ends when the keeper asks for the end, or is gone: see context.Cause.
 func (k *Keeper) Context() context.Context { return k.ctx }
 
+// Configured is closed when the keeper has given all that it had to give, so that
+// packets of the device may be read.
+func (k *Keeper) Configured() <-chan struct{} { return k.read }
+
 // Close ends the connection.
 func (k *Keeper) Close() { k.pair.close() }
 
@@ -107,6 +113,7 @@ func (k *Keeper) Ready(t *tunnel.Tunnel) {
 // listen takes what the keeper says until the end of the pair.
 func (k *Keeper) listen() {
 	defer k.pair.close()
+	may := sync.OnceFunc(func() { close(k.read) })
 	for {
 		r, err := k.pair.receive(maxSockets)
 		if err != nil {
@@ -116,6 +123,8 @@ func (k *Keeper) listen() {
 		switch r.Kind {
 		case kindReply:
 			k.pair.answered(r)
+		case kindRead:
+			may()
 		case kindStop:
 			k.end(ErrStopped)
 		default:

@@ -31,6 +31,7 @@ const (
 	kindSuspend kind = "suspend" // asks
 	kindResume  kind = "resume"  // asks
 	kindDrops   kind = "drops"   // asks; Peer is nil for the interface
+	kindRead    kind = "read"    // the device
 	kindStop    kind = "stop"
 
 	// To the keeper.

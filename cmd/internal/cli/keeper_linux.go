@@ -56,7 +56,9 @@ func (d *daemon) serve(socket *os.File, err error) error {
 		Log:      log,
 		Observe:  k.Observe,
 		Changed:  k.Changed,
-		Ready:    k.Ready,
+
+		Configured: k.Configured(),
+		Ready:      k.Ready,
 	})
 	if cause := context.Cause(ctx); err == nil && errors.Is(cause, child.ErrKeeperGone) {
 		return cause

@@ -37,6 +37,9 @@ type Config struct {
 	// configuration, but for candidates. It must not wait.
 	Changed func()
 
+	// Configured is closed when packets may be read; nil: at once. See tunnel.Config.
+	Configured <-chan struct{}
+
 	// Ready is called, if it is not nil, once requests are answered.
 	Ready func(*tunnel.Tunnel)
 }
@@ -62,6 +65,7 @@ func Run(ctx context.Context, c Config) error {
 		Rand:       rand.Reader,
 		Log:        c.Log,
 		Observe:    c.Observe,
+		Configured: c.Configured,
 		Processors: runtime.GOMAXPROCS(0),
 	})
 	if err != nil {

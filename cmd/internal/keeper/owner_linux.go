@@ -230,7 +230,10 @@ func (k *Keeper) configure(l *loaded, port uint16) error {
 			p.Candidates = known
 		}
 	}
-	return k.ask(func(c *uapi.Client) error { return c.Set(&u) })
+	if err := k.ask(func(c *uapi.Client) error { return c.Set(&u) }); err != nil {
+		return err
+	}
+	return k.engine.Configured()
 }
 
 // offer tells the engine at which addresses a peer may be.
