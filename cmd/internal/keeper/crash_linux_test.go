@@ -232,22 +232,25 @@ func TestKilledInMidUp(t *testing.T) {
 	before := w.a.facts()
 	for _, kind := range []string{"PreUp", "PostUp"} {
 		for _, next := range []string{"up", "down"} {
-			w.a.write(w.a.config(w.b, kind+" = touch /run/there; read < /run/fifo", w.b.endpoint()+"\n"+fullTunnel))
+			w.a.write(w.a.config(w.b, kind+" = echo $$ > /run/there; read < /run/fifo", w.b.endpoint()+"\n"+fullTunnel))
 			w.a.MustRun("mkfifo", "/run/fifo")
 			p := w.a.Start(nil, w.vpn, "up", "wg0")
-			testnet.Until(t, "the hook runs", func() bool { _, code := w.a.Run("test", "-e", "/run/there"); return code == 0 })
+			testnet.Until(t, "the hook runs", func() bool { _, code := w.a.Run("test", "-s", "/run/there"); return code == 0 })
 			w.a.kill(w.a.pid())
 			if code := p.WaitEnd(); code != 1 {
 				t.Errorf("up ends with %d", code)
 			}
-			w.a.MustRun("sh", "-c", "echo > /run/fifo; rm /run/fifo /run/there")
+			hook := strings.TrimSpace(w.a.ReadFile("/run/there"))
 			if next == "up" {
 				w.a.write(w.a.config(w.b, "", w.b.endpoint()+"\n"+fullTunnel))
 				w.a.do("up", "wg0")
 				w.a.MustPing(w.b.inner)
 			}
 			w.a.do("down", "wg0")
-			w.a.MustRun("rm", "/etc/wireguard/wg0.conf")
+			if state, _ := w.a.Run("sed", "-n", "s/^State:.//p", "/proc/"+hook+"/status"); strings.Trim(state, "ZX (zombiedead)\n") != "" && !strings.Contains(state, "No such file") {
+				t.Errorf("killed in %s, then %s: the hook runs on", kind, next)
+			}
+			w.a.MustRun("rm", "/etc/wireguard/wg0.conf", "/run/fifo", "/run/there")
 			if diff := cmp.Diff(before, w.a.facts()); diff != "" {
 				t.Errorf("killed in %s, then %s, before and after:\n%s", kind, next, diff)
 			}

@@ -20,6 +20,8 @@ const (
 	controlFile     = "control.sock"
 	configFile      = "config"      // what is in force: the text as it was loaded
 	unconfirmedFile = "unconfirmed" // and what will be, once a reload is kept
+	hookFile        = "hook"        // which hook runs
+	crashFile       = "crash"       // why the keeper has crashed, if it has
 	engineFile      = "engine"      // what the engine had last
 )
 

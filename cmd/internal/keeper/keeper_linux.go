@@ -157,6 +157,7 @@ func Run(ctx context.Context, c Config) error {
 			return err
 		}
 	}
+	catchCrash(k.name, k.log)
 	server := serveControl(k, k.control)
 
 	k.result = k.live(ctx)
@@ -171,6 +172,7 @@ func Run(ctx context.Context, c Config) error {
 	}
 	_ = os.Remove(controlPath(k.name))
 	_ = os.Remove(host.LibPath(k.name, "")) // fails if something is there
+	endCatch(k.name)
 	k.lock.Release()
 	return k.result
 }

@@ -25,6 +25,9 @@ const planAttempts = 10
 func (k *Keeper) start(ctx context.Context) error {
 	k.busy.Add(1)
 	defer k.busy.Add(-1)
+	if err := endHook(ctx, k.name); err != nil {
+		k.say(Message{Warning: fmt.Sprintf("a hook of the keeper before this one runs on: %v", err)})
+	}
 	var err error
 	if k.journal, err = host.OpenJournal(k.name); err != nil {
 		return err
