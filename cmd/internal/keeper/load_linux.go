@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"maps"
 	"net/netip"
 	"os"
@@ -112,6 +113,9 @@ func (l *loaded) fromConf(ctx context.Context) (err error) {
 	if err != nil {
 		l.erase()
 		return ofConfig(err)
+	}
+	if i := &l.conf.Interface; l.set.PrivateKey == nil && len(i.PreUp)+len(i.PostUp) == 0 {
+		l.warnings = append(l.warnings, fmt.Sprintf("%s: there is no PrivateKey: the tunnel shakes no hands until \"wg set %s private-key FILE\" gives it one", l.label, l.file.Name))
 	}
 	return nil
 }
