@@ -19,6 +19,12 @@ func Replace(path string, text []byte) error {
 	})
 }
 
+// RemoveReplaced removes a file that Replace has written, and what a writer who was
+// killed may have left of the next version.
+func RemoveReplaced(path string) error {
+	return errors.Join(os.Remove(path), os.Remove(path+".new"))
+}
+
 // ReplaceWith is [Replace] by what write writes, of which no copy is made.
 func ReplaceWith(path string, write func(io.Writer) error) error {
 	next := path + ".new"

@@ -70,8 +70,8 @@ func writePin(name string, text []byte) error {
 
 // removeKept deletes all that is kept of a link.
 func removeKept(name string) {
-	for _, file := range []string{configFile, unconfirmedFile, engineFile} {
-		_ = os.Remove(host.RunPath(name, file))
+	for _, file := range []string{configFile, unconfirmedFile, engineFile, hookFile} {
+		_ = host.RemoveReplaced(host.RunPath(name, file))
 	}
 }
 
