@@ -28,6 +28,8 @@ type host struct {
 	time    *bubbleClock
 	floor   Floor // of the next start
 
+	configured chan struct{} // of the next start
+
 	mu     sync.Mutex
 	events []Event
 }
@@ -61,7 +63,7 @@ func (h *host) start() {
 	h.device = newMemDevice()
 	t, err := New(Config{
 		Device: h.device, Sockets: h.opener, Clock: h.time, Arena: aead.NewArena(nil), Rand: rand.Reader,
-		Log: slog.New(slog.DiscardHandler), Floor: h.floor, Observe: h.observe, Processors: 2,
+		Log: slog.New(slog.DiscardHandler), Floor: h.floor, Observe: h.observe, Configured: h.configured, Processors: 2,
 	})
 	if err != nil {
 		h.w.t.Fatal(err)

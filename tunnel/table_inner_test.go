@@ -326,3 +326,29 @@ func TestNestedMessagesLoop(t *testing.T) {
 		}
 	})
 }
+
+// A device that has packets before the peers are known is read when they are.
+func TestDeviceReadOnceConfigured(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		a, b := w.newPair()
+		a.configured = make(chan struct{})
+		a.restart()
+		a.put(a.packetTo(b))
+		w.wait()
+		a.wantDropped(NoPeer, 0)
+		if got := a.received(); len(got) != 0 {
+			t.Errorf("answers before there are peers: %x", got)
+		}
+		a.set(peers(b.asPeer(b.outer4())))
+		close(a.configured)
+		w.wait()
+		if got := b.received(); len(got) != 1 {
+			t.Errorf("%d packets arrived, want 1", len(got))
+		}
+		a.configured = make(chan struct{})
+		a.restart()
+		if err := a.Close(); err != nil { // never configured
+			t.Error(err)
+		}
+	})
+}

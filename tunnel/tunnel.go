@@ -34,6 +34,10 @@ type Config struct {
 	// neither block nor call the Tunnel.
 	Observe func(Event)
 
+	// Configured is closed when packets of the device may be read, if it is not nil: until then they wait there, and none is
+	// answered as if its peer were unknown.
+	Configured <-chan struct{}
+
 	// Processors bounds how many lanes work at once.
 	Processors int
 }
@@ -104,7 +108,11 @@ func New(c Config) (*Tunnel, error) {
 	t.running.Go(t.answerUnreachable)
 	t.running.Go(func() { t.timers.run(t.stop) })
 	for _, q := range queues {
-		t.running.Go(newLine(&t.lanes, func() batch { return newOutbound(t, q) }).run)
+		t.running.Go(func() {
+			if t.await(c.Configured) {
+				newLine(&t.lanes, func() batch { return newOutbound(t, q) }).run()
+			}
+		})
 	}
 	t.running.Go(t.watch)
 	go func() {
@@ -113,6 +121,19 @@ func New(c Config) (*Tunnel, error) {
 		close(t.done)
 	}()
 	return t, nil
+}
+
+// await waits until it is configured, and is false if the tunnel ends before that.
+func (t *Tunnel) await(configured <-chan struct{}) bool {
+	if configured == nil {
+		return true
+	}
+	select {
+	case <-configured:
+		return true
+	case <-t.stop:
+		return false
+	}
 }
 
 // Done is closed when the Tunnel has ended: after Close, or because its device is gone. All keys are erased then.

@@ -22,6 +22,9 @@ func (r *reader) firewall() error {
 	there := map[firewall.Table]bool{}
 	for _, t := range loaded {
 		there[t] = true
+		if link, is := t.KillSwitchOf(); is && link != r.q.Link {
+			r.s.KillSwitches = append(r.s.KillSwitches, link)
+		}
 	}
 	r.s.KillSwitch = there[firewall.KillSwitch{Link: r.q.Link}.Table()]
 	r.s.Damaged = map[string]bool{}

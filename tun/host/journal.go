@@ -47,7 +47,6 @@ type Entry struct {
 // UpRecord is what [Journal.MarkUp] keeps of a link that is up.
 type UpRecord struct {
 	File      string `json:"file"`           // that it came from
-	Hash      string `json:"hash"`           // of its text
 	Port      uint16 `json:"port,omitempty"` // that is listened on
 	Mark      uint32 `json:"mark,omitempty"`
 	Auto      bool   `json:"auto,omitempty"` // the mark is not the file's: AutomaticMark says so

@@ -3,6 +3,7 @@ package host
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -210,6 +211,8 @@ func TestUpRefused(t *testing.T) {
 		{iface + "#vpn: KillSwitch = on\n#vpn: KillSwitchAllow = 192.0.2.0/24\n", func(s *State) {
 			s.Sessions = []Session{{Peer: netip.MustParseAddr("192.0.2.7"), Link: "eth0"}, {Peer: netip.MustParseAddr("203.0.113.5"), Link: "eth0"}}
 		}, "wg0.conf:3: KillSwitch \"on\": would cut the SSH session with 203.0.113.5"},
+		{iface + "#vpn: KillSwitch = on\n", func(s *State) { s.KillSwitches = []string{"wg1"} },
+			"wg0.conf:3: KillSwitch \"on\": wg1 has one that is loaded, and each would cut the other's tunnel"},
 		{iface + "DNS = 1.1.1.1\n#vpn: DNSRoute = corp.example\n", nil, "wg0.conf:4: DNSRoute: DNSRoute needs systemd-resolved: any other way sends all names to the same servers"},
 		{iface + peer(1) + "AllowedIPs = ::/0\n", func(s *State) { s.Rules[4].Priority = 2 }, "wg0: no room for 2 policy rules before the one of priority 2"},
 	} {
@@ -220,6 +223,31 @@ func TestUpRefused(t *testing.T) {
 		_, err := Up(parse(t, c.text), s, Options{Link: "wg0", File: "wg0.conf"})
 		if err == nil || err.Error() != c.want {
 			t.Errorf("got  %v\nwant %s", err, c.want)
+		}
+	}
+}
+
+// A session that a default route would take into the tunnel is warned of.
+func TestSessionIntoTheTunnel(t *testing.T) {
+	const iface = "[Interface]\n"
+	full := iface + peer(1) + "AllowedIPs = 0.0.0.0/0\n"
+	for text, want := range map[string]bool{
+		full: true,
+		full + "#vpn: ExcludedIPs = 203.0.113.0/24\n":  false,
+		iface + peer(1) + "AllowedIPs = 10.1.0.0/16\n": false,
+		iface + peer(1) + "AllowedIPs = ::/0\n":        false,
+	} {
+		s := laptop()
+		s.Sessions = []Session{{Peer: netip.MustParseAddr("203.0.113.5"), Link: "eth0"}, {Peer: netip.MustParseAddr("192.0.2.9"), Link: "eth0"}, {Peer: netip.MustParseAddr("::1")}}
+		p, err := Up(parse(t, text), s, Options{Link: "wg0", File: "wg0.conf"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		warned := slices.ContainsFunc(p.Warnings, func(w string) bool {
+			return strings.Contains(w, "takes the SSH session with 203.0.113.5 into the tunnel")
+		})
+		if warned != want || strings.Contains(strings.Join(p.Warnings, "\n"), "192.0.2.9") {
+			t.Errorf("%s\nwarnings %q", text, p.Warnings)
 		}
 	}
 }

@@ -17,16 +17,16 @@ import (
 // sessions finds the SSH sessions with this host: that of the process itself, by
 // its environment, and the TCP connections of SSH servers.
 func (r *reader) sessions() error {
-	if r.q.NoSessions {
-		return nil
-	}
 	var peers []netip.Addr
 	if words := strings.Fields(os.Getenv("SSH_CONNECTION")); len(words) > 0 {
 		if a, err := netip.ParseAddr(words[0]); err == nil {
 			peers = append(peers, a.Unmap())
 		}
 	}
-	sockets := serverSockets()
+	var sockets map[string]bool
+	if !r.q.NoSessions {
+		sockets = serverSockets()
+	}
 	if len(sockets) > 0 {
 		for _, file := range []string{"/proc/thread-self/net/tcp", "/proc/thread-self/net/tcp6"} {
 			peers = append(peers, connected(file, sockets)...)

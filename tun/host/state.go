@@ -25,6 +25,7 @@ type State struct {
 	TableNames      map[string]uint32 // of rt_tables
 	Damaged         map[string]bool   // tables of the firewall (as nft names them) that are not as we loaded them
 	KillSwitch      bool              // the link's is loaded
+	KillSwitches    []string          // other links whose is loaded
 	Sessions        []Session
 	Resolver        dns.Kind
 	ServersLost     bool // the link's are no longer in the file that has them
@@ -74,8 +75,9 @@ type Query struct {
 	Mark    uint32       // that they carry now
 	Journal *Journal     // whose firewall tables are compared; may be nil
 
-	// Without a kill switch nobody needs to know of SSH sessions, which are looked
-	// for among all processes: that takes longer than all the rest.
+	// Without a kill switch nobody needs to know of SSH sessions but that of this very
+	// process: others are looked for among all processes, which takes longer than all
+	// the rest.
 	NoSessions bool
 }
 

@@ -53,6 +53,9 @@ func (m *maker) prepare() error {
 	if err := m.mark(); err != nil {
 		return err
 	}
+	if err := m.checkKillSwitches(); err != nil {
+		return err
+	}
 	return m.checkSessions()
 }
 

@@ -54,9 +54,10 @@ type Engine struct {
 	pair    *pair
 	inbox   *outbox
 
-	ready  chan struct{}
-	events chan tunnel.Event
-	done   chan struct{}
+	ready   chan struct{}
+	events  chan tunnel.Event
+	changed chan struct{} // holds one tick
+	done    chan struct{}
 
 	mu      sync.Mutex // guards what follows
 	started bool       // ready is closed
@@ -137,6 +138,11 @@ func (e *Engine) heard(r *reply) error {
 		e.lost = max(e.lost, m.Event.Lost)
 		e.mu.Unlock()
 		e.inbox.add(m.Event.tunnelEvent(time.Now()))
+		if m.Event.Kind == tunnel.EndpointMoved {
+			tick(e.changed)
+		}
+	case m.Kind == kindChange:
+		tick(e.changed)
 	case m.Kind == kindOpen:
 		return e.open(m)
 	case m.Kind == kindMark:
@@ -230,7 +236,8 @@ func (e *Engine) deliver() {
 // PID is the engine's process id.
 func (e *Engine) PID() int { return e.process.Pid }
 
-// Ready is closed when the engine answers on the control socket.
+// Ready is closed when the engine answers on the control socket. It reads nothing of
+// the device before Configured.
 func (e *Engine) Ready() <-chan struct{} { return e.ready }
 
 // Done is closed when the engine's process has ended.
@@ -241,6 +248,11 @@ func (e *Engine) Done() <-chan struct{} { return e.done }
 // never the last endpoint of a peer; see Lost. After Done come those that are
 // left, and then it is closed.
 func (e *Engine) Events() <-chan tunnel.Event { return e.events }
+
+// Changed has a tick when what the engine is configured with, and would have to be
+// given to another in its place, may be something else than at the tick before:
+// somebody has set something, or a peer has moved. Candidates don't count.
+func (e *Engine) Changed() <-chan struct{} { return e.changed }
 
 // Lost is how many events did not come through so far.
 func (e *Engine) Lost() uint64 {
@@ -266,6 +278,9 @@ func (e *Engine) PeerDrops(ctx context.Context, peer key.Public) (tunnel.Drops, 
 	}
 	return tunnelDrops(r.Drops), nil
 }
+
+// Configured says that the engine knows its peers: from now on it reads the device.
+func (e *Engine) Configured() error { return e.pair.send(&message{Kind: kindRead}, sendTime) }
 
 // Suspend has all session keys erased, and returns when they are. The tunnel is
 // silent until Resume.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -44,7 +45,9 @@ type Keeper struct {
 
 	pair   *pair
 	outbox *outbox
+	news   chan struct{} // holds one tick: the configuration has changed
 	orders chan *message // for the tunnel
+	read   chan struct{} // closed when the device may be read
 	ctx    context.Context
 	end    context.CancelCauseFunc
 }
@@ -56,7 +59,7 @@ func Connect(f *os.File) (*Keeper, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to the keeper: %w", err)
 	}
-	k := &Keeper{pair: p, outbox: newOutbox(), orders: make(chan *message, 16)}
+	k := &Keeper{pair: p, outbox: newOutbox(), news: make(chan struct{}, 1), orders: make(chan *message, 16), read: make(chan struct{})}
 	if err := k.begin(); err != nil {
 		p.close()
 		return nil, fmt.Errorf("connect to the keeper: %w", err)
@@ -89,6 +92,10 @@ func (k *Keeper) begin() error {
 // Context ends when the keeper asks for the end, or is gone: see context.Cause.
 func (k *Keeper) Context() context.Context { return k.ctx }
 
+// Configured is closed when the keeper has given all that it had to give, so that
+// packets of the device may be read.
+func (k *Keeper) Configured() <-chan struct{} { return k.read }
+
 // Close ends the connection.
 func (k *Keeper) Close() { k.pair.close() }
 
@@ -106,6 +113,7 @@ func (k *Keeper) Ready(t *tunnel.Tunnel) {
 // listen takes what the keeper says until the end of the pair.
 func (k *Keeper) listen() {
 	defer k.pair.close()
+	may := sync.OnceFunc(func() { close(k.read) })
 	for {
 		r, err := k.pair.receive(maxSockets)
 		if err != nil {
@@ -115,6 +123,8 @@ func (k *Keeper) listen() {
 		switch r.Kind {
 		case kindReply:
 			k.pair.answered(r)
+		case kindRead:
+			may()
 		case kindStop:
 			k.end(ErrStopped)
 		default:
@@ -164,13 +174,34 @@ func (k *Keeper) Observe(e tunnel.Event) {
 	}
 }
 
-// tell passes events on.
+// Changed tells the keeper that the configuration is another now. It never waits.
+func (k *Keeper) Changed() { tick(k.news) }
+
+// tick leaves a tick in a channel for one, unless one waits there.
+func tick(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// tell passes events on, and that there is a change.
 func (k *Keeper) tell() {
 	for {
+		select {
+		case <-k.news:
+			if k.pair.send(&message{Kind: kindChange}, eventTime) != nil && k.ctx.Err() == nil {
+				k.Changed() // it is to be told again
+			}
+		default:
+		}
 		e, lost, ok := k.outbox.take()
 		if !ok {
 			select {
 			case <-k.outbox.wake:
+				continue
+			case <-k.news:
+				k.Changed()
 				continue
 			case <-k.ctx.Done():
 				return

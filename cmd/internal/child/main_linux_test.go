@@ -95,6 +95,9 @@ func attend(e *child.Engine, n int, ports *child.Ports, signals <-chan os.Signal
 		case <-ready:
 			fmt.Printf("engine %d is ready: %d;\n", n, e.PID())
 			ready = nil
+			if err := e.Configured(); err != nil {
+				return err
+			}
 		case event, ok := <-events:
 			if !ok {
 				return e.Err()

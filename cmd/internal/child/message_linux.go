@@ -31,15 +31,17 @@ const (
 	kindSuspend kind = "suspend" // asks
 	kindResume  kind = "resume"  // asks
 	kindDrops   kind = "drops"   // asks; Peer is nil for the interface
+	kindRead    kind = "read"    // the device
 	kindStop    kind = "stop"
 
 	// To the keeper.
 	kindReady  kind = "ready"
 	kindFailed kind = "failed" // Error says why the engine ends before it was ready
 	kindEvent  kind = "event"
-	kindOpen   kind = "open"  // asks for Port with Mark; the reply comes with one or two sockets
-	kindMark   kind = "mark"  // asks
-	kindFloor  kind = "floor" // asks for timestamps of Peer, our own public key, beginning with First
+	kindChange kind = "change" // somebody has changed the configuration
+	kindOpen   kind = "open"   // asks for Port with Mark; the reply comes with one or two sockets
+	kindMark   kind = "mark"   // asks
+	kindFloor  kind = "floor"  // asks for timestamps of Peer, our own public key, beginning with First
 )
 
 const (

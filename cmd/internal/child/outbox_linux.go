@@ -44,10 +44,7 @@ func (o *outbox) add(e tunnel.Event) {
 		o.events = append(o.events, e)
 	}
 	o.mu.Unlock()
-	select {
-	case o.wake <- struct{}{}:
-	default:
-	}
+	tick(o.wake)
 }
 
 // take returns an event, and how many were lost so far; false if there is none.

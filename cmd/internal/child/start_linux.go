@@ -76,7 +76,7 @@ func (w *Waiting) Begin(ctx context.Context, listener *os.File, device []*os.Fil
 	}
 	e := &Engine{
 		config: w.config, process: w.process, pair: w.pair, inbox: newOutbox(),
-		ready: make(chan struct{}), events: make(chan tunnel.Event), done: make(chan struct{}),
+		ready: make(chan struct{}), events: make(chan tunnel.Event), changed: make(chan struct{}, 1), done: make(chan struct{}),
 		floors: make(map[key.Public]bool),
 	}
 	stop := context.AfterFunc(ctx, func() {

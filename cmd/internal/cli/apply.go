@@ -62,7 +62,17 @@ func (o *upOptions) applyTo(ctx context.Context, s source, arg string, dryRun bo
 	case err != nil && dryRun: // there is none
 		return true, keeper.Preview(ctx, s.File, s.text, o.force, show)
 	case err != nil:
-		return true, o.up(ctx, s, show)
+		if err := o.up(ctx, s, show); err != nil || s.text != nil {
+			return true, err
+		}
+		if c, err = keeper.Dial(s.Name); err != nil {
+			return true, err
+		}
+		state, err := c.State(ctx)
+		if err == nil && state.Adopted { // with what was in force before
+			_, err = c.Reload(ctx, keeper.ReloadRequest{Force: o.force}, show)
+		}
+		return true, err
 	}
 	if s.text == nil {
 		if err := sameSource(ctx, c, s.File, arg); err != nil {

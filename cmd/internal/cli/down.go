@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -103,10 +104,13 @@ func askDown(ctx context.Context, name string, show keeper.Show) error {
 	if err != nil {
 		return err
 	}
-	if err := c.Down(ctx, show); err != nil {
-		return err
+	down := c.Down(ctx, show)
+	if down != nil {
+		if s, err := c.State(ctx); err == nil && s.Phase == keeper.Running {
+			return down // a hook has refused
+		}
 	}
-	return keeper.AwaitEnd(ctx, name, state.PID)
+	return cmp.Or(down, keeper.AwaitEnd(ctx, name, state.PID))
 }
 
 // explainNotUp says what else a link may be that no keeper knows.

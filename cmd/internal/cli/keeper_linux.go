@@ -55,7 +55,10 @@ func (d *daemon) serve(socket *os.File, err error) error {
 		Floor:    k,
 		Log:      log,
 		Observe:  k.Observe,
-		Ready:    k.Ready,
+		Changed:  k.Changed,
+
+		Configured: k.Configured(),
+		Ready:      k.Ready,
 	})
 	if cause := context.Cause(ctx); err == nil && errors.Is(cause, child.ErrKeeperGone) {
 		return cause

@@ -33,6 +33,13 @@ type Config struct {
 	// tunnel.Config.
 	Observe func(tunnel.Event)
 
+	// Changed is called, if it is not nil, after each request that has changed the
+	// configuration, but for candidates. It must not wait.
+	Changed func()
+
+	// Configured is closed when packets may be read; nil: at once. See tunnel.Config.
+	Configured <-chan struct{}
+
 	// Ready is called, if it is not nil, once requests are answered.
 	Ready func(*tunnel.Tunnel)
 }
@@ -58,6 +65,7 @@ func Run(ctx context.Context, c Config) error {
 		Rand:       rand.Reader,
 		Log:        c.Log,
 		Observe:    c.Observe,
+		Configured: c.Configured,
 		Processors: runtime.GOMAXPROCS(0),
 	})
 	if err != nil {
@@ -65,7 +73,7 @@ func Run(ctx context.Context, c Config) error {
 		c.Device.Close()
 		return fmt.Errorf("start the tunnel: %w", err)
 	}
-	backend := &trimmer{Backend: t}
+	backend := &trimmer{Backend: observed(t, c.Changed)}
 	defer backend.stop()
 	server := uapi.NewServer(backend, c.Log)
 	served := make(chan error, 1)

@@ -75,7 +75,8 @@ func TestDryRun(t *testing.T) {
 	if diff := cmp.Diff(before, w.a.facts()); diff != "" {
 		t.Errorf("before and after:\n%s", diff)
 	}
-	if want := "note: wg0 is up and nobody keeps it: it would be taken over\n[#] ip link set mtu 1300 dev wg0\n"; dry != want {
+	if want := "note: wg0 is up and nobody keeps it: it would be taken over\n" +
+		"note: /etc/wireguard/wg0.conf has changed, and what was in force stays so: \"vpn reload wg0\" brings in what it says now\n"; dry != want {
 		t.Errorf("dry, with nobody to keep it:\n%s", dry)
 	}
 	w.a.do("down", "wg0")
@@ -170,4 +171,50 @@ func TestApply(t *testing.T) {
 	apply("unchanged")
 	w.a.MustPing(w.b.inner)
 	w.a.do("down", "wg0")
+}
+
+// TestSaidOfAFile has what is no error, or is one of the host's: it is said what
+// there is to do.
+func TestSaidOfAFile(t *testing.T) {
+	w := newWorld(t)
+	plain := w.a.config(w.b, "", "")
+	keyless := strings.Replace(plain, "PrivateKey", "# PrivateKey", 1)
+	w.a.write(keyless)
+	if said := w.a.do("up", "wg0"); !strings.Contains(said, "warning: /etc/wireguard/wg0.conf: there is no PrivateKey") || !strings.Contains(said, "wg set wg0 private-key FILE") {
+		t.Errorf("it says\n%s", said)
+	}
+	w.a.do("down", "wg0")
+	w.a.write(strings.Replace(keyless, "[Interface]", "[Interface]\n#vpn: PrivateKeyFile = credential:wg0", 1))
+	w.a.fail(1, []string{"systemd has handed over no credentials", "hint: a service has them from LoadCredential="}, "up", "wg0")
+	w.a.write(plain)
+	w.a.MustRun("ip", "tuntap", "add", "wg0", "mode", "tun")
+	w.a.fail(1, []string{"there is a link of that name already, of kind tun", "hint: another program runs it", "ip link delete wg0"}, "up", "wg0")
+	w.a.MustRun("ip", "link", "delete", "wg0")
+	w.a.MustRun("ip", "route", "add", "default", "via", w.b.outer)
+	w.a.write(w.a.config(w.b, "", w.b.endpoint()+"\n"+fullTunnel))
+	said := w.a.MustRun("sh", "-c", "SSH_CONNECTION='198.51.100.9 1 192.0.2.1 22' "+w.vpn+" up wg0 2>&1")
+	if !strings.Contains(said, "takes the SSH session with 198.51.100.9 into the tunnel") {
+		t.Errorf("it says\n%s", said)
+	}
+	w.a.do("down", "wg0")
+}
+
+// TestTwoKillSwitches refuses the second, and lets it be once the first is lifted.
+func TestTwoKillSwitches(t *testing.T) {
+	w := newWorld(t)
+	w.a.write(w.a.config(w.b, "#vpn: KillSwitch = on", w.b.endpoint()))
+	w.a.WriteFile("/etc/wireguard/wg1.conf", strings.NewReplacer("51001", "51009", "10.9.0.1/24", "10.8.0.1/24", w.b.inner+"/32", "10.8.0.2/32").Replace(
+		w.a.config(w.b, "#vpn: KillSwitch = on", w.b.endpoint())), 0o600)
+	w.a.do("up", "wg0")
+	before := w.a.facts()
+	for _, command := range []string{"up", "killswitch"} {
+		w.a.fail(78, []string{"/etc/wireguard/wg1.conf:5: KillSwitch \"on\": wg0 has one that is loaded", "hint: \"vpn down wg0\" lifts that one"}, command, "wg1")
+	}
+	if diff := cmp.Diff(before, w.a.facts()); diff != "" {
+		t.Errorf("before and after:\n%s", diff)
+	}
+	w.a.do("reload", "wg0")
+	w.a.do("down", "wg0")
+	w.a.do("up", "wg1")
+	w.a.do("down", "wg1")
 }

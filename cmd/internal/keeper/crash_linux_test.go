@@ -154,7 +154,7 @@ func TestTakenOverAsItWas(t *testing.T) {
 	w.a.write(w.a.config(w.b, "", "Endpoint = "+w.b.outer+":"+port))
 	w.a.do("up", "wg0")
 	w.a.MustPing(w.b.inner)
-	testnet.Until(t, "the endpoint is written down", func() bool { _, code := w.b.Run("test", "-s", "/run/vpn/wg0/endpoints"); return code == 0 })
+	w.b.kept("endpoint=" + w.a.outer + ":51001\n")
 	for name, end := range map[string]func(){
 		"engine": func() { w.b.kill(w.b.engine()) },
 		"keeper": func() { w.b.kill(w.b.pid()); w.b.do("up", "wg0") },
@@ -206,23 +206,6 @@ func TestKeyOfAHook(t *testing.T) {
 	}
 }
 
-// TestRestartRefused has a file that got wrong meanwhile: the link goes on.
-func TestRestartRefused(t *testing.T) {
-	w := newWorld(t)
-	w.peerUp()
-	text := w.a.config(w.b, "", w.b.endpoint())
-	w.a.write(text)
-	w.a.do("up", "wg0")
-	engine := w.a.engine()
-	w.a.write(text + "nonsense\n")
-	w.a.fail(78, []string{"wg0.conf:", "neither", "wg0 runs on as it is"}, "restart", "wg0")
-	if now := w.a.engine(); now != engine {
-		t.Errorf("engine %d, was %d", now, engine)
-	}
-	w.a.MustPing(w.b.inner)
-	w.a.do("down", "wg0")
-}
-
 // TestDownOfTraces takes down what a keeper leaves that is killed before its first
 // step: nothing that a journal lists.
 func TestDownOfTraces(t *testing.T) {
@@ -249,22 +232,28 @@ func TestKilledInMidUp(t *testing.T) {
 	before := w.a.facts()
 	for _, kind := range []string{"PreUp", "PostUp"} {
 		for _, next := range []string{"up", "down"} {
-			w.a.write(w.a.config(w.b, kind+" = touch /run/there; read < /run/fifo", w.b.endpoint()+"\n"+fullTunnel))
+			w.a.write(w.a.config(w.b, kind+" = echo $$ > /run/there; read < /run/fifo", w.b.endpoint()+"\n"+fullTunnel))
 			w.a.MustRun("mkfifo", "/run/fifo")
 			p := w.a.Start(nil, w.vpn, "up", "wg0")
-			testnet.Until(t, "the hook runs", func() bool { _, code := w.a.Run("test", "-e", "/run/there"); return code == 0 })
+			testnet.Until(t, "the hook runs", func() bool {
+				_, code := w.a.Run("test", "-s", "/run/there", "-a", "-s", "/run/vpn/wg0/hook")
+				return code == 0
+			})
 			w.a.kill(w.a.pid())
 			if code := p.WaitEnd(); code != 1 {
 				t.Errorf("up ends with %d", code)
 			}
-			w.a.MustRun("sh", "-c", "echo > /run/fifo; rm /run/fifo /run/there")
+			hook := strings.TrimSpace(w.a.ReadFile("/run/there"))
 			if next == "up" {
 				w.a.write(w.a.config(w.b, "", w.b.endpoint()+"\n"+fullTunnel))
 				w.a.do("up", "wg0")
 				w.a.MustPing(w.b.inner)
 			}
 			w.a.do("down", "wg0")
-			w.a.MustRun("rm", "/etc/wireguard/wg0.conf")
+			if state, _ := w.a.Run("sed", "-n", "/^State:.[^ZX]/p", "/proc/"+hook+"/status"); strings.HasPrefix(state, "State:") {
+				t.Errorf("killed in %s, then %s: the hook runs on", kind, next)
+			}
+			w.a.MustRun("rm", "/etc/wireguard/wg0.conf", "/run/fifo", "/run/there")
 			if diff := cmp.Diff(before, w.a.facts()); diff != "" {
 				t.Errorf("killed in %s, then %s, before and after:\n%s", kind, next, diff)
 			}

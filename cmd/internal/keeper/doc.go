@@ -16,11 +16,13 @@ import "vpn/tun/host"
 
 // Files of a link below [host.RunDir].
 const (
-	lockFile      = "lock"
-	controlFile   = "control.sock"
-	endpointsFile = "endpoints"
-	keyFile       = "key"    // the private key, where the file leaves it to a hook
-	configFile    = "config" // what is in force, where no file of the user's has it
+	lockFile        = "lock"
+	controlFile     = "control.sock"
+	configFile      = "config"      // what is in force: the text as it was loaded
+	unconfirmedFile = "unconfirmed" // and what will be, once a reload is kept
+	hookFile        = "hook"        // which hook runs
+	crashFile       = "crash"       // why the keeper has crashed, if it has
+	engineFile      = "engine"      // what the engine had last
 )
 
 // addressesFile is the file below [host.LibDir] of what endpoint names were last.

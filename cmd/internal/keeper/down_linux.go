@@ -120,6 +120,12 @@ func Clean(ctx context.Context, name string, show Show) error {
 		return err
 	}
 	defer lock.Release()
+	if err := endHook(ctx, name); err != nil {
+		show(Message{Warning: fmt.Sprintf("a hook runs on: %v", err)})
+	}
+	if trace := lastCrash(name); trace != "" {
+		show(Message{Warning: "its keeper has crashed:\n" + trace})
+	}
 	j, err := host.OpenJournal(name)
 	if err != nil {
 		return err
@@ -153,9 +159,8 @@ func Clean(ctx context.Context, name string, show Show) error {
 // removeTraces deletes what no journal lists, and is of no use to anybody once the
 // keeper is gone.
 func removeTraces(name string) {
-	openEndpoints(host.RunPath(name, endpointsFile)).remove()
-	removePin(name)
-	removeKey(name)
+	_ = os.Remove(host.RunPath(name, crashFile))
+	removeKept(name)
 	_ = os.Remove(controlPath(name))
 	_ = os.Remove(host.LibPath(name, "")) // fails if something is there
 }

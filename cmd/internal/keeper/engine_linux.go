@@ -150,8 +150,8 @@ func (k *Keeper) engineEnded() {
 	k.retry = time.After(wait)
 }
 
-// restartEngine starts an engine on the same link and sockets, and gives it the
-// same configuration, with peers where they were last.
+// restartEngine starts an engine on the same link and sockets, and gives it what
+// the one before it had.
 func (k *Keeper) restartEngine() {
 	k.retry = nil
 	if err := k.renewEngine(k.life); err != nil {
@@ -163,7 +163,7 @@ func (k *Keeper) restartEngine() {
 }
 
 func (k *Keeper) renewEngine(ctx context.Context) error {
-	l, err := k.load(ctx)
+	l, err := inForce(ctx, k.c.File)
 	if err != nil {
 		return err
 	}
@@ -175,25 +175,21 @@ func (k *Keeper) renewEngine(ctx context.Context) error {
 		return err
 	}
 	port, _ := k.ports.Current()
-	if err := k.configure(l, port, l.hash == k.hash); err != nil {
+	if err := k.configure(l, port); err != nil {
 		return err
 	}
 	k.log.Info("a new engine runs the link", "pid", k.engine.PID())
-	if l.hash != k.hash {
-		k.log.Warn("the file has changed meanwhile, and is in force now", "file", l.label)
-		_, err = k.reload(ctx, ReloadRequest{Force: true}, k.logged)
+	if k.pending != nil { // what was kept is what it goes back to
+		k.takeBack()
 	}
-	return err
+	return nil
 }
 
 // follow takes down what an engine tells of peers.
 func (k *Keeper) follow(e *child.Engine) {
 	for event := range e.Events() {
 		switch event.Kind {
-		case tunnel.EndpointMoved:
-			k.endpoints.moved(event.Peer, event.Endpoint)
 		case tunnel.SessionStarted:
-			k.endpoints.moved(event.Peer, event.Endpoint)
 			k.names.Worked(event.Peer, event.Endpoint)
 			k.tries.set(event.Peer, 0)
 		case tunnel.InitiationUnanswered, tunnel.AttemptGivenUp:

@@ -63,7 +63,6 @@ func (k *Keeper) expire() {
 	}
 	k.config = &left
 	k.names.Set(lookup.Peers(k.config))
-	k.endpoints.forget(func(p key.Public) bool { return has(k.config, p) })
 	k.awaitExpiry()
 }
 

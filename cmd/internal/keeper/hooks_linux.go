@@ -35,7 +35,11 @@ func (r hookRunner) run(ctx context.Context, h host.Hook, show Show) error {
 	if err != nil {
 		return hint(r.failed(h, errors.New("there is no bash, which runs hooks")), "install bash, or do without hooks")
 	}
+	handle := host.RunPath(r.link, hookFile)
+	defer os.Remove(handle)
 	err = runOutside(ctx, outside.Command{
+		// Where it can't be written down a hook may outlive a keeper that is killed.
+		Running:     func(h string) { _ = host.Replace(handle, []byte(h)) },
 		Description: fmt.Sprintf("%s hook of %s", h.Kind, r.link),
 		Args:        []string{bash, "-O", "extglob", "-e", "-o", "pipefail", "-c", h.Command},
 		Env:         r.env(),
@@ -50,6 +54,21 @@ func (r hookRunner) run(ctx context.Context, h host.Hook, show Show) error {
 		return WithCode(r.failed(h, fmt.Errorf("failed with exit code %d", exit.Code)), exit.Code)
 	}
 	return r.failed(h, err)
+}
+
+// endHook ends the hook that a keeper which was killed has left running. What hooks
+// that have ended left in the background lives on.
+func endHook(ctx context.Context, link string) error {
+	path := host.RunPath(link, hookFile)
+	handle, err := os.ReadFile(path)
+	if err != nil {
+		return nil
+	}
+	defer os.Remove(path)
+	if len(handle) == 0 {
+		return nil
+	}
+	return outside.End(ctx, string(handle))
 }
 
 // runOutside runs a command outside of this process's sandbox, and shows its

@@ -65,25 +65,25 @@ type Keeper struct {
 	pending *pending    // a reload that waits to be kept
 	expires *time.Timer // when to look for peers whose time is over; nil: never
 
-	device    tun.Native
-	gone      chan struct{} // closed when the link is
-	listener  *uapi.Listener
-	ports     *child.Ports
-	floor     *floor.Store
-	waiting   *child.Waiting // for a link to run on; may be nil
-	engine    *child.Engine
-	backoff   backoff
-	retry     <-chan time.Time // when to start an engine again
-	endpoints *endpoints       // may be used concurrently
-	resolver  *lookup.Resolver // may be used concurrently
-	marked    chan struct{}    // closed when the resolver has its mark
-	names     *lookup.Scheduler
-	peers     sync.Mutex // guards what the engine is told of peers, beside a reload
-	tries     tries      // may be used concurrently
-	changes   <-chan host.Change
-	settled   <-chan time.Time // when to look once more; nil if nothing has changed of late
-	last      host.Change      // that was told of
-	resolved  <-chan struct{}
+	device   tun.Native
+	gone     chan struct{} // closed when the link is
+	listener *uapi.Listener
+	ports    *child.Ports
+	floor    *floor.Store
+	waiting  *child.Waiting // for a link to run on; may be nil
+	engine   *child.Engine
+	backoff  backoff
+	retry    <-chan time.Time // when to start an engine again
+	keeping  keeping
+	resolver *lookup.Resolver // may be used concurrently
+	marked   chan struct{}    // closed when the resolver has its mark
+	names    *lookup.Scheduler
+	peers    sync.Mutex // guards what the engine is told of peers, beside a reload
+	tries    tries      // may be used concurrently
+	changes  <-chan host.Change
+	settled  <-chan time.Time // when to look once more; nil if nothing has changed of late
+	last     host.Change      // that was told of
+	resolved <-chan struct{}
 
 	base    context.Context // never ends
 	life    context.Context // of all that goes on while the link is up
@@ -157,24 +157,22 @@ func Run(ctx context.Context, c Config) error {
 			return err
 		}
 	}
+	catchCrash(k.name, k.log)
 	server := serveControl(k, k.control)
-	k.endpoints = openEndpoints(host.RunPath(k.name, endpointsFile))
 
 	k.result = k.live(ctx)
 	k.cancelEngine()
 	close(k.ended)
 	server.close()
-	k.endpoints.close()
 	if k.journal != nil {
 		k.result = errors.Join(k.result, k.journal.Close())
 		if k.journal.Empty() { // else there is something for the next one
-			k.endpoints.remove()
-			removePin(k.name)
-			removeKey(k.name)
+			removeKept(k.name)
 		}
 	}
 	_ = os.Remove(controlPath(k.name))
 	_ = os.Remove(host.LibPath(k.name, "")) // fails if something is there
+	endCatch(k.name)
 	k.lock.Release()
 	return k.result
 }
@@ -237,9 +235,9 @@ func unlessCancelled(err error) error {
 func (k *Keeper) loop(ctx context.Context) error {
 	gone, deleted := k.gone, k.listener.Deleted() // the same until the end
 	for {
-		var engineDone <-chan struct{}
+		var engineDone, engineChanged <-chan struct{}
 		if k.engine != nil {
-			engineDone = k.engine.Done()
+			engineDone, engineChanged = k.engine.Done(), k.engine.Changed()
 		}
 		select {
 		case <-ctx.Done():
@@ -257,6 +255,10 @@ func (k *Keeper) loop(ctx context.Context) error {
 			}
 		case <-engineDone:
 			k.engineEnded()
+		case <-engineChanged:
+			k.keeping.soon()
+		case <-k.keeping.due:
+			k.keepChange()
 		case <-k.retry:
 			k.restartEngine()
 		case c, ok := <-k.changes:

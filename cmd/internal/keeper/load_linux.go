@@ -5,8 +5,11 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
+	"maps"
 	"net/netip"
 	"os"
+	"slices"
 	"time"
 
 	"vpn/cmd/internal/configfile"
@@ -23,59 +26,31 @@ type loaded struct {
 	file     configfile.File
 	label    string // the file's, for errors and for the journal
 	hash     string // of its text
+	text     []byte
 	conf     *conf.Config
-	set      *uapi.Config // shares the keys of conf
+	set      *uapi.Config // shares the keys of conf, unless live
+	live     bool         // set is what an engine had, and not what the file says
+	expired  []key.Public // peers of the file whose time is over
 	warnings []string
 }
 
 // erase forgets the keys.
 func (l *loaded) erase() {
+	clear(l.text)
 	l.conf.Erase()
-	l.set.Erase()
-}
-
-// Pin puts a configuration that no file of the user's has where the keeper of
-// that link looks for it. The link's lock is held meanwhile.
-func Pin(name string, text []byte) error {
-	lock, err := Acquire(name, "vpn up "+name)
-	if err != nil {
-		return explainHeld(err)
+	if l.set != nil {
+		l.set.Erase()
 	}
-	err = writePin(name, text)
-	if err != nil {
-		removePin(name)
-	}
-	lock.Release()
-	return err
 }
 
-func writePin(name string, text []byte) error {
-	return host.Replace(host.RunPath(name, configFile), text)
-}
-
-// removePin deletes the pinned configuration, if there is one.
-func removePin(name string) { _ = os.Remove(host.RunPath(name, configFile)) }
-
-// pinned is the file of what is pinned.
-func (k *Keeper) pinned() configfile.File {
-	return configfile.File{Name: k.name, Path: host.RunPath(k.name, configFile)}
-}
-
-// load reads what is to be in force: what is pinned, or else the file.
-func (k *Keeper) load(ctx context.Context) (*loaded, error) {
-	text, _, err := k.pinned().Read()
-	if errors.Is(err, os.ErrNotExist) && k.c.File.Path != "" {
-		return Load(ctx, k.c.File)
-	}
+// Check reads what a keeper would, and returns its warnings.
+func Check(ctx context.Context, f configfile.File) (warnings []string, err error) {
+	j, err := host.OpenJournal(f.Name)
 	if err != nil {
 		return nil, err
 	}
-	return parse(ctx, k.c.File, text, nil)
-}
-
-// Check reads a file as a keeper would, and returns its warnings.
-func Check(ctx context.Context, f configfile.File) (warnings []string, err error) {
-	l, err := Load(ctx, f)
+	defer j.Close()
+	l, _, err := loadFor(ctx, f, j)
 	if err != nil {
 		return nil, err
 	}
@@ -96,31 +71,69 @@ func Load(ctx context.Context, f configfile.File) (*loaded, error) {
 	return parse(ctx, f, text, warnings)
 }
 
-// parse makes a loaded of a file's text, which it erases. Key files that it names
-// are read, and peers whose time is over left out. Host names among the endpoints are left to be looked up.
+// parse makes a loaded of a file's text, which becomes its own. Key files that it
+// names are read, and peers whose time is over left out. Host names among the
+// endpoints are left to be looked up.
 func parse(ctx context.Context, f configfile.File, text []byte, warnings []conf.Warning) (*loaded, error) {
-	defer clear(text)
-	l := &loaded{file: f, label: f.String()}
-	sum := sha256.Sum256(text)
-	l.hash = hex.EncodeToString(sum[:])
+	l, err := parseText(f, text, warnings...)
+	if err != nil {
+		return nil, err
+	}
+	return l, l.fromConf(ctx)
+}
+
+// parseText is parse without what the engine is given.
+func parseText(f configfile.File, text []byte, warnings ...conf.Warning) (*loaded, error) {
+	l := &loaded{file: f, label: f.String(), hash: hashOf(text), text: text}
 	c, more, err := conf.Parse(l.label, text, conf.WGQuick)
 	if err != nil {
+		clear(text)
 		return nil, ofConfig(err)
 	}
-	warn := func(w conf.Warning) { l.warnings = append(l.warnings, w.String()) }
+	all := make(map[key.Public]bool)
+	for i := range c.Peers {
+		all[c.Peers[i].PublicKey.Value] = true
+	}
+	more = append(more, c.DropExpired(l.label, time.Now())...)
 	for _, w := range append(warnings, more...) {
-		warn(w)
+		l.warnings = append(l.warnings, w.String())
 	}
-	for _, w := range c.DropExpired(l.label, time.Now()) {
-		warn(w)
+	for i := range c.Peers {
+		delete(all, c.Peers[i].PublicKey.Value)
 	}
+	l.expired = slices.Collect(maps.Keys(all))
 	l.conf = c
-	l.set, err = setting.FromConf(ctx, withoutNames(c), l.label, nil, warn)
-	if err != nil {
-		c.Erase()
-		return nil, ofConfig(err)
-	}
 	return l, nil
+}
+
+// fromConf makes of the file what the engine is given. If it fails, l is erased.
+func (l *loaded) fromConf(ctx context.Context) (err error) {
+	warn := func(w conf.Warning) { l.warnings = append(l.warnings, w.String()) }
+	l.set, err = setting.FromConf(ctx, withoutNames(l.conf), l.label, nil, warn)
+	if err != nil {
+		l.erase()
+		return ofConfig(err)
+	}
+	if i := &l.conf.Interface; l.set.PrivateKey == nil && len(i.PreUp)+len(i.PostUp) == 0 {
+		l.warnings = append(l.warnings, fmt.Sprintf("%s: there is no PrivateKey: the tunnel shakes no hands until \"wg set %s private-key FILE\" gives it one", l.label, l.file.Name))
+	}
+	return nil
+}
+
+// dropExpired leaves out peers whose time is over.
+func (l *loaded) dropExpired() {
+	l.set.Peers = slices.DeleteFunc(l.set.Peers, func(p uapi.PeerConfig) bool {
+		over := slices.Contains(l.expired, p.PublicKey)
+		if over && p.Preshared != nil {
+			p.Preshared.Erase()
+		}
+		return over
+	})
+}
+
+func hashOf(text []byte) string {
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
 }
 
 // withoutNames returns the config with those endpoints only that are addresses.

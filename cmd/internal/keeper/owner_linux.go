@@ -11,7 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"vpn/cmd/internal/lookup"
-	"vpn/cmd/internal/setting"
 	"vpn/noise/key"
 	"vpn/tun"
 	"vpn/tun/host"
@@ -46,7 +45,7 @@ func (o *owner) Configure(ctx context.Context) error {
 	if err := o.awaitReady(ctx); err != nil {
 		return err
 	}
-	return o.configure(o.l, 0, false)
+	return o.configure(o.l, 0)
 }
 
 // SetMark changes the mark of the tunnel's messages.
@@ -208,24 +207,17 @@ func (k *Keeper) ask(request func(*uapi.Client) error) error {
 }
 
 // configure gives a new engine all that l says. The port is the one to keep where
-// l gives none. Peers whose endpoint the file has not changed are where they were
-// last.
-func (k *Keeper) configure(l *loaded, port uint16, sameFile bool) error {
+// l gives none.
+func (k *Keeper) configure(l *loaded, port uint16) error {
 	k.peers.Lock()
 	defer k.peers.Unlock()
 	u := *l.set
 	u.ReplacePeers = true
-	if u.FwMark == nil || *u.FwMark == 0 {
+	if !l.live && (u.FwMark == nil || *u.FwMark == 0) {
 		u.FwMark = &k.mark
 	}
 	if u.ListenPort == nil || *u.ListenPort == 0 {
 		u.ListenPort = &port
-	}
-	if u.PrivateKey == nil {
-		if private, err := setting.ReadPrivateFile(host.RunPath(k.name, keyFile)); err == nil {
-			defer private.Erase()
-			u.PrivateKey = &private
-		}
 	}
 	named := make(map[key.Public][]netip.AddrPort)
 	for _, p := range lookup.Peers(l.conf) {
@@ -234,14 +226,14 @@ func (k *Keeper) configure(l *loaded, port uint16, sameFile bool) error {
 	u.Peers = append([]uapi.PeerConfig(nil), u.Peers...)
 	for i := range u.Peers {
 		p := &u.Peers[i]
-		if at := k.endpoints.last(p.PublicKey); at.IsValid() && (sameFile || !p.Endpoint.IsValid()) {
-			p.Endpoint = at
-		}
 		if known := named[p.PublicKey]; len(known) > 1 || len(known) == 1 && !p.Endpoint.IsValid() {
 			p.Candidates = known
 		}
 	}
-	return k.ask(func(c *uapi.Client) error { return c.Set(&u) })
+	if err := k.ask(func(c *uapi.Client) error { return c.Set(&u) }); err != nil {
+		return err
+	}
+	return k.engine.Configured()
 }
 
 // offer tells the engine at which addresses a peer may be.

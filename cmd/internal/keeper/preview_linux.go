@@ -34,7 +34,17 @@ func Preview(ctx context.Context, f configfile.File, text []byte, force bool, sh
 	if err := Refuse(f.Name); err != nil {
 		return err
 	}
-	l, err := loadOrParse(ctx, f, text)
+	j, err := host.OpenJournal(f.Name)
+	if err != nil {
+		return err
+	}
+	defer j.Close()
+	var l *loaded
+	if text != nil {
+		l, err = parse(ctx, f, slices.Clone(text), nil)
+	} else {
+		l, _, err = loadFor(ctx, f, j)
+	}
 	if err != nil {
 		return err
 	}
@@ -42,7 +52,7 @@ func Preview(ctx context.Context, f configfile.File, text []byte, force bool, sh
 	for _, w := range l.warnings {
 		show(Message{Warning: w})
 	}
-	plan, err := planOver(ctx, l, force, show)
+	plan, err := planOver(ctx, l, j, force, show)
 	if err != nil || plan == nil {
 		return err
 	}
@@ -55,23 +65,12 @@ func Preview(ctx context.Context, f configfile.File, text []byte, force bool, sh
 	return nil
 }
 
-func loadOrParse(ctx context.Context, f configfile.File, text []byte) (*loaded, error) {
-	if text == nil {
-		return Load(ctx, f)
-	}
-	return parse(ctx, f, slices.Clone(text), nil)
-}
-
 // planOver plans as Run would on a host on which an earlier run may have left
 // something. It is nil where that would have to be undone first, which it shows.
-func planOver(ctx context.Context, l *loaded, force bool, show Show) (*host.Plan, error) {
-	j, err := host.OpenJournal(l.file.Name)
-	if err != nil {
-		return nil, err
-	}
-	defer j.Close()
+func planOver(ctx context.Context, l *loaded, j *host.Journal, force bool, show Show) (*host.Plan, error) {
 	if up := j.Up(); up != nil && isOurs(l.file.Name, j) {
 		show(Message{Note: fmt.Sprintf("%s is up and nobody keeps it: it would be taken over", l.file.Name)})
+		l.noteChange(show)
 		s, err := host.Read(ctx, host.Query{Link: l.file.Name, Mark: up.Mark, Journal: j, Toward: given(l)})
 		if err != nil {
 			return nil, err

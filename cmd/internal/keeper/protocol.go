@@ -9,6 +9,7 @@ type State struct {
 	PID     int       `json:"pid"`
 	Started time.Time `json:"started"` // this program; a restart in place has another
 	Phase   Phase     `json:"phase"`
+	Adopted bool      `json:"adopted,omitempty"` // what is in force is from a keeper before this one, whatever the file says
 	Port    uint16    `json:"port,omitempty"`
 	Mark    uint32    `json:"mark,omitempty"`
 	Engine  int       `json:"engine,omitempty"`   // its process id, 0 while there is none

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 
 	"vpn/cmd/internal/lookup"
@@ -57,6 +58,11 @@ func (k *Keeper) reload(ctx context.Context, r ReloadRequest, show Show) (change
 		return false, err
 	}
 	defer l.erase()
+	return k.bring(ctx, l, r, show)
+}
+
+// bring brings the link to what l says.
+func (k *Keeper) bring(ctx context.Context, l *loaded, r ReloadRequest, show Show) (changed bool, err error) {
 	for _, w := range l.warnings {
 		show(Message{Warning: w})
 	}
@@ -75,22 +81,20 @@ func (k *Keeper) reload(ctx context.Context, r ReloadRequest, show Show) (change
 		}
 		return d.any(), nil
 	}
+	unconfirmed := host.RunPath(k.name, unconfirmedFile)
 	if r.Confirm > 0 {
-		if err := k.pinCurrent(d.current); err != nil {
+		if err := host.Replace(unconfirmed, l.text); err != nil {
 			return false, err
 		}
 	}
-	if err := k.apply(ctx, l, d, show); err != nil {
-		if r.Confirm > 0 {
-			k.unpin()
-		}
+	if err := k.apply(ctx, l, d, r.Confirm == 0, show); err != nil {
+		_ = os.Remove(unconfirmed)
 		return false, err
 	}
 	if r.Confirm > 0 {
 		k.awaitConfirmation(r)
-		return d.any(), nil
 	}
-	return d.any(), k.settle(r.Text)
+	return d.any(), nil
 }
 
 // mayReload says why a reload would be wrong now.
@@ -156,9 +160,13 @@ func (k *Keeper) differences(ctx context.Context, l *loaded, force bool) (*diffe
 	want.FwMark = &d.current.FwMark // the plan's to change
 	want.Peers = append([]uapi.PeerConfig(nil), want.Peers...)
 	before, now := endpointsOf(k.config), endpointsOf(l.conf)
+	there := make(map[key.Public]bool)
+	for i := range d.current.Peers {
+		there[d.current.Peers[i].PublicKey] = true
+	}
 	for i := range want.Peers {
 		p := &want.Peers[i]
-		if was, had := before[p.PublicKey]; had && was == now[p.PublicKey] {
+		if there[p.PublicKey] && before[p.PublicKey] == now[p.PublicKey] {
 			p.Endpoint = (uapi.PeerConfig{}).Endpoint // roamed, perhaps: it stays
 		}
 	}
@@ -196,8 +204,9 @@ func (d *differences) showPeers(name string, before *conf.Config, show Show) {
 	}
 }
 
-// apply makes the change: peers first, then the host.
-func (k *Keeper) apply(ctx context.Context, l *loaded, d *differences, show Show) error {
+// apply makes the change: peers first, then the host. It is kept for engines to
+// come, if it is to be.
+func (k *Keeper) apply(ctx context.Context, l *loaded, d *differences, keep bool, show Show) error {
 	set := func(change *uapi.Config) error {
 		if setting.Empty(change) {
 			return nil
@@ -214,11 +223,11 @@ func (k *Keeper) apply(ctx context.Context, l *loaded, d *differences, show Show
 		return errors.Join(err, k.putBackPeers(d.current))
 	}
 	k.names.Set(lookup.Peers(l.conf))
-	kept := make(map[key.Public]bool)
-	for i := range l.set.Peers {
-		kept[l.set.Peers[i].PublicKey] = true
+	if keep {
+		if err := k.keep(l); err != nil {
+			return err
+		}
 	}
-	k.endpoints.forget(func(p key.Public) bool { return kept[p] })
 	return k.lookAndMarkUp(l, auto)
 }
 

@@ -103,9 +103,7 @@ func TestReloadKeepsWhatRoamed(t *testing.T) {
 	endpoint("192.0.2.2:40000")
 	w.a.do("reload", "wg0")
 	endpoint("192.0.2.2:40000")
-	testnet.Until(t, "the endpoint is kept", func() bool {
-		return strings.Contains(w.a.ReadFile("/run/vpn/wg0/endpoints"), " 192.0.2.2:40000")
-	})
+	w.a.kept("endpoint=192.0.2.2:40000\n")
 	w.a.kill(w.a.engine())
 	endpoint("192.0.2.2:40000")
 	w.a.MustPing(w.b.inner)
@@ -144,6 +142,13 @@ func TestReloadToBeConfirmed(t *testing.T) {
 	w.a.kill(w.a.engine()) // what is in force is not what the file says
 	w.a.MustPing(w.b.inner)
 	mtu("1420")
+
+	w.a.do("reload", "wg0", "--confirm", "1h")
+	mtu("1300")
+	w.a.kill(w.a.engine()) // nobody had confirmed it
+	mtu("1420")
+	w.a.MustPing(w.b.inner)
+	w.a.fail(1, []string{"no reload waits"}, "reload", "wg0", "--keep")
 
 	w.a.do("reload", "wg0", "--confirm", "1h")
 	mtu("1300")

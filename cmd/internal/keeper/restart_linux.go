@@ -64,14 +64,12 @@ func (k *Keeper) restart() error {
 	if k.pending != nil {
 		return hint(errors.New("a reload waits to be confirmed"), "\"vpn reload --keep %s\" confirms it", k.name)
 	}
-	l, err := k.load(k.life)
-	if err != nil {
-		return fmt.Errorf("%w: %s runs on as it is", err, k.name)
+	if k.engine != nil { // else it is kept what the last one had
+		if err := k.keepEngine(k.hash); err != nil {
+			return fmt.Errorf("%w: %s runs on as it is", err, k.name)
+		}
 	}
-	l.erase()
-	k.keepKey(k.config)
 	k.log.Info("starting anew in place", "program", self)
-	k.endpoints.flush()
 	k.stopEngine()
 	err = k.exec(self)
 	k.retry = time.After(0)

@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"vpn/cmd/internal/lookup"
-	"vpn/noise/key"
 	"vpn/tun/host"
 	"vpn/tun/host/dns"
 )
@@ -25,11 +25,14 @@ const planAttempts = 10
 func (k *Keeper) start(ctx context.Context) error {
 	k.busy.Add(1)
 	defer k.busy.Add(-1)
+	if err := endHook(ctx, k.name); err != nil {
+		k.say(Message{Warning: fmt.Sprintf("a hook of the keeper before this one runs on: %v", err)})
+	}
 	var err error
 	if k.journal, err = host.OpenJournal(k.name); err != nil {
 		return err
 	}
-	l, err := k.load(ctx)
+	l, adopted, err := loadFor(ctx, k.c.File, k.journal)
 	if err != nil {
 		return err
 	}
@@ -38,8 +41,9 @@ func (k *Keeper) start(ctx context.Context) error {
 		k.say(Message{Warning: w})
 	}
 	k.startNames(l)
-	if up := k.journal.Up(); up != nil && isOurs(k.name, k.journal) {
-		return k.adopt(ctx, l, *up)
+	_ = os.Remove(host.RunPath(k.name, unconfirmedFile))
+	if adopted {
+		return k.adopt(ctx, l, *k.journal.Up())
 	}
 	if !k.journal.Empty() {
 		// A kill switch stays, or what it holds back would leave meanwhile.
@@ -51,17 +55,18 @@ func (k *Keeper) start(ctx context.Context) error {
 			return err
 		}
 	}
-	k.endpoints.forget(func(key.Public) bool { return false })
-	removeKey(k.name)
+	_ = os.Remove(host.RunPath(k.name, engineFile))
 	for range planAttempts {
 		err = k.up(ctx, l)
 		if !errors.Is(err, host.ErrTaken) {
 			return err
 		}
 		l.erase()
-		if l, err = k.load(ctx); err != nil {
+		next, _, err := loadFor(ctx, k.c.File, k.journal)
+		if err != nil {
 			return err
 		}
+		l = next
 	}
 	return err
 }
@@ -91,6 +96,9 @@ func (k *Keeper) up(ctx context.Context, l *loaded) error {
 		err = k.awaitEngine(ctx)
 	}
 	if err == nil {
+		err = k.keep(l)
+	}
+	if err == nil {
 		err = k.markUp(l, s, host.AutomaticMark(l.conf, plan))
 	}
 	if err != nil {
@@ -100,10 +108,14 @@ func (k *Keeper) up(ctx context.Context, l *loaded) error {
 	return k.begin(l)
 }
 
-// adopt takes over a link that is up: its routes, its port and where its peers
-// were last. Then it is brought to what the file says now.
+// adopt takes over a link that is up, with all that was in force under the keeper
+// that is gone.
 func (k *Keeper) adopt(ctx context.Context, l *loaded, was host.UpRecord) error {
 	k.say(Message{Note: fmt.Sprintf("taking over %s, which is up", k.name)})
+	l.noteChange(k.say)
+	k.mu.Lock()
+	k.state.Adopted = true
+	k.mu.Unlock()
 	s, err := k.read(ctx, l)
 	if err != nil {
 		return err
@@ -134,7 +146,11 @@ func (k *Keeper) adopt(ctx context.Context, l *loaded, was host.UpRecord) error 
 		k.closeLink()
 		return err
 	}
-	if err := k.lookAndMarkUp(l, host.AutomaticMark(l.conf, plan)); err != nil {
+	err = k.keep(l)
+	if err == nil {
+		err = k.lookAndMarkUp(l, host.AutomaticMark(l.conf, plan))
+	}
+	if err != nil {
 		k.closeLink()
 		return err
 	}
@@ -147,7 +163,7 @@ func (k *Keeper) configureAfter(ctx context.Context, l *loaded, was host.UpRecor
 	again := time.NewTicker(10 * time.Millisecond)
 	defer again.Stop()
 	for end := time.Now().Add(listenPatience); ; {
-		err := k.configure(l, was.Port, was.Hash == l.hash)
+		err := k.configure(l, was.Port)
 		if !errors.Is(err, unix.EADDRINUSE) || time.Now().After(end) {
 			return err
 		}
@@ -182,15 +198,17 @@ func (k *Keeper) lookAndMarkUp(l *loaded, auto bool) error {
 func (k *Keeper) markUp(l *loaded, s *host.State, auto bool) error {
 	i := &l.conf.Interface
 	port, mark := k.ports.Current()
+	if l.live { // that one may be set by hand: the next plan would take it back
+		mark = k.mark
+	}
 	record := host.UpRecord{
-		File: l.label, Hash: l.hash, Port: port, Mark: mark, Auto: auto,
+		File: l.label, Port: port, Mark: mark, Auto: auto,
 		Save: i.SaveConfig.Value, Heal: !i.Heal.Given || i.Heal.Value,
 		DownHooks: append(host.Hooks(host.PreDown, i.PreDown, k.name), host.Hooks(host.PostDown, i.PostDown, k.name)...),
 	}
 	if err := k.journal.MarkUp(record, s); err != nil {
 		return err
 	}
-	k.keepKey(l.conf)
 	k.mark = mark
 	k.markLookups(mark)
 	l.erase()

@@ -28,7 +28,14 @@ func asChild(ctx context.Context, c Command) error {
 	}
 	cmd.Cancel = func() error { return cmd.Process.Signal(terminate) }
 	cmd.WaitDelay = patience
-	err := cmd.Run()
+	ownGroup(cmd)
+	err := cmd.Start()
+	if err == nil {
+		if c.Running != nil {
+			c.Running(handleOf(cmd.Process.Pid))
+		}
+		err = cmd.Wait()
+	}
 	var exit *exec.ExitError
 	switch {
 	case ctx.Err() != nil && err != nil:

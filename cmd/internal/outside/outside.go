@@ -21,6 +21,10 @@ type Command struct {
 	// These stay the caller's. Standard input is empty where it is nil; output
 	// goes to /dev/null, or the journal.
 	Stdin, Stdout, Stderr *os.File
+
+	// Running is told, if it is not nil, by what handle End finds the command, as soon
+	// as it runs.
+	Running func(handle string)
 }
 
 // ExitError is a command that did not end well.

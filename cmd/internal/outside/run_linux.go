@@ -42,6 +42,9 @@ func Run(ctx context.Context, c Command) error {
 
 func asService(ctx context.Context, conn *dbus.Conn, c Command) error {
 	unit := "vpn-run-" + strings.ToLower(rand.Text()) + ".service"
+	if c.Running != nil { // before it is so: nobody could say later which it was
+		c.Running(fmt.Sprintf(serviceHandle, unit))
+	}
 	result := make(chan string, 1)
 	if _, err := conn.StartTransientUnitContext(ctx, unit, "fail", c.properties(), result); err != nil {
 		return fmt.Errorf("have systemd run %s: %w", c.Args[0], err)

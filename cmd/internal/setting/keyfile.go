@@ -73,13 +73,23 @@ func read[K any](r io.Reader, parse func(string) (K, error)) (K, error) {
 // credential begins the name of a key that systemd hands to a service.
 const credential = "credential:"
 
+// noCredentials says that there are none, and how there would be.
+type noCredentials struct{}
+
+func (noCredentials) Error() string { return "systemd has handed over no credentials" }
+
+// Hint says where credentials come from.
+func (noCredentials) Hint() string {
+	return "a service has them from LoadCredential= or LoadCredentialEncrypted= in its unit (\"systemctl edit vpn@NAME\"); elsewhere name the key's file by its path"
+}
+
 // path finds a key file that the translated file names: a credential of the
 // service we run as, or a path, which is relative to the file's directory.
 func (t translation) path(name string) (string, error) {
 	if id, ok := strings.CutPrefix(name, credential); ok {
 		dir := os.Getenv("CREDENTIALS_DIRECTORY")
 		if dir == "" {
-			return "", errors.New("systemd has handed over no credentials")
+			return "", noCredentials{}
 		}
 		if id == "" || strings.Contains(id, "/") || id == "." || id == ".." {
 			return "", errors.New("this can't be the name of a credential")

@@ -24,6 +24,11 @@ type Table struct {
 // String returns the table as nft names it, such as "ip wg-quick-wg0".
 func (t Table) String() string { return t.Family + " " + t.Name }
 
+// KillSwitchOf returns the link whose kill switch the table is, if it is one.
+func (t Table) KillSwitchOf() (link string, is bool) {
+	return strings.CutPrefix(t.Name, killSwitchPrefix)
+}
+
 // DeleteCommand returns the nft command that does what [Table.Delete] does.
 func (t Table) DeleteCommand() string { return "nft delete table " + t.String() }
 
