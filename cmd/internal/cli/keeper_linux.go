@@ -55,7 +55,7 @@ func (d *daemon) serve(socket *os.File, err error) error {
 		Floor:    k,
 		Log:      log,
 		Observe:  k.Observe,
-		Ready:    k.Ready,
+		Ready:    func(t *tunnel.Tunnel) { k.Ready(d.name, t) },
 	})
 	if cause := context.Cause(ctx); err == nil && errors.Is(cause, child.ErrKeeperGone) {
 		return cause

@@ -12,12 +12,9 @@
 // only root can reach, answers are JSON, a [Message] a line.
 package keeper
 
-import "vpn/tun/host"
-
 // Files of a link below [host.RunDir].
 const (
 	lockFile      = "lock"
-	controlFile   = "control.sock"
 	endpointsFile = "endpoints"
 	keyFile       = "key"    // the private key, where the file leaves it to a hook
 	configFile    = "config" // what is in force, where no file of the user's has it
@@ -25,5 +22,3 @@ const (
 
 // addressesFile is the file below [host.LibDir] of what endpoint names were last.
 const addressesFile = "addresses"
-
-func controlPath(name string) string { return host.RunPath(name, controlFile) }

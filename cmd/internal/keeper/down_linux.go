@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 
+	"vpn/cmd/internal/control"
 	"vpn/cmd/internal/outside"
 	"vpn/cmd/internal/systemd"
 	"vpn/tun/host"
@@ -156,6 +157,6 @@ func removeTraces(name string) {
 	openEndpoints(host.RunPath(name, endpointsFile)).remove()
 	removePin(name)
 	removeKey(name)
-	_ = os.Remove(controlPath(name))
+	control.RemoveDead(name)
 	_ = os.Remove(host.LibPath(name, "")) // fails if something is there
 }

@@ -13,6 +13,7 @@ import (
 
 	"vpn/cmd/internal/child"
 	"vpn/cmd/internal/configfile"
+	"vpn/cmd/internal/control"
 	"vpn/cmd/internal/floor"
 	"vpn/cmd/internal/logs"
 	"vpn/cmd/internal/lookup"
@@ -100,6 +101,7 @@ type Keeper struct {
 	said      []Message         // of the start
 	scheduler *lookup.Scheduler // names
 	serving   *child.Engine     // engine
+	labelled  labels            // as they were told last
 }
 
 // job is work for the main goroutine.
@@ -152,7 +154,7 @@ func Run(ctx context.Context, c Config) error {
 		if k.lock, err = Acquire(k.name, "vpn run "+k.name); err != nil {
 			return explainHeld(err)
 		}
-		if k.control, err = listenControl(k.name); err != nil {
+		if k.control, err = control.Listen(k.name); err != nil {
 			k.lock.Release()
 			return err
 		}
@@ -163,7 +165,7 @@ func Run(ctx context.Context, c Config) error {
 	k.result = k.live(ctx)
 	k.cancelEngine()
 	close(k.ended)
-	server.close()
+	server.Close()
 	k.endpoints.close()
 	if k.journal != nil {
 		k.result = errors.Join(k.result, k.journal.Close())
@@ -173,7 +175,7 @@ func Run(ctx context.Context, c Config) error {
 			removeKey(k.name)
 		}
 	}
-	_ = os.Remove(controlPath(k.name))
+	_ = os.Remove(control.Path(k.name))
 	_ = os.Remove(host.LibPath(k.name, "")) // fails if something is there
 	k.lock.Release()
 	return k.result

@@ -190,6 +190,7 @@ type Event struct {
 	Peer     key.Public     `json:"peer,omitzero"` // with stranger_refused for unknown_peer: the key that isn't configured
 	PeerName string         `json:"peer_name,omitempty"`
 	Endpoint netip.AddrPort `json:"endpoint,omitzero"` // the peer's at that time
+	To       netip.AddrPort `json:"to,omitzero"`       // path_refused: where the message was to go
 	Session  string         `json:"session,omitempty"`
 	Role     string         `json:"role,omitempty"`
 	Why      string         `json:"why,omitempty"`        // session_ended: replaced, expired, displaced, peer_removed, device_down, key_changed, suspended, handshake_lost
