@@ -170,6 +170,8 @@ func TestReasons(t *testing.T) {
 
 	// A peer that we don't have.
 	p.A.Daemon.Set("public_key="+p.B.Daemon.Key.Public, "remove=true")
+	p.B.Daemon.Down() // it forgets its session
+	p.B.Daemon.Up()
 	e := await(t, link, key.Public{}, "stranger_refused", "unknown_peer", func() { p.B.Ping(p.A.Inner4, 1, 20*time.Millisecond) })
 	if e.Peer != b || e.From != p.B.Endpoint(false) {
 		t.Errorf("unknown is %v at %s", e.Peer, e.From)
