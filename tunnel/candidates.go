@@ -39,7 +39,12 @@ func (p *Peer) setCandidates(addrs []netip.AddrPort) {
 	if c := p.talking().candidates; c == nil || !slices.Equal(c.addrs, list) {
 		p.talk.candidates = &candidates{addrs: list, doubted: c != nil && c.doubted}
 	}
-	p.path.CompareAndSwap(nil, &path{Endpoint: udp.Endpoint{Addr: list[0]}})
+	p.path.CompareAndSwap(nil, &path{Endpoint: udp.Endpoint{Addr: list[0]}, origin: Candidate})
+}
+
+// isCandidate reports whether the peer may be there, as far as was configured. The caller holds p.mu.
+func (p *Peer) isCandidate(at netip.AddrPort) bool {
+	return p.talk != nil && p.talk.candidates != nil && slices.Contains(p.talk.candidates.addrs, at)
 }
 
 // destinations is where the next initiation goes: to the endpoint alone when that only replaces a session; else to all candidates once, then

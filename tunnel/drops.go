@@ -88,14 +88,25 @@ func (r Reason) String() string { return reasonNames[r] }
 // Drops counts what was dropped, by reason.
 type Drops [reasons]uint64
 
-// dropCounters is the live form of Drops.
-type dropCounters [reasons]atomic.Uint64
+// dropCounters is the live form of Drops, with the reading of recently at the last of each.
+type dropCounters struct {
+	counts [reasons]atomic.Uint64
+	last   [reasons]atomic.Int64
+}
 
 func (c *dropCounters) read() (d Drops) {
-	for i := range c {
-		d[i] = c[i].Load()
+	for i := range c.counts {
+		d[i] = c.counts[i].Load()
 	}
 	return d
+}
+
+// add counts n packets or messages that were dropped at some time.
+func (c *dropCounters) add(why Reason, n int, at int64) {
+	c.counts[why].Add(uint64(n))
+	if c.last[why].Load() != at {
+		c.last[why].Store(at)
+	}
 }
 
 // drop counts n packets or messages for the interface and, where it is known, for the peer.
@@ -103,7 +114,8 @@ func (t *Tunnel) drop(p *Peer, why Reason, n int) {
 	if n == 0 {
 		return
 	}
-	t.drops[why].Add(uint64(n))
+	at := t.recently.at.Load()
+	t.drops.add(why, n, at)
 	if p == nil {
 		return
 	}
@@ -112,5 +124,5 @@ func (t *Tunnel) drop(p *Peer, why Reason, n int) {
 		p.drops.CompareAndSwap(nil, new(dropCounters))
 		c = p.drops.Load()
 	}
-	c[why].Add(uint64(n))
+	c.add(why, n, at)
 }

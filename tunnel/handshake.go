@@ -1,6 +1,7 @@
 package tunnel
 
 import (
+	"net/netip"
 	"sync"
 	"time"
 
@@ -71,8 +72,11 @@ func (p *Peer) initiate() {
 	if err != nil {
 		// A public key of low order: it may be configured, but nothing is ever sent to it.
 		t.index.release(index)
-		t.drop(p, BadHandshake, 1)
+		p.fail(BadHandshake, netip.AddrPort{})
 		return
+	}
+	if p.talk.silentSince == 0 {
+		p.talk.silentSince = now
 	}
 	p.sendHandshake(m[:], now, p.destinations(x, now)...)
 	p.observe(InitiationSent, nil)
@@ -116,13 +120,13 @@ func (t *Tunnel) consumeInitiation(m *wire.Initiation, from udp.Endpoint) {
 	defer id.mu.RUnlock()
 	accepted, err := noise.Accept(id.local, m)
 	if err != nil {
-		t.drop(nil, BadHandshake, 1)
+		t.refuseStranger(BadHandshake, key.Public{}, from, now)
 		return
 	}
 	defer accepted.Erase()
 	p := t.peers.get(accepted.Static())
 	if p == nil {
-		t.drop(nil, UnknownPeer, 1)
+		t.refuseStranger(UnknownPeer, accepted.Static(), from, now)
 		return
 	}
 	p.mu.Lock()
@@ -132,7 +136,7 @@ func (t *Tunnel) consumeInitiation(m *wire.Initiation, from udp.Endpoint) {
 	}
 	r, err := accepted.Authenticate(&p.remote, m)
 	if err != nil {
-		t.drop(p, BadHandshake, 1)
+		t.refuseStranger(BadHandshake, key.Public{}, from, now) // who claims to be the peer, without its key
 		return
 	}
 	defer r.Erase()
@@ -142,15 +146,19 @@ func (t *Tunnel) consumeInitiation(m *wire.Initiation, from udp.Endpoint) {
 	switch {
 	case !r.Timestamp().After(talk.lastTimestamp):
 		t.drop(p, ReplayedInitiation, 1)
+		p.note(HandshakeFailed, nil, ReplayedInitiation, &Detail{
+			From: from.Addr, Timestamp: r.Timestamp().Time(), Newest: talk.lastTimestamp.Time(),
+		})
 		return
 	case talk.lastInitiation != 0 && now-talk.lastInitiation < initiationInterval:
-		t.drop(p, InitiationFlood, 1)
+		p.fail(InitiationFlood, from.Addr)
 		return
 	}
 	talk.lastTimestamp, talk.lastInitiation = r.Timestamp(), now
 	p.move(from)
 	p.rx.Add(uint64(len(m)))
 	p.machine.InitiationReceived(now)
+	p.note(InitiationReceived, nil, 0, nil)
 	p.respond(r, now)
 }
 
@@ -176,7 +184,7 @@ func (p *Peer) respond(r *noise.Responder, now time.Duration) {
 		return
 	}
 	p.sendHandshake(m[:], now, p.path.Load().Endpoint)
-	p.observe(ResponseSent, nil)
+	p.observe(ResponseSent, k)
 	p.apply(p.machine.Responded(k, now), now)
 }
 
@@ -200,7 +208,7 @@ func (t *Tunnel) consumeResponse(m *wire.Response, from udp.Endpoint) {
 	}
 	s, err := p.talk.handshake.Finish(id.local, &p.remote, m)
 	if err != nil {
-		t.drop(p, BadHandshake, 1)
+		p.fail(BadHandshake, from.Addr)
 		return
 	}
 	defer s.Erase()
@@ -213,6 +221,7 @@ func (t *Tunnel) consumeResponse(m *wire.Response, from udp.Endpoint) {
 	p.move(from)
 	p.rx.Add(uint64(len(m)))
 	p.machine.InitiationReceived(now)
+	p.note(ResponseReceived, k, 0, nil)
 	p.apply(p.machine.Initiated(k, now), now)
 }
 
@@ -254,5 +263,6 @@ func (t *Tunnel) consumeCookieReply(m *wire.CookieReply, from udp.Endpoint) {
 		t.drop(p, BadCookieReply, 1)
 		return
 	}
+	p.note(CookieReceived, nil, 0, &Detail{From: from.Addr})
 	p.cookieFrom(from.Addr)
 }

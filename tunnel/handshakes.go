@@ -4,6 +4,7 @@ import (
 	"sync"
 	"time"
 
+	"vpn/noise/key"
 	"vpn/noise/wire"
 	"vpn/tunnel/udp"
 )
@@ -59,17 +60,17 @@ func (h *handshakes) receive(kind wire.Type, m []byte, from udp.Endpoint, replie
 			return
 		}
 	case !id.cookies.CheckMAC1(m):
-		t.drop(nil, BadMAC1, 1)
+		t.refuseStranger(BadMAC1, key.Public{}, from, now)
 		return
 	case h.underLoad(now):
 		// Only who has a good mac1, and so knows our public key, is told that anybody is here (section 5.3).
 		if !id.cookies.CheckMAC2(m, from.Addr, now) {
-			t.drop(nil, CookieDemanded, 1)
+			t.refuseStranger(CookieDemanded, key.Public{}, from, now)
 			replies.add(t, id, m, from, now)
 			return
 		}
 		if !t.limiter.Allow(from.Addr.Addr(), now) {
-			t.drop(nil, RateLimited, 1)
+			t.refuseStranger(RateLimited, key.Public{}, from, now)
 			return
 		}
 	}
@@ -81,12 +82,23 @@ func (h *handshakes) receive(kind wire.Type, m []byte, from udp.Endpoint, replie
 // underLoad reports whether cookies are to be demanded, and remembers it for underLoadTime.
 func (h *handshakes) underLoad(now time.Duration) bool {
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.count >= underLoadLen {
+	was := h.loadedAt != 0 && now-h.loadedAt < underLoadTime
+	under := h.count >= underLoadLen
+	if under {
 		h.loadedAt = now
-		return true
 	}
-	return h.loadedAt != 0 && now-h.loadedAt < underLoadTime
+	h.mu.Unlock()
+	if under && !was {
+		h.tunnel.stranger(UnderLoad, 0, key.Public{}, now, Detail{})
+	}
+	return under || was
+}
+
+// load is how many messages and initiations wait, and whether cookies are demanded.
+func (h *handshakes) load(now time.Duration) (waiting int, under bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.count + len(h.wanted), h.count >= underLoadLen || h.loadedAt != 0 && now-h.loadedAt < underLoadTime
 }
 
 // push copies m into the queue; it reports false if that is full.

@@ -53,6 +53,7 @@ func (b *inbound) read() error { return b.socket.Receive(b.in) }
 func (b *inbound) plan() int {
 	t := b.tunnel
 	b.now = t.clock.Now()
+	t.recently.pass(b.now)
 	b.messages, b.sealed, b.runs = b.messages[:0], b.sealed[:0], b.runs[:0]
 	bytes := 0
 	for i := range b.in.Messages {
@@ -167,6 +168,9 @@ func (b *inbound) accept(r *inRun) {
 		r.data = true
 		if why, ok := t.admit(p, &text, m.from.TOS); !ok {
 			t.drop(p, why, 1)
+			if why == SourceNotAllowed {
+				p.noteSource(text, b.now)
+			}
 			continue
 		}
 		b.packets = append(b.packets, text)

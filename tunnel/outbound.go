@@ -35,6 +35,7 @@ func (b *outbound) read() error { return b.queue.Read(b.in) }
 func (b *outbound) plan() int {
 	t := b.tunnel
 	b.now, b.mtu = t.clock.Now(), t.mtu()
+	t.recently.pass(b.now)
 	b.packets, b.runs = b.packets[:0], b.runs[:0]
 	if cap(b.packets) < len(b.in.Packets) {
 		b.packets = make([]packet, 0, max(64, len(b.in.Packets)))
@@ -91,6 +92,7 @@ func (b *outbound) extend(p *Peer) {
 func (t *Tunnel) sendable(p *Peer, dst netip.Addr, pkt *packet, now time.Duration) bool {
 	if p == nil {
 		t.drop(nil, NoPeer, pkt.super.Count())
+		t.noteNobody(pkt.data, dst, now)
 		t.tellUnreachable(pkt.data, now)
 		return false
 	}

@@ -51,8 +51,10 @@ type talk struct {
 	tries          int              // our own initiations in a row that had no answer
 	candidates     *candidates      // nil without any
 	lastInitiation time.Duration    // when it was answered
+	silentSince    time.Duration    // when our first initiation went out that had no answer; zero: all had one
 	lastHandshake  time.Time        // when the current session began
 	staged         stagedQueue
+	events         ring
 }
 
 // public is who the peer is. No lock is needed.
@@ -69,6 +71,7 @@ func (p *Peer) talking() *talk {
 // A path is where a peer's messages go. It is immutable but for what is atomic; a peer that moves gets a new one.
 type path struct {
 	udp.Endpoint
+	origin     Origin
 	plainUntil atomic.Int64 // no segmented sends before this time
 }
 
@@ -80,7 +83,14 @@ func (p *Peer) move(from udp.Endpoint) {
 	if x != nil && x.Endpoint == from {
 		return
 	}
-	p.path.Store(&path{Endpoint: from})
+	origin := Roamed
+	switch {
+	case x != nil && x.Addr == from.Addr:
+		origin = x.origin
+	case p.isCandidate(from.Addr):
+		origin = Candidate
+	}
+	p.path.Store(&path{Endpoint: from, origin: origin})
 	if x == nil || x.Addr != from.Addr {
 		p.observe(EndpointMoved, nil)
 	}
@@ -99,7 +109,7 @@ func (p *Peer) follow(from udp.Endpoint) {
 // clearSource forgets which local address the peer's messages came to: after silence it may be the wrong one.
 func (p *Peer) clearSource() {
 	if x := p.path.Load(); x != nil && x.Source.IsValid() {
-		p.path.CompareAndSwap(x, &path{Endpoint: udp.Endpoint{Addr: x.Addr}})
+		p.path.CompareAndSwap(x, &path{Endpoint: udp.Endpoint{Addr: x.Addr}, origin: x.origin})
 	}
 }
 
@@ -112,6 +122,7 @@ func (p *Peer) poll(now time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	t := p.tunnel
+	t.recently.pass(now)
 	was := p.machine.Current()
 	p.apply(p.machine.Poll(now, t.jitter()), now)
 	if was != nil && p.machine.Current() == nil && now-was.Born() >= rekey.RejectAfterTime+sleptTime && t.up.Load() {
@@ -167,6 +178,7 @@ func (p *Peer) noteSession() {
 	}
 	if p.talk.current = k; k != nil {
 		p.startOver()
+		p.talk.silentSince = 0
 		p.talk.lastHandshake = p.tunnel.clock.Wall()
 		p.observe(SessionStarted, k)
 	}
@@ -191,5 +203,8 @@ func (p *Peer) forget(why rekey.End, now time.Duration) {
 	}
 	p.apply(r, now)
 	p.startOver()
+	if p.talk != nil {
+		p.talk.silentSince = 0
+	}
 	p.remote.Forget()
 }

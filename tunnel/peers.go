@@ -86,6 +86,13 @@ func (x *peerTable) compact() {
 	x.order, x.byKey, x.holes = order, byKey, 0
 }
 
+// len is how many peers there are.
+func (x *peerTable) len() int {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return len(x.byKey)
+}
+
 // all returns the peers, in the order they were added.
 func (x *peerTable) all() []*Peer {
 	x.mu.RLock()

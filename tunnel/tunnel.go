@@ -65,6 +65,12 @@ type Tunnel struct {
 	stagedBytes atomic.Int64
 	drops       dropCounters
 	unreachable unreachables
+	strangers   strangers
+	followers   followers
+	recently    recently
+	sources     tokenBucket      // of noteSource
+	refusals    chan udp.Refusal // to be matched with peers
+	started     time.Duration
 	complaints  tokenBucket
 
 	identity atomic.Pointer[identity] // nil without a private key
@@ -97,7 +103,10 @@ func New(c Config) (*Tunnel, error) {
 		senders: sync.Pool{New: func() any { return new(sender) }},
 		rebind:  c.Clock.NewTimer(),
 		stop:    make(chan struct{}),
-		done:    make(chan struct{}),
+		started: c.Clock.Now(),
+
+		refusals: make(chan udp.Refusal, refusalQueueLen),
+		done:     make(chan struct{}),
 	}
 	t.handshakes = newHandshakes(t)
 	t.unreachable.queue = make(chan []byte, unreachableQueueLen)
@@ -106,6 +115,7 @@ func New(c Config) (*Tunnel, error) {
 		t.running.Go(t.handshakes.run)
 	}
 	t.running.Go(t.answerUnreachable)
+	t.running.Go(t.noteRefusals)
 	t.running.Go(func() { t.timers.run(t.stop) })
 	for _, q := range queues {
 		t.running.Go(func() {
@@ -264,6 +274,7 @@ func (t *Tunnel) openSockets(port uint16, mark uint32) error {
 	if old := t.sockets.Swap(s); old != nil {
 		old.Close()
 	}
+	s.Watch(t.refused)
 	t.config.port, t.config.mark = s.Port, mark
 	for i, socket := range []udp.Socket{s.V4, s.V6} {
 		if socket != nil {

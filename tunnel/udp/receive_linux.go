@@ -74,6 +74,9 @@ func (r *reader) fillFrom(fd uintptr, b *Batch) bool {
 		case unix.EAGAIN:
 			return len(b.Messages) > 0
 		default:
+			if reported(errno) && r.socket.drain(fd) > 0 {
+				continue // which says nothing about what is to be read
+			}
 			r.socket.errors.Add(1)
 			r.failures++
 			return true

@@ -17,6 +17,9 @@ const (
 
 	// fewSegments is what every kernel with UDP_SEGMENT takes in one send.
 	fewSegments = 64
+
+	// maxReports bounds how often a Send tries again since an ICMP error came in its way.
+	maxReports = 8
 )
 
 // header is struct mmsghdr.
@@ -52,6 +55,8 @@ type sender struct {
 	wait  func(fd uintptr) bool // for RawConn.Write
 	sent  int                   // by the last try
 	errno unix.Errno            // of the last try
+
+	reports int // ICMP errors that a Send has met
 }
 
 func newSender(s *socket) *sender {
@@ -68,6 +73,10 @@ func newSender(s *socket) *sender {
 			// Raw: the call never blocks, but it is long enough for the runtime's watchdog to take the processor away and hand
 			// it to another thread, which costs two switches and keeps the watchdog awake.
 			n, _, errno := unix.RawSyscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&w.headers)), uintptr(w.n), unix.MSG_DONTWAIT, 0, 0)
+			if reported(errno) && w.reports < maxReports && s.drain(fd) > 0 {
+				w.reports++
+				continue // it was for a datagram before this one; if not, it comes again
+			}
 			if errno != unix.EINTR {
 				w.sent, w.errno = int(n), errno
 				return
@@ -95,7 +104,7 @@ func (s *socket) sender() *sender {
 
 // release makes a sender idle, and lets go of what belongs to the caller.
 func (s *socket) release(w *sender) {
-	w.messages, w.refused, w.at = nil, nil, end{}
+	w.messages, w.refused, w.at, w.reports = nil, nil, end{}, 0
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.senders = append(s.senders, w)

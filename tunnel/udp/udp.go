@@ -171,7 +171,7 @@ func (s *Sockets) Close() error {
 
 // Counters is what happened to datagrams that were never delivered.
 type Counters struct {
-	Errors    uint64 // reads that failed for a while, such as ENOBUFS or ECONNREFUSED
+	Errors    uint64 // reads that failed for a while, such as ENOBUFS; ICMP errors are told to Watch instead
 	Malformed uint64 // datagrams dropped because the kernel cut them or what it says of them
 	Overflows uint64 // datagrams that the kernel dropped because the receive buffer was full; Linux only
 }

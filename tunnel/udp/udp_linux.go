@@ -62,9 +62,9 @@ func (o systemOpener) configure(fd int, v6 bool, mark uint32) error {
 	enlarge(fd, unix.SO_RCVBUF, unix.SO_RCVBUFFORCE, receiveBuffer)
 	enlarge(fd, unix.SO_SNDBUF, unix.SO_SNDBUFFORCE, sendBuffer)
 
-	level, options := unix.IPPROTO_IP, []int{unix.IP_PKTINFO, unix.IP_RECVTOS}
+	level, options := unix.IPPROTO_IP, []int{unix.IP_PKTINFO, unix.IP_RECVTOS, unix.IP_RECVERR}
 	if v6 {
-		level, options = unix.IPPROTO_IPV6, []int{unix.IPV6_RECVPKTINFO, unix.IPV6_RECVTCLASS}
+		level, options = unix.IPPROTO_IPV6, []int{unix.IPV6_RECVPKTINFO, unix.IPV6_RECVTCLASS, unix.IPV6_RECVERR}
 	}
 	for _, option := range options {
 		if err := unix.SetsockoptInt(fd, level, option, 1); err != nil {
@@ -125,6 +125,8 @@ type socket struct {
 	v6        bool
 	noSegment bool
 	segments  atomic.Int32 // most in one segmented send, as far as is known
+
+	watcher atomic.Pointer[func(Refusal)] // is told of ICMP errors
 
 	errors    atomic.Uint64
 	malformed atomic.Uint64

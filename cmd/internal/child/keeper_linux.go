@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"vpn/cmd/internal/observe"
 	"vpn/noise"
 	"vpn/noise/key"
 	"vpn/tunnel"
@@ -48,6 +50,8 @@ type Keeper struct {
 	news   chan struct{} // holds one tick: the configuration has changed
 	orders chan *message // for the tunnel
 	read   chan struct{} // closed when the device may be read
+	source atomic.Pointer[observe.Engine]
+	asked  atomic.Int32 // reports that are being told
 	ctx    context.Context
 	end    context.CancelCauseFunc
 }
@@ -104,8 +108,9 @@ func (k *Keeper) Failed(err error) {
 	_ = k.pair.send(&message{Kind: kindFailed, Error: err.Error()}, answerTime) // it is all that can be done
 }
 
-// Ready tells the keeper that requests are answered, and has t obey it.
-func (k *Keeper) Ready(t *tunnel.Tunnel) {
+// Ready tells the keeper that requests are answered, and has t, whose link has that name, obey it.
+func (k *Keeper) Ready(name string, t *tunnel.Tunnel) {
+	k.source.Store(observe.New(name, t))
 	go k.obey(t)
 	_ = k.pair.send(&message{Kind: kindReady}, answerTime) // where it can't be told, Context ends
 }
@@ -127,6 +132,8 @@ func (k *Keeper) listen() {
 			may()
 		case kindStop:
 			k.end(ErrStopped)
+		case kindReport:
+			k.report(r)
 		default:
 			select {
 			case k.orders <- r.message:

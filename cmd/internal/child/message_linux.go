@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"vpn/cmd/internal/report"
 	"vpn/noise"
 	"vpn/noise/key"
 	"vpn/rekey"
@@ -32,6 +33,7 @@ const (
 	kindResume  kind = "resume"  // asks
 	kindDrops   kind = "drops"   // asks; Peer is nil for the interface
 	kindRead    kind = "read"    // the device
+	kindReport  kind = "report"  // asks for what Query says, as report.Line, over the stream that comes with it; Follow: for events
 	kindStop    kind = "stop"
 
 	// To the keeper.
@@ -62,8 +64,12 @@ type message struct {
 	Last  stamp             `json:"last,omitzero"`
 	Event *event            `json:"event,omitempty"`
 	Drops map[string]uint64 `json:"drops,omitempty"`
-	Error string            `json:"error,omitempty"`
-	Errno syscall.Errno     `json:"errno,omitempty"`
+
+	Query  *report.Query `json:"query,omitempty"`
+	Follow bool          `json:"follow,omitempty"`
+
+	Error string        `json:"error,omitempty"`
+	Errno syscall.Errno `json:"errno,omitempty"`
 }
 
 // stamp is a TAI64N as text.

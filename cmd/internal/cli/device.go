@@ -7,15 +7,18 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"net/http"
 	"os"
 	"os/signal"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
+	"vpn/cmd/internal/control"
 	"vpn/cmd/internal/engine"
 	"vpn/cmd/internal/floor"
 	"vpn/cmd/internal/logs"
+	"vpn/cmd/internal/observe"
 	"vpn/tun"
 	"vpn/tunnel"
 	"vpn/tunnel/uapi"
@@ -184,6 +187,8 @@ func permissionHint(err error) error {
 // run runs the interface in this process.
 func (d *daemon) run(ctx context.Context, status *statusPipe) error {
 	log := d.harden()
+	stopTelling := func() {}
+	defer func() { stopTelling() }()
 	return engine.Run(ctx, engine.Config{
 		Device:   d.device,
 		Listener: d.listener,
@@ -192,8 +197,26 @@ func (d *daemon) run(ctx context.Context, status *statusPipe) error {
 		Arena:    engine.NewArena(log),
 		Floor:    ownFloor(),
 		Log:      log,
-		Ready:    func(*tunnel.Tunnel) { status.ready() },
+		Ready: func(t *tunnel.Tunnel) {
+			stopTelling = tellAbout(d.name, t, log)
+			status.ready()
+		},
 	})
+}
+
+// tellAbout answers on the interface's control socket until stop is called. Where there can be none, as without root, the interface runs
+// all the same.
+func tellAbout(name string, t *tunnel.Tunnel, log *slog.Logger) (stop func()) {
+	l, err := control.Listen(name)
+	if err != nil {
+		log.Info("nobody can be told how the interface is", "error", err)
+		return func() {}
+	}
+	s := control.Serve(l, http.NewServeMux(), observe.New(name, t), log)
+	return func() {
+		s.Close()
+		control.Remove(name)
+	}
 }
 
 // harden protects the memory of this process, and makes its log.

@@ -58,7 +58,7 @@ func (d *daemon) serve(socket *os.File, err error) error {
 		Changed:  k.Changed,
 
 		Configured: k.Configured(),
-		Ready:      k.Ready,
+		Ready:      func(t *tunnel.Tunnel) { k.Ready(d.name, t) },
 	})
 	if cause := context.Cause(ctx); err == nil && errors.Is(cause, child.ErrKeeperGone) {
 		return cause

@@ -53,7 +53,7 @@ var reservedTo = map[string][]string{
 	"os/signal":                     {"cmd"},
 	"log":                           {"cmd", "tunnel"},
 	"testing":                       {},
-	"golang.zx2c4.com/wireguard":    {"rekey", "tun", "tunnel"},
+	"golang.zx2c4.com/wireguard":    {"rekey", "tun", "tunnel", "cmd/internal/gather"}, // there wgctrl, for the kernel's own
 	"github.com/vishvananda/netns":  {"cmd"},
 	"github.com/google/nftables":    {"cmd", "tun/host"},
 	"github.com/godbus/dbus":        {"cmd", "tun/host"},

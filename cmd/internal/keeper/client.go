@@ -7,9 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"time"
+
+	"vpn/cmd/internal/control"
 )
 
 // Client talks to the keeper of one link. It may be used concurrently.
@@ -24,7 +27,10 @@ var errCutShort = errors.New("the keeper ended before it had answered")
 // Dial connects to the keeper of a link. If there is none the error is one of
 // fs.ErrNotExist or ECONNREFUSED.
 func Dial(name string) (*Client, error) {
-	path := controlPath(name)
+	path := control.Path(name)
+	if Held(name) == nil { // who answers at that path without a lock is "vpn device"
+		return nil, fmt.Errorf("ask the keeper of %s: %w", name, fs.ErrNotExist)
+	}
 	c, err := net.Dial("unix", path)
 	if err != nil {
 		return nil, fmt.Errorf("ask the keeper of %s: %w", name, err)

@@ -3,54 +3,25 @@ package keeper
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"sync"
-	"time"
 
-	"golang.org/x/sys/unix"
+	"vpn/cmd/internal/control"
 )
 
-const (
-	maxBody      = 64 << 20 // of a request: a file of 100,000 peers
-	readPatience = 10 * time.Second
-)
+const maxBody = 64 << 20 // of a request: a file of 100,000 peers
 
-// control is the server of the control socket.
-type control struct {
+// controller is the server of the control socket.
+type controller struct {
+	*control.Server
 	keeper *Keeper
-	log    *slog.Logger
-	l      *net.UnixListener
-	server http.Server
-}
-
-// listenControl makes the socket. The link's lock is held, so what lies in its
-// place is dead.
-func listenControl(name string) (*net.UnixListener, error) {
-	path := controlPath(name)
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, err
-	}
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
-	if err != nil {
-		return nil, fmt.Errorf("make the control socket of %s: %w", name, err)
-	}
-	l.SetUnlinkOnClose(false) // a restart in place keeps it
-	if err := os.Chmod(path, 0o600); err != nil {
-		l.Close()
-		return nil, err
-	}
-	return l, nil
 }
 
 // serveControl answers requests until close.
-func serveControl(k *Keeper, l *net.UnixListener) *control {
-	c := &control{keeper: k, log: k.log, l: l}
+func serveControl(k *Keeper, l *net.UnixListener) *controller {
+	c := &controller{keeper: k}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+pathState, c.state)
 	mux.HandleFunc("GET "+pathLog, c.streamed(k.replay))
@@ -59,64 +30,11 @@ func serveControl(k *Keeper, l *net.UnixListener) *control {
 	mux.HandleFunc("POST "+pathKeep, c.streamed(k.handleKeep))
 	mux.HandleFunc("POST "+pathRestart, c.streamed(k.handleRestart))
 	mux.HandleFunc("POST "+pathWait, c.streamed(k.handleWait))
-	c.server = http.Server{
-		Handler:           onlyRoot(mux),
-		ReadHeaderTimeout: readPatience,
-		ErrorLog:          slog.NewLogLogger(k.log.Handler(), slog.LevelDebug),
-		ConnContext: func(ctx context.Context, conn net.Conn) context.Context {
-			return context.WithValue(ctx, callerKey{}, callerOf(conn))
-		},
-	}
-	go func() {
-		if err := c.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			c.log.Warn("the keeper's control socket failed", "error", err)
-		}
-	}()
+	c.Server = control.Serve(l, mux, reporter{k}, k.log)
 	return c
 }
 
-type callerKey struct{}
-
-// callerOf is the user at the other end, -1 if that isn't known.
-func callerOf(conn net.Conn) int {
-	u, ok := conn.(*net.UnixConn)
-	if !ok {
-		return -1
-	}
-	raw, err := u.SyscallConn()
-	if err != nil {
-		return -1
-	}
-	uid := -1
-	_ = raw.Control(func(fd uintptr) {
-		if cred, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil {
-			uid = int(cred.Uid)
-		}
-	})
-	return uid
-}
-
-// onlyRoot keeps out whoever has got through the folder's mode.
-func onlyRoot(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if uid, _ := r.Context().Value(callerKey{}).(int); uid != 0 && uid != os.Geteuid() {
-			http.Error(w, "for root only", http.StatusForbidden)
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
-// close ends the server. Answers that are under way get a moment to arrive.
-func (c *control) close() {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	if c.server.Shutdown(ctx) != nil {
-		c.server.Close()
-	}
-}
-
-func (c *control) state(w http.ResponseWriter, _ *http.Request) {
+func (c *controller) state(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(c.keeper.State()) // to a client that has left
 }
@@ -126,7 +44,7 @@ func (c *control) state(w http.ResponseWriter, _ *http.Request) {
 type handler func(ctx context.Context, body []byte, show Show) (*Result, error)
 
 // streamed answers with a message a line, as they come.
-func (c *control) streamed(do handler) http.HandlerFunc {
+func (c *controller) streamed(do handler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 		if err != nil {

@@ -12,12 +12,9 @@
 // only root can reach, answers are JSON, a [Message] a line.
 package keeper
 
-import "vpn/tun/host"
-
 // Files of a link below [host.RunDir].
 const (
 	lockFile        = "lock"
-	controlFile     = "control.sock"
 	configFile      = "config"      // what is in force: the text as it was loaded
 	unconfirmedFile = "unconfirmed" // and what will be, once a reload is kept
 	hookFile        = "hook"        // which hook runs
@@ -27,5 +24,3 @@ const (
 
 // addressesFile is the file below [host.LibDir] of what endpoint names were last.
 const addressesFile = "addresses"
-
-func controlPath(name string) string { return host.RunPath(name, controlFile) }

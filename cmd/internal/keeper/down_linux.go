@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 
+	"vpn/cmd/internal/control"
 	"vpn/cmd/internal/outside"
 	"vpn/cmd/internal/systemd"
 	"vpn/tun/host"
@@ -161,6 +162,6 @@ func Clean(ctx context.Context, name string, show Show) error {
 func removeTraces(name string) {
 	_ = os.Remove(host.RunPath(name, crashFile))
 	removeKept(name)
-	_ = os.Remove(controlPath(name))
+	control.RemoveDead(name)
 	_ = os.Remove(host.LibPath(name, "")) // fails if something is there
 }

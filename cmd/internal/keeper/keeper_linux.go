@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -13,12 +14,14 @@ import (
 
 	"vpn/cmd/internal/child"
 	"vpn/cmd/internal/configfile"
+	"vpn/cmd/internal/control"
 	"vpn/cmd/internal/floor"
 	"vpn/cmd/internal/logs"
 	"vpn/cmd/internal/lookup"
 	"vpn/cmd/internal/outside"
 	"vpn/cmd/internal/systemd"
 	"vpn/conf"
+	"vpn/noise/key"
 	"vpn/tun"
 	"vpn/tun/host"
 	"vpn/tun/host/dns"
@@ -78,8 +81,9 @@ type Keeper struct {
 	resolver *lookup.Resolver // may be used concurrently
 	marked   chan struct{}    // closed when the resolver has its mark
 	names    *lookup.Scheduler
-	peers    sync.Mutex // guards what the engine is told of peers, beside a reload
-	tries    tries      // may be used concurrently
+	peers    sync.Mutex                                    // guards what the engine is told of peers, beside a reload
+	tries    tries                                         // may be used concurrently
+	restored atomic.Pointer[map[key.Public]netip.AddrPort] // where peers were under the engine before this one
 	changes  <-chan host.Change
 	settled  <-chan time.Time // when to look once more; nil if nothing has changed of late
 	last     host.Change      // that was told of
@@ -100,6 +104,7 @@ type Keeper struct {
 	said      []Message         // of the start
 	scheduler *lookup.Scheduler // names
 	serving   *child.Engine     // engine
+	labelled  labels            // as they were told last
 }
 
 // job is work for the main goroutine.
@@ -152,7 +157,7 @@ func Run(ctx context.Context, c Config) error {
 		if k.lock, err = Acquire(k.name, "vpn run "+k.name); err != nil {
 			return explainHeld(err)
 		}
-		if k.control, err = listenControl(k.name); err != nil {
+		if k.control, err = control.Listen(k.name); err != nil {
 			k.lock.Release()
 			return err
 		}
@@ -163,14 +168,14 @@ func Run(ctx context.Context, c Config) error {
 	k.result = k.live(ctx)
 	k.cancelEngine()
 	close(k.ended)
-	server.close()
+	server.Close()
 	if k.journal != nil {
 		k.result = errors.Join(k.result, k.journal.Close())
 		if k.journal.Empty() { // else there is something for the next one
 			removeKept(k.name)
 		}
 	}
-	_ = os.Remove(controlPath(k.name))
+	_ = os.Remove(control.Path(k.name))
 	_ = os.Remove(host.LibPath(k.name, "")) // fails if something is there
 	endCatch(k.name)
 	k.lock.Release()

@@ -233,7 +233,23 @@ func (k *Keeper) configure(l *loaded, port uint16) error {
 	if err := k.ask(func(c *uapi.Client) error { return c.Set(&u) }); err != nil {
 		return err
 	}
+	k.restored.Store(nil)
+	if l.live {
+		at := endpointsSet(u.Peers)
+		k.restored.Store(&at)
+	}
 	return k.engine.Configured()
+}
+
+// endpointsSet returns where those peers are.
+func endpointsSet(peers []uapi.PeerConfig) map[key.Public]netip.AddrPort {
+	at := make(map[key.Public]netip.AddrPort, len(peers))
+	for i := range peers {
+		if p := &peers[i]; p.Endpoint.IsValid() {
+			at[p.PublicKey] = p.Endpoint
+		}
+	}
+	return at
 }
 
 // offer tells the engine at which addresses a peer may be.

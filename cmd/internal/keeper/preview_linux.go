@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"vpn/cmd/internal/configfile"
+	"vpn/cmd/internal/control"
 	"vpn/cmd/internal/lookup"
 	"vpn/noise/key"
 	"vpn/tun/host"
@@ -132,12 +133,15 @@ func Links() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	sockets, err := filepath.Glob(controlPath("*"))
+	sockets, err := filepath.Glob(control.Path("*"))
 	if err != nil {
 		return nil, err
 	}
 	for _, path := range sockets {
-		names = append(names, filepath.Base(filepath.Dir(path)))
+		// That of "vpn device" has no lock beside it.
+		if _, err := os.Stat(filepath.Join(filepath.Dir(path), lockFile)); err == nil {
+			names = append(names, filepath.Base(filepath.Dir(path)))
+		}
 	}
 	slices.Sort(names)
 	return slices.Compact(names), nil

@@ -167,11 +167,12 @@ func remove(chosen func(pid int) bool) {
 		}
 	}
 	sockets, _ := filepath.Glob(socketPath(linkPrefix + "*"))
-	for _, socket := range sockets {
-		id, _, ok := strings.Cut(strings.TrimPrefix(filepath.Base(socket), linkPrefix), "-")
+	beside, _ := filepath.Glob("/run/vpn/" + linkPrefix + "*") // what our own has for its control socket
+	for _, path := range append(sockets, beside...) {
+		id, _, ok := strings.Cut(strings.TrimPrefix(filepath.Base(path), linkPrefix), "-")
 		pid, err := strconv.ParseInt(id, 36, 32)
 		if ok && err == nil && chosen(int(pid)) {
-			_ = os.Remove(socket)
+			_ = os.RemoveAll(path)
 		}
 	}
 }
