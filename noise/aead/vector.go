@@ -61,6 +61,7 @@ type secrets struct {
 	words  [2][16][16]uint32          // of chacha512
 	powers powers                     // of lanes512
 	tails  [groupSize][blockSize]byte // texts' last blocks that are not whole, where the kernel wants whole ones
+	hashes [groupSize]hash            // of texts' beginnings, where these are authenticated side by side
 	tags   [groupSize][2]uint64
 	stream [(groupSize - 1) * blockSize]byte // key stream made ahead of the verdict
 }
