@@ -41,8 +41,33 @@ func (p *pass512) unpack(v func(int) VecPhysical, part int) []func() {
 	return list
 }
 
+// writeAll XORs the blocks that are waiting into their texts, four at a time. Masks take a port that the rounds need, and stores through
+// them take twice as long, so they are used only where one of the four isn't whole.
+func (p *pass512) writeAll(name string, with func(list []func())) {
+	XORL(EAX, EAX)
+	Label(name)
+	for i := range 4 {
+		mask := p.waitingMasks.Offset(8*i).Idx(RAX, 8)
+		if i == 0 {
+			MOVQ(mask, RDX)
+			continue
+		}
+		ANDQ(mask, RDX)
+	}
+	INCQ(RDX) // to zero, if all bits are set
+	JNZ(LabelRef(name + "Masked"))
+	with(p.write(false))
+	JMP(LabelRef(name + "Next"))
+	Label(name + "Masked")
+	with(p.write(true))
+	Label(name + "Next")
+	ADDL(Imm(4), EAX)
+	CMPL(EAX, Imm(16))
+	JB(LabelRef(name))
+}
+
 // write XORs four blocks, from block RAX on, into their texts.
-func (p *pass512) write() []func() {
+func (p *pass512) write(masked bool) []func() {
 	list := []func(){
 		func() { MOVL(EAX, EDX) },
 		func() { SHLL(Imm(6), EDX) },
@@ -50,7 +75,16 @@ func (p *pass512) write() []func() {
 	for i := range 4 {
 		block := Mem{Base: p.words, Index: RDX, Scale: 1, Disp: 1024 + 64*i}
 		text, mask := p.waitingTexts.Offset(8*i).Idx(RAX, 8), p.waitingMasks.Offset(8*i).Idx(RAX, 8)
-		list = append(list, xorBlock(block, text, mask, zmm(28+i))...)
+		if masked {
+			list = append(list, xorBlock(block, text, mask, zmm(28+i))...)
+			continue
+		}
+		list = append(list,
+			func() { MOVQ(text, R13) },
+			func() { VMOVDQU64(Mem{Base: R13}, zmm(28+i)) },
+			func() { VPXORD(block, zmm(28+i), zmm(28+i)) },
+			func() { VMOVDQU64(zmm(28+i), Mem{Base: R13}) },
+		)
 	}
 	return list
 }

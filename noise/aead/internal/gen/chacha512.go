@@ -164,12 +164,7 @@ func chacha512() {
 	CMPL(EAX, Imm(64))
 	JB(LabelRef("unpack"))
 	Label("unpacked")
-	XORL(EAX, EAX)
-	Label("write")
-	do(p.write())
-	ADDL(Imm(4), EAX)
-	CMPL(EAX, Imm(16))
-	JB(LabelRef("write"))
+	p.writeAll("write", do)
 	VPXORD(Z0, Z0, Z0)
 	for i := range 32 {
 		VMOVDQU64(Z0, p.word(i))
@@ -233,12 +228,7 @@ func (p *pass512) roundsAndTurn() {
 	ADDL(Imm(16), EAX)
 	CMPL(EAX, Imm(64))
 	JB(LabelRef("unpackRounds"))
-	XORL(EAX, EAX)
-	Label("writeRounds")
-	doubleRound(zmm, p.write())
-	ADDL(Imm(4), EAX)
-	CMPL(EAX, Imm(16))
-	JB(LabelRef("writeRounds"))
+	p.writeAll("writeRounds", func(list []func()) { doubleRound(zmm, list) })
 	for range 2 {
 		doubleRound(zmm, nil)
 	}
