@@ -83,6 +83,8 @@ idle:
 dealt:
 	TESTQ        R14, R14
 	JZ           swap
+	CMPQ         R14, $0x04
+	JBE          few
 	VPBROADCASTD sigma256<>+0(SB), Y0
 	VPBROADCASTD sigma256<>+4(SB), Y1
 	VPBROADCASTD sigma256<>+8(SB), Y2
@@ -376,6 +378,154 @@ rounds:
 	VPERM2I128   $0x31, Y15, Y3, Y11
 	VPXOR        32(AX), Y11, Y11
 	VMOVDQU      Y11, 32(AX)
+	JMP          swap
+
+few:
+	VMOVDQU        (R13), X8
+	VMOVDQU        32(R13), X9
+	VMOVDQU        64(R13), X10
+	VMOVDQU        96(R13), X11
+	VPUNPCKLDQ     X9, X8, X0
+	VPUNPCKHDQ     X9, X8, X1
+	VPUNPCKLDQ     X11, X10, X2
+	VPUNPCKHDQ     X11, X10, X3
+	VPUNPCKLQDQ    X2, X0, X12
+	VPUNPCKHQDQ    X2, X0, X8
+	VINSERTI128    $0x01, X8, Y12, Y12
+	VPUNPCKLQDQ    X3, X1, X13
+	VPUNPCKHQDQ    X3, X1, X8
+	VINSERTI128    $0x01, X8, Y13, Y13
+	VBROADCASTI128 sigma256<>+0(SB), Y0
+	VBROADCASTI128 (SI), Y1
+	VBROADCASTI128 16(SI), Y2
+	VMOVDQA        Y12, Y3
+	VBROADCASTI128 sigma256<>+0(SB), Y4
+	VBROADCASTI128 (SI), Y5
+	VBROADCASTI128 16(SI), Y6
+	VMOVDQA        Y13, Y7
+	MOVL           $0x0000000a, AX
+
+rowsRounds:
+	VPADDD         Y1, Y0, Y0
+	VPXOR          Y0, Y3, Y3
+	VPSHUFB        turns256<>+0(SB), Y3, Y3
+	VPADDD         Y5, Y4, Y4
+	VPXOR          Y4, Y7, Y7
+	VPSHUFB        turns256<>+0(SB), Y7, Y7
+	VPADDD         Y3, Y2, Y2
+	VPXOR          Y2, Y1, Y1
+	VPSLLD         $0x0c, Y1, Y8
+	VPSRLD         $0x14, Y1, Y1
+	VPOR           Y8, Y1, Y1
+	VPADDD         Y7, Y6, Y6
+	VPXOR          Y6, Y5, Y5
+	VPSLLD         $0x0c, Y5, Y9
+	VPSRLD         $0x14, Y5, Y5
+	VPOR           Y9, Y5, Y5
+	VPADDD         Y1, Y0, Y0
+	VPXOR          Y0, Y3, Y3
+	VPSHUFB        turns256<>+32(SB), Y3, Y3
+	VPADDD         Y5, Y4, Y4
+	VPXOR          Y4, Y7, Y7
+	VPSHUFB        turns256<>+32(SB), Y7, Y7
+	VPADDD         Y3, Y2, Y2
+	VPXOR          Y2, Y1, Y1
+	VPSLLD         $0x07, Y1, Y8
+	VPSRLD         $0x19, Y1, Y1
+	VPOR           Y8, Y1, Y1
+	VPADDD         Y7, Y6, Y6
+	VPXOR          Y6, Y5, Y5
+	VPSLLD         $0x07, Y5, Y9
+	VPSRLD         $0x19, Y5, Y5
+	VPOR           Y9, Y5, Y5
+	VPSHUFD        $0x39, Y1, Y1
+	VPSHUFD        $0x4e, Y2, Y2
+	VPSHUFD        $0x93, Y3, Y3
+	VPSHUFD        $0x39, Y5, Y5
+	VPSHUFD        $0x4e, Y6, Y6
+	VPSHUFD        $0x93, Y7, Y7
+	VPADDD         Y1, Y0, Y0
+	VPXOR          Y0, Y3, Y3
+	VPSHUFB        turns256<>+0(SB), Y3, Y3
+	VPADDD         Y5, Y4, Y4
+	VPXOR          Y4, Y7, Y7
+	VPSHUFB        turns256<>+0(SB), Y7, Y7
+	VPADDD         Y3, Y2, Y2
+	VPXOR          Y2, Y1, Y1
+	VPSLLD         $0x0c, Y1, Y8
+	VPSRLD         $0x14, Y1, Y1
+	VPOR           Y8, Y1, Y1
+	VPADDD         Y7, Y6, Y6
+	VPXOR          Y6, Y5, Y5
+	VPSLLD         $0x0c, Y5, Y9
+	VPSRLD         $0x14, Y5, Y5
+	VPOR           Y9, Y5, Y5
+	VPADDD         Y1, Y0, Y0
+	VPXOR          Y0, Y3, Y3
+	VPSHUFB        turns256<>+32(SB), Y3, Y3
+	VPADDD         Y5, Y4, Y4
+	VPXOR          Y4, Y7, Y7
+	VPSHUFB        turns256<>+32(SB), Y7, Y7
+	VPADDD         Y3, Y2, Y2
+	VPXOR          Y2, Y1, Y1
+	VPSLLD         $0x07, Y1, Y8
+	VPSRLD         $0x19, Y1, Y1
+	VPOR           Y8, Y1, Y1
+	VPADDD         Y7, Y6, Y6
+	VPXOR          Y6, Y5, Y5
+	VPSLLD         $0x07, Y5, Y9
+	VPSRLD         $0x19, Y5, Y5
+	VPOR           Y9, Y5, Y5
+	VPSHUFD        $0x93, Y1, Y1
+	VPSHUFD        $0x4e, Y2, Y2
+	VPSHUFD        $0x39, Y3, Y3
+	VPSHUFD        $0x93, Y5, Y5
+	VPSHUFD        $0x4e, Y6, Y6
+	VPSHUFD        $0x39, Y7, Y7
+	DECL           AX
+	JNZ            rowsRounds
+	VBROADCASTI128 sigma256<>+0(SB), Y8
+	VPADDD         Y8, Y0, Y0
+	VBROADCASTI128 (SI), Y8
+	VPADDD         Y8, Y1, Y1
+	VBROADCASTI128 16(SI), Y8
+	VPADDD         Y8, Y2, Y2
+	VPADDD         Y12, Y3, Y3
+	MOVQ           128(R13), AX
+	VPERM2I128     $0x20, Y1, Y0, Y8
+	VPXOR          (AX), Y8, Y8
+	VMOVDQU        Y8, (AX)
+	VPERM2I128     $0x20, Y3, Y2, Y8
+	VPXOR          32(AX), Y8, Y8
+	VMOVDQU        Y8, 32(AX)
+	MOVQ           136(R13), AX
+	VPERM2I128     $0x31, Y1, Y0, Y8
+	VPXOR          (AX), Y8, Y8
+	VMOVDQU        Y8, (AX)
+	VPERM2I128     $0x31, Y3, Y2, Y8
+	VPXOR          32(AX), Y8, Y8
+	VMOVDQU        Y8, 32(AX)
+	VBROADCASTI128 sigma256<>+0(SB), Y9
+	VPADDD         Y9, Y4, Y4
+	VBROADCASTI128 (SI), Y9
+	VPADDD         Y9, Y5, Y5
+	VBROADCASTI128 16(SI), Y9
+	VPADDD         Y9, Y6, Y6
+	VPADDD         Y13, Y7, Y7
+	MOVQ           144(R13), AX
+	VPERM2I128     $0x20, Y5, Y4, Y9
+	VPXOR          (AX), Y9, Y9
+	VMOVDQU        Y9, (AX)
+	VPERM2I128     $0x20, Y7, Y6, Y9
+	VPXOR          32(AX), Y9, Y9
+	VMOVDQU        Y9, 32(AX)
+	MOVQ           152(R13), AX
+	VPERM2I128     $0x31, Y5, Y4, Y9
+	VPXOR          (AX), Y9, Y9
+	VMOVDQU        Y9, (AX)
+	VPERM2I128     $0x31, Y7, Y6, Y9
+	VPXOR          32(AX), Y9, Y9
+	VMOVDQU        Y9, 32(AX)
 
 swap:
 	XCHGQ   R13, R15
@@ -394,24 +544,27 @@ swap:
 
 DATA poly256<>+0(SB)/8, $0x0000000003ffffff
 DATA poly256<>+8(SB)/8, $0x0000000001000000
-GLOBL poly256<>(SB), RODATA|NOPTR, $16
+DATA poly256<>+16(SB)/8, $0x0ffffffc0fffffff
+DATA poly256<>+24(SB)/8, $0x0ffffffc0ffffffc
+GLOBL poly256<>(SB), RODATA|NOPTR, $32
 
-// func single256(key *byte, powers *byte, text *byte, n int, last *byte, tag *byte)
+// func single256(key *byte, powers *byte, hash *byte, text *byte, n int, last *byte, tag *byte)
 // Requires: AVX, AVX2, BMI2, CMOV
-TEXT ·single256(SB), NOSPLIT, $0-48
+TEXT ·single256(SB), NOSPLIT, $0-56
 	MOVQ         key+0(FP), DI
-	MOVQ         text+16(FP), SI
-	MOVQ         n+24(FP), CX
-	MOVQ         $0x0ffffffc0fffffff, R11
-	ANDQ         (DI), R11
-	MOVQ         $0x0ffffffc0ffffffc, R12
-	ANDQ         8(DI), R12
+	MOVQ         text+24(FP), SI
+	MOVQ         n+32(FP), CX
+	MOVQ         hash+16(FP), AX
+	MOVQ         (DI), R11
+	ANDQ         poly256<>+16(SB), R11
+	MOVQ         8(DI), R12
+	ANDQ         poly256<>+24(SB), R12
 	MOVQ         R12, R13
 	SHRQ         $0x02, R13
 	ADDQ         R12, R13
-	XORL         R8, R8
-	XORL         R9, R9
-	XORL         R10, R10
+	MOVQ         (AX), R8
+	MOVQ         8(AX), R9
+	MOVQ         16(AX), R10
 	CMPQ         CX, $0x000000c0
 	JB           singleBlock
 	VPBROADCASTQ poly256<>+0(SB), Y14
@@ -620,7 +773,7 @@ TEXT ·single256(SB), NOSPLIT, $0-48
 	VPADDQ       Y0, Y10, Y10
 	VMOVDQU      Y10, 256(SI)
 	MOVQ         SI, R9
-	MOVQ         text+16(FP), SI
+	MOVQ         text+24(FP), SI
 	VMOVDQU      288(R9), Y0
 	VMOVDQU      320(R9), Y1
 	VMOVDQU      352(R9), Y2
@@ -1191,7 +1344,7 @@ singleBlock:
 singleRest:
 	ADDQ  $0x10, CX
 	JZ    singleLast
-	MOVQ  n+24(FP), DX
+	MOVQ  n+32(FP), DX
 	CMPQ  DX, $0x10
 	JB    singleFew
 	MOVQ  -16(SI)(CX*1), AX
@@ -1260,7 +1413,7 @@ singlePart:
 	ADCQ  $0x00, R10
 
 singleLast:
-	MOVQ    last+32(FP), SI
+	MOVQ    last+40(FP), SI
 	ADDQ    (SI), R8
 	ADCQ    8(SI), R9
 	ADCQ    $0x01, R10
@@ -1301,7 +1454,7 @@ singleLast:
 	CMOVQNE AX, R8
 	CMOVQNE BX, R9
 	MOVQ    key+0(FP), DI
-	MOVQ    tag+40(FP), SI
+	MOVQ    tag+48(FP), SI
 	ADDQ    16(DI), R8
 	ADCQ    24(DI), R9
 	MOVQ    R8, (SI)
@@ -1318,4 +1471,729 @@ singleLast:
 	XORL    R13, R13
 	XORL    R14, R14
 	XORL    R15, R15
+	RET
+
+// func lanes256(keys *byte, texts *byte, quads int, powers *byte, hashes *byte)
+// Requires: AVX, AVX2
+TEXT ·lanes256(SB), NOSPLIT, $0-40
+	MOVQ         keys+0(FP), DI
+	MOVQ         texts+8(FP), SI
+	MOVQ         quads+16(FP), CX
+	MOVQ         powers+24(FP), DX
+	VPBROADCASTQ poly256<>+0(SB), Y14
+	VPBROADCASTQ poly256<>+8(SB), Y15
+	VMOVDQU      (DI), X10
+	VINSERTI128  $0x01, 128(DI), Y10, Y10
+	VMOVDQU      64(DI), X12
+	VINSERTI128  $0x01, 192(DI), Y12, Y12
+	VPUNPCKHQDQ  Y12, Y10, Y11
+	VPUNPCKLQDQ  Y12, Y10, Y10
+	VPBROADCASTQ poly256<>+16(SB), Y13
+	VPAND        Y13, Y10, Y10
+	VPBROADCASTQ poly256<>+24(SB), Y13
+	VPAND        Y13, Y11, Y11
+	VPAND        Y14, Y10, Y0
+	VPSRLQ       $0x1a, Y10, Y1
+	VPAND        Y14, Y1, Y1
+	VPSRLQ       $0x34, Y10, Y2
+	VPSLLQ       $0x0c, Y11, Y12
+	VPOR         Y12, Y2, Y2
+	VPAND        Y14, Y2, Y2
+	VPSRLQ       $0x0e, Y11, Y3
+	VPAND        Y14, Y3, Y3
+	VPSRLQ       $0x28, Y11, Y4
+	VMOVDQU      Y0, (DX)
+	VMOVDQU      Y1, 32(DX)
+	VPSLLQ       $0x02, Y1, Y10
+	VPADDQ       Y1, Y10, Y10
+	VMOVDQU      Y10, 160(DX)
+	VMOVDQU      Y2, 64(DX)
+	VPSLLQ       $0x02, Y2, Y10
+	VPADDQ       Y2, Y10, Y10
+	VMOVDQU      Y10, 192(DX)
+	VMOVDQU      Y3, 96(DX)
+	VPSLLQ       $0x02, Y3, Y10
+	VPADDQ       Y3, Y10, Y10
+	VMOVDQU      Y10, 224(DX)
+	VMOVDQU      Y4, 128(DX)
+	VPSLLQ       $0x02, Y4, Y10
+	VPADDQ       Y4, Y10, Y10
+	VMOVDQU      Y10, 256(DX)
+	VPMULUDQ     (DX), Y0, Y5
+	VPMULUDQ     32(DX), Y0, Y6
+	VPMULUDQ     64(DX), Y0, Y7
+	VPMULUDQ     96(DX), Y0, Y8
+	VPMULUDQ     128(DX), Y0, Y9
+	VPMULUDQ     256(DX), Y1, Y11
+	VPADDQ       Y11, Y5, Y5
+	VPMULUDQ     (DX), Y1, Y12
+	VPADDQ       Y12, Y6, Y6
+	VPMULUDQ     32(DX), Y1, Y13
+	VPADDQ       Y13, Y7, Y7
+	VPMULUDQ     64(DX), Y1, Y10
+	VPADDQ       Y10, Y8, Y8
+	VPMULUDQ     96(DX), Y1, Y11
+	VPADDQ       Y11, Y9, Y9
+	VPMULUDQ     224(DX), Y2, Y12
+	VPADDQ       Y12, Y5, Y5
+	VPMULUDQ     256(DX), Y2, Y13
+	VPADDQ       Y13, Y6, Y6
+	VPMULUDQ     (DX), Y2, Y10
+	VPADDQ       Y10, Y7, Y7
+	VPMULUDQ     32(DX), Y2, Y11
+	VPADDQ       Y11, Y8, Y8
+	VPMULUDQ     64(DX), Y2, Y12
+	VPADDQ       Y12, Y9, Y9
+	VPMULUDQ     192(DX), Y3, Y13
+	VPADDQ       Y13, Y5, Y5
+	VPMULUDQ     224(DX), Y3, Y10
+	VPADDQ       Y10, Y6, Y6
+	VPMULUDQ     256(DX), Y3, Y11
+	VPADDQ       Y11, Y7, Y7
+	VPMULUDQ     (DX), Y3, Y12
+	VPADDQ       Y12, Y8, Y8
+	VPMULUDQ     32(DX), Y3, Y13
+	VPADDQ       Y13, Y9, Y9
+	VPMULUDQ     160(DX), Y4, Y10
+	VPADDQ       Y10, Y5, Y5
+	VPMULUDQ     192(DX), Y4, Y11
+	VPADDQ       Y11, Y6, Y6
+	VPMULUDQ     224(DX), Y4, Y12
+	VPADDQ       Y12, Y7, Y7
+	VPMULUDQ     256(DX), Y4, Y13
+	VPADDQ       Y13, Y8, Y8
+	VPMULUDQ     (DX), Y4, Y10
+	VPADDQ       Y10, Y9, Y9
+	VPSRLQ       $0x1a, Y5, Y10
+	VPAND        Y14, Y5, Y5
+	VPADDQ       Y10, Y6, Y6
+	VPSRLQ       $0x1a, Y8, Y11
+	VPAND        Y14, Y8, Y8
+	VPADDQ       Y11, Y9, Y9
+	VPSRLQ       $0x1a, Y6, Y10
+	VPAND        Y14, Y6, Y6
+	VPADDQ       Y10, Y7, Y7
+	VPSRLQ       $0x1a, Y9, Y11
+	VPAND        Y14, Y9, Y9
+	VPADDQ       Y11, Y5, Y5
+	VPSLLQ       $0x02, Y11, Y11
+	VPADDQ       Y11, Y5, Y5
+	VPSRLQ       $0x1a, Y7, Y10
+	VPAND        Y14, Y7, Y7
+	VPADDQ       Y10, Y8, Y8
+	VPSRLQ       $0x1a, Y5, Y11
+	VPAND        Y14, Y5, Y5
+	VPADDQ       Y11, Y6, Y6
+	VPSRLQ       $0x1a, Y8, Y10
+	VPAND        Y14, Y8, Y8
+	VPADDQ       Y10, Y9, Y9
+	VMOVDQA      Y5, Y0
+	VMOVDQA      Y6, Y1
+	VMOVDQA      Y7, Y2
+	VMOVDQA      Y8, Y3
+	VMOVDQA      Y9, Y4
+	VMOVDQU      Y0, 288(DX)
+	VMOVDQU      Y1, 320(DX)
+	VPSLLQ       $0x02, Y1, Y10
+	VPADDQ       Y1, Y10, Y10
+	VMOVDQU      Y10, 448(DX)
+	VMOVDQU      Y2, 352(DX)
+	VPSLLQ       $0x02, Y2, Y10
+	VPADDQ       Y2, Y10, Y10
+	VMOVDQU      Y10, 480(DX)
+	VMOVDQU      Y3, 384(DX)
+	VPSLLQ       $0x02, Y3, Y10
+	VPADDQ       Y3, Y10, Y10
+	VMOVDQU      Y10, 512(DX)
+	VMOVDQU      Y4, 416(DX)
+	VPSLLQ       $0x02, Y4, Y10
+	VPADDQ       Y4, Y10, Y10
+	VMOVDQU      Y10, 544(DX)
+	VPMULUDQ     (DX), Y0, Y5
+	VPMULUDQ     32(DX), Y0, Y6
+	VPMULUDQ     64(DX), Y0, Y7
+	VPMULUDQ     96(DX), Y0, Y8
+	VPMULUDQ     128(DX), Y0, Y9
+	VPMULUDQ     256(DX), Y1, Y11
+	VPADDQ       Y11, Y5, Y5
+	VPMULUDQ     (DX), Y1, Y12
+	VPADDQ       Y12, Y6, Y6
+	VPMULUDQ     32(DX), Y1, Y13
+	VPADDQ       Y13, Y7, Y7
+	VPMULUDQ     64(DX), Y1, Y10
+	VPADDQ       Y10, Y8, Y8
+	VPMULUDQ     96(DX), Y1, Y11
+	VPADDQ       Y11, Y9, Y9
+	VPMULUDQ     224(DX), Y2, Y12
+	VPADDQ       Y12, Y5, Y5
+	VPMULUDQ     256(DX), Y2, Y13
+	VPADDQ       Y13, Y6, Y6
+	VPMULUDQ     (DX), Y2, Y10
+	VPADDQ       Y10, Y7, Y7
+	VPMULUDQ     32(DX), Y2, Y11
+	VPADDQ       Y11, Y8, Y8
+	VPMULUDQ     64(DX), Y2, Y12
+	VPADDQ       Y12, Y9, Y9
+	VPMULUDQ     192(DX), Y3, Y13
+	VPADDQ       Y13, Y5, Y5
+	VPMULUDQ     224(DX), Y3, Y10
+	VPADDQ       Y10, Y6, Y6
+	VPMULUDQ     256(DX), Y3, Y11
+	VPADDQ       Y11, Y7, Y7
+	VPMULUDQ     (DX), Y3, Y12
+	VPADDQ       Y12, Y8, Y8
+	VPMULUDQ     32(DX), Y3, Y13
+	VPADDQ       Y13, Y9, Y9
+	VPMULUDQ     160(DX), Y4, Y10
+	VPADDQ       Y10, Y5, Y5
+	VPMULUDQ     192(DX), Y4, Y11
+	VPADDQ       Y11, Y6, Y6
+	VPMULUDQ     224(DX), Y4, Y12
+	VPADDQ       Y12, Y7, Y7
+	VPMULUDQ     256(DX), Y4, Y13
+	VPADDQ       Y13, Y8, Y8
+	VPMULUDQ     (DX), Y4, Y10
+	VPADDQ       Y10, Y9, Y9
+	VPSRLQ       $0x1a, Y5, Y10
+	VPAND        Y14, Y5, Y5
+	VPADDQ       Y10, Y6, Y6
+	VPSRLQ       $0x1a, Y8, Y11
+	VPAND        Y14, Y8, Y8
+	VPADDQ       Y11, Y9, Y9
+	VPSRLQ       $0x1a, Y6, Y10
+	VPAND        Y14, Y6, Y6
+	VPADDQ       Y10, Y7, Y7
+	VPSRLQ       $0x1a, Y9, Y11
+	VPAND        Y14, Y9, Y9
+	VPADDQ       Y11, Y5, Y5
+	VPSLLQ       $0x02, Y11, Y11
+	VPADDQ       Y11, Y5, Y5
+	VPSRLQ       $0x1a, Y7, Y10
+	VPAND        Y14, Y7, Y7
+	VPADDQ       Y10, Y8, Y8
+	VPSRLQ       $0x1a, Y5, Y11
+	VPAND        Y14, Y5, Y5
+	VPADDQ       Y11, Y6, Y6
+	VPSRLQ       $0x1a, Y8, Y10
+	VPAND        Y14, Y8, Y8
+	VPADDQ       Y10, Y9, Y9
+	VMOVDQA      Y5, Y0
+	VMOVDQA      Y6, Y1
+	VMOVDQA      Y7, Y2
+	VMOVDQA      Y8, Y3
+	VMOVDQA      Y9, Y4
+	VMOVDQU      Y0, 576(DX)
+	VMOVDQU      Y1, 608(DX)
+	VPSLLQ       $0x02, Y1, Y10
+	VPADDQ       Y1, Y10, Y10
+	VMOVDQU      Y10, 736(DX)
+	VMOVDQU      Y2, 640(DX)
+	VPSLLQ       $0x02, Y2, Y10
+	VPADDQ       Y2, Y10, Y10
+	VMOVDQU      Y10, 768(DX)
+	VMOVDQU      Y3, 672(DX)
+	VPSLLQ       $0x02, Y3, Y10
+	VPADDQ       Y3, Y10, Y10
+	VMOVDQU      Y10, 800(DX)
+	VMOVDQU      Y4, 704(DX)
+	VPSLLQ       $0x02, Y4, Y10
+	VPADDQ       Y4, Y10, Y10
+	VMOVDQU      Y10, 832(DX)
+	VPMULUDQ     (DX), Y0, Y5
+	VPMULUDQ     32(DX), Y0, Y6
+	VPMULUDQ     64(DX), Y0, Y7
+	VPMULUDQ     96(DX), Y0, Y8
+	VPMULUDQ     128(DX), Y0, Y9
+	VPMULUDQ     256(DX), Y1, Y11
+	VPADDQ       Y11, Y5, Y5
+	VPMULUDQ     (DX), Y1, Y12
+	VPADDQ       Y12, Y6, Y6
+	VPMULUDQ     32(DX), Y1, Y13
+	VPADDQ       Y13, Y7, Y7
+	VPMULUDQ     64(DX), Y1, Y10
+	VPADDQ       Y10, Y8, Y8
+	VPMULUDQ     96(DX), Y1, Y11
+	VPADDQ       Y11, Y9, Y9
+	VPMULUDQ     224(DX), Y2, Y12
+	VPADDQ       Y12, Y5, Y5
+	VPMULUDQ     256(DX), Y2, Y13
+	VPADDQ       Y13, Y6, Y6
+	VPMULUDQ     (DX), Y2, Y10
+	VPADDQ       Y10, Y7, Y7
+	VPMULUDQ     32(DX), Y2, Y11
+	VPADDQ       Y11, Y8, Y8
+	VPMULUDQ     64(DX), Y2, Y12
+	VPADDQ       Y12, Y9, Y9
+	VPMULUDQ     192(DX), Y3, Y13
+	VPADDQ       Y13, Y5, Y5
+	VPMULUDQ     224(DX), Y3, Y10
+	VPADDQ       Y10, Y6, Y6
+	VPMULUDQ     256(DX), Y3, Y11
+	VPADDQ       Y11, Y7, Y7
+	VPMULUDQ     (DX), Y3, Y12
+	VPADDQ       Y12, Y8, Y8
+	VPMULUDQ     32(DX), Y3, Y13
+	VPADDQ       Y13, Y9, Y9
+	VPMULUDQ     160(DX), Y4, Y10
+	VPADDQ       Y10, Y5, Y5
+	VPMULUDQ     192(DX), Y4, Y11
+	VPADDQ       Y11, Y6, Y6
+	VPMULUDQ     224(DX), Y4, Y12
+	VPADDQ       Y12, Y7, Y7
+	VPMULUDQ     256(DX), Y4, Y13
+	VPADDQ       Y13, Y8, Y8
+	VPMULUDQ     (DX), Y4, Y10
+	VPADDQ       Y10, Y9, Y9
+	VPSRLQ       $0x1a, Y5, Y10
+	VPAND        Y14, Y5, Y5
+	VPADDQ       Y10, Y6, Y6
+	VPSRLQ       $0x1a, Y8, Y11
+	VPAND        Y14, Y8, Y8
+	VPADDQ       Y11, Y9, Y9
+	VPSRLQ       $0x1a, Y6, Y10
+	VPAND        Y14, Y6, Y6
+	VPADDQ       Y10, Y7, Y7
+	VPSRLQ       $0x1a, Y9, Y11
+	VPAND        Y14, Y9, Y9
+	VPADDQ       Y11, Y5, Y5
+	VPSLLQ       $0x02, Y11, Y11
+	VPADDQ       Y11, Y5, Y5
+	VPSRLQ       $0x1a, Y7, Y10
+	VPAND        Y14, Y7, Y7
+	VPADDQ       Y10, Y8, Y8
+	VPSRLQ       $0x1a, Y5, Y11
+	VPAND        Y14, Y5, Y5
+	VPADDQ       Y11, Y6, Y6
+	VPSRLQ       $0x1a, Y8, Y10
+	VPAND        Y14, Y8, Y8
+	VPADDQ       Y10, Y9, Y9
+	VMOVDQA      Y5, Y0
+	VMOVDQA      Y6, Y1
+	VMOVDQA      Y7, Y2
+	VMOVDQA      Y8, Y3
+	VMOVDQA      Y9, Y4
+	VMOVDQU      Y0, 864(DX)
+	VMOVDQU      Y1, 896(DX)
+	VPSLLQ       $0x02, Y1, Y10
+	VPADDQ       Y1, Y10, Y10
+	VMOVDQU      Y10, 1024(DX)
+	VMOVDQU      Y2, 928(DX)
+	VPSLLQ       $0x02, Y2, Y10
+	VPADDQ       Y2, Y10, Y10
+	VMOVDQU      Y10, 1056(DX)
+	VMOVDQU      Y3, 960(DX)
+	VPSLLQ       $0x02, Y3, Y10
+	VPADDQ       Y3, Y10, Y10
+	VMOVDQU      Y10, 1088(DX)
+	VMOVDQU      Y4, 992(DX)
+	VPSLLQ       $0x02, Y4, Y10
+	VPADDQ       Y4, Y10, Y10
+	VMOVDQU      Y10, 1120(DX)
+	MOVQ         (SI), R8
+	MOVQ         8(SI), R9
+	MOVQ         16(SI), R10
+	MOVQ         24(SI), R11
+	VPXOR        Y0, Y0, Y0
+	VPXOR        Y1, Y1, Y1
+	VPXOR        Y2, Y2, Y2
+	VPXOR        Y3, Y3, Y3
+	VPXOR        Y4, Y4, Y4
+	XORL         AX, AX
+
+lanesQuad:
+	VMOVDQU     (R8)(AX*1), X10
+	VINSERTI128 $0x01, (R10)(AX*1), Y10, Y10
+	VMOVDQU     (R9)(AX*1), X12
+	VINSERTI128 $0x01, (R11)(AX*1), Y12, Y12
+	VPUNPCKHQDQ Y12, Y10, Y11
+	VPUNPCKLQDQ Y12, Y10, Y10
+	VPAND       Y14, Y10, Y5
+	VPSRLQ      $0x1a, Y10, Y6
+	VPAND       Y14, Y6, Y6
+	VPSRLQ      $0x34, Y10, Y7
+	VPSLLQ      $0x0c, Y11, Y12
+	VPOR        Y12, Y7, Y7
+	VPAND       Y14, Y7, Y7
+	VPSRLQ      $0x0e, Y11, Y8
+	VPAND       Y14, Y8, Y8
+	VPSRLQ      $0x28, Y11, Y9
+	VPOR        Y15, Y9, Y9
+	VPADDQ      Y5, Y0, Y0
+	VPADDQ      Y6, Y1, Y1
+	VPADDQ      Y7, Y2, Y2
+	VPADDQ      Y8, Y3, Y3
+	VPADDQ      Y9, Y4, Y4
+	VPMULUDQ    864(DX), Y0, Y5
+	VPMULUDQ    896(DX), Y0, Y6
+	VPMULUDQ    928(DX), Y0, Y7
+	VPMULUDQ    960(DX), Y0, Y8
+	VPMULUDQ    992(DX), Y0, Y9
+	VPMULUDQ    1120(DX), Y1, Y11
+	VPADDQ      Y11, Y5, Y5
+	VPMULUDQ    864(DX), Y1, Y12
+	VPADDQ      Y12, Y6, Y6
+	VPMULUDQ    896(DX), Y1, Y13
+	VPADDQ      Y13, Y7, Y7
+	VPMULUDQ    928(DX), Y1, Y10
+	VPADDQ      Y10, Y8, Y8
+	VPMULUDQ    960(DX), Y1, Y11
+	VPADDQ      Y11, Y9, Y9
+	VPMULUDQ    1088(DX), Y2, Y12
+	VPADDQ      Y12, Y5, Y5
+	VPMULUDQ    1120(DX), Y2, Y13
+	VPADDQ      Y13, Y6, Y6
+	VPMULUDQ    864(DX), Y2, Y10
+	VPADDQ      Y10, Y7, Y7
+	VPMULUDQ    896(DX), Y2, Y11
+	VPADDQ      Y11, Y8, Y8
+	VPMULUDQ    928(DX), Y2, Y12
+	VPADDQ      Y12, Y9, Y9
+	VPMULUDQ    1056(DX), Y3, Y13
+	VPADDQ      Y13, Y5, Y5
+	VPMULUDQ    1088(DX), Y3, Y10
+	VPADDQ      Y10, Y6, Y6
+	VPMULUDQ    1120(DX), Y3, Y11
+	VPADDQ      Y11, Y7, Y7
+	VPMULUDQ    864(DX), Y3, Y12
+	VPADDQ      Y12, Y8, Y8
+	VPMULUDQ    896(DX), Y3, Y13
+	VPADDQ      Y13, Y9, Y9
+	VPMULUDQ    1024(DX), Y4, Y10
+	VPADDQ      Y10, Y5, Y5
+	VPMULUDQ    1056(DX), Y4, Y11
+	VPADDQ      Y11, Y6, Y6
+	VPMULUDQ    1088(DX), Y4, Y12
+	VPADDQ      Y12, Y7, Y7
+	VPMULUDQ    1120(DX), Y4, Y13
+	VPADDQ      Y13, Y8, Y8
+	VPMULUDQ    864(DX), Y4, Y10
+	VPADDQ      Y10, Y9, Y9
+	VMOVDQU     16(R8)(AX*1), X10
+	VINSERTI128 $0x01, 16(R10)(AX*1), Y10, Y10
+	VMOVDQU     16(R9)(AX*1), X12
+	VINSERTI128 $0x01, 16(R11)(AX*1), Y12, Y12
+	VPUNPCKHQDQ Y12, Y10, Y11
+	VPUNPCKLQDQ Y12, Y10, Y10
+	VPAND       Y14, Y10, Y0
+	VPSRLQ      $0x1a, Y10, Y1
+	VPAND       Y14, Y1, Y1
+	VPSRLQ      $0x34, Y10, Y2
+	VPSLLQ      $0x0c, Y11, Y12
+	VPOR        Y12, Y2, Y2
+	VPAND       Y14, Y2, Y2
+	VPSRLQ      $0x0e, Y11, Y3
+	VPAND       Y14, Y3, Y3
+	VPSRLQ      $0x28, Y11, Y4
+	VPOR        Y15, Y4, Y4
+	VPMULUDQ    576(DX), Y0, Y10
+	VPADDQ      Y10, Y5, Y5
+	VPMULUDQ    608(DX), Y0, Y11
+	VPADDQ      Y11, Y6, Y6
+	VPMULUDQ    640(DX), Y0, Y12
+	VPADDQ      Y12, Y7, Y7
+	VPMULUDQ    672(DX), Y0, Y13
+	VPADDQ      Y13, Y8, Y8
+	VPMULUDQ    704(DX), Y0, Y10
+	VPADDQ      Y10, Y9, Y9
+	VPMULUDQ    832(DX), Y1, Y11
+	VPADDQ      Y11, Y5, Y5
+	VPMULUDQ    576(DX), Y1, Y12
+	VPADDQ      Y12, Y6, Y6
+	VPMULUDQ    608(DX), Y1, Y13
+	VPADDQ      Y13, Y7, Y7
+	VPMULUDQ    640(DX), Y1, Y10
+	VPADDQ      Y10, Y8, Y8
+	VPMULUDQ    672(DX), Y1, Y11
+	VPADDQ      Y11, Y9, Y9
+	VPMULUDQ    800(DX), Y2, Y12
+	VPADDQ      Y12, Y5, Y5
+	VPMULUDQ    832(DX), Y2, Y13
+	VPADDQ      Y13, Y6, Y6
+	VPMULUDQ    576(DX), Y2, Y10
+	VPADDQ      Y10, Y7, Y7
+	VPMULUDQ    608(DX), Y2, Y11
+	VPADDQ      Y11, Y8, Y8
+	VPMULUDQ    640(DX), Y2, Y12
+	VPADDQ      Y12, Y9, Y9
+	VPMULUDQ    768(DX), Y3, Y13
+	VPADDQ      Y13, Y5, Y5
+	VPMULUDQ    800(DX), Y3, Y10
+	VPADDQ      Y10, Y6, Y6
+	VPMULUDQ    832(DX), Y3, Y11
+	VPADDQ      Y11, Y7, Y7
+	VPMULUDQ    576(DX), Y3, Y12
+	VPADDQ      Y12, Y8, Y8
+	VPMULUDQ    608(DX), Y3, Y13
+	VPADDQ      Y13, Y9, Y9
+	VPMULUDQ    736(DX), Y4, Y10
+	VPADDQ      Y10, Y5, Y5
+	VPMULUDQ    768(DX), Y4, Y11
+	VPADDQ      Y11, Y6, Y6
+	VPMULUDQ    800(DX), Y4, Y12
+	VPADDQ      Y12, Y7, Y7
+	VPMULUDQ    832(DX), Y4, Y13
+	VPADDQ      Y13, Y8, Y8
+	VPMULUDQ    576(DX), Y4, Y10
+	VPADDQ      Y10, Y9, Y9
+	VMOVDQU     32(R8)(AX*1), X10
+	VINSERTI128 $0x01, 32(R10)(AX*1), Y10, Y10
+	VMOVDQU     32(R9)(AX*1), X12
+	VINSERTI128 $0x01, 32(R11)(AX*1), Y12, Y12
+	VPUNPCKHQDQ Y12, Y10, Y11
+	VPUNPCKLQDQ Y12, Y10, Y10
+	VPAND       Y14, Y10, Y0
+	VPSRLQ      $0x1a, Y10, Y1
+	VPAND       Y14, Y1, Y1
+	VPSRLQ      $0x34, Y10, Y2
+	VPSLLQ      $0x0c, Y11, Y12
+	VPOR        Y12, Y2, Y2
+	VPAND       Y14, Y2, Y2
+	VPSRLQ      $0x0e, Y11, Y3
+	VPAND       Y14, Y3, Y3
+	VPSRLQ      $0x28, Y11, Y4
+	VPOR        Y15, Y4, Y4
+	VPMULUDQ    288(DX), Y0, Y10
+	VPADDQ      Y10, Y5, Y5
+	VPMULUDQ    320(DX), Y0, Y11
+	VPADDQ      Y11, Y6, Y6
+	VPMULUDQ    352(DX), Y0, Y12
+	VPADDQ      Y12, Y7, Y7
+	VPMULUDQ    384(DX), Y0, Y13
+	VPADDQ      Y13, Y8, Y8
+	VPMULUDQ    416(DX), Y0, Y10
+	VPADDQ      Y10, Y9, Y9
+	VPMULUDQ    544(DX), Y1, Y11
+	VPADDQ      Y11, Y5, Y5
+	VPMULUDQ    288(DX), Y1, Y12
+	VPADDQ      Y12, Y6, Y6
+	VPMULUDQ    320(DX), Y1, Y13
+	VPADDQ      Y13, Y7, Y7
+	VPMULUDQ    352(DX), Y1, Y10
+	VPADDQ      Y10, Y8, Y8
+	VPMULUDQ    384(DX), Y1, Y11
+	VPADDQ      Y11, Y9, Y9
+	VPMULUDQ    512(DX), Y2, Y12
+	VPADDQ      Y12, Y5, Y5
+	VPMULUDQ    544(DX), Y2, Y13
+	VPADDQ      Y13, Y6, Y6
+	VPMULUDQ    288(DX), Y2, Y10
+	VPADDQ      Y10, Y7, Y7
+	VPMULUDQ    320(DX), Y2, Y11
+	VPADDQ      Y11, Y8, Y8
+	VPMULUDQ    352(DX), Y2, Y12
+	VPADDQ      Y12, Y9, Y9
+	VPMULUDQ    480(DX), Y3, Y13
+	VPADDQ      Y13, Y5, Y5
+	VPMULUDQ    512(DX), Y3, Y10
+	VPADDQ      Y10, Y6, Y6
+	VPMULUDQ    544(DX), Y3, Y11
+	VPADDQ      Y11, Y7, Y7
+	VPMULUDQ    288(DX), Y3, Y12
+	VPADDQ      Y12, Y8, Y8
+	VPMULUDQ    320(DX), Y3, Y13
+	VPADDQ      Y13, Y9, Y9
+	VPMULUDQ    448(DX), Y4, Y10
+	VPADDQ      Y10, Y5, Y5
+	VPMULUDQ    480(DX), Y4, Y11
+	VPADDQ      Y11, Y6, Y6
+	VPMULUDQ    512(DX), Y4, Y12
+	VPADDQ      Y12, Y7, Y7
+	VPMULUDQ    544(DX), Y4, Y13
+	VPADDQ      Y13, Y8, Y8
+	VPMULUDQ    288(DX), Y4, Y10
+	VPADDQ      Y10, Y9, Y9
+	VMOVDQU     48(R8)(AX*1), X10
+	VINSERTI128 $0x01, 48(R10)(AX*1), Y10, Y10
+	VMOVDQU     48(R9)(AX*1), X12
+	VINSERTI128 $0x01, 48(R11)(AX*1), Y12, Y12
+	VPUNPCKHQDQ Y12, Y10, Y11
+	VPUNPCKLQDQ Y12, Y10, Y10
+	VPAND       Y14, Y10, Y0
+	VPSRLQ      $0x1a, Y10, Y1
+	VPAND       Y14, Y1, Y1
+	VPSRLQ      $0x34, Y10, Y2
+	VPSLLQ      $0x0c, Y11, Y12
+	VPOR        Y12, Y2, Y2
+	VPAND       Y14, Y2, Y2
+	VPSRLQ      $0x0e, Y11, Y3
+	VPAND       Y14, Y3, Y3
+	VPSRLQ      $0x28, Y11, Y4
+	VPOR        Y15, Y4, Y4
+	VPMULUDQ    (DX), Y0, Y10
+	VPADDQ      Y10, Y5, Y5
+	VPMULUDQ    32(DX), Y0, Y11
+	VPADDQ      Y11, Y6, Y6
+	VPMULUDQ    64(DX), Y0, Y12
+	VPADDQ      Y12, Y7, Y7
+	VPMULUDQ    96(DX), Y0, Y13
+	VPADDQ      Y13, Y8, Y8
+	VPMULUDQ    128(DX), Y0, Y10
+	VPADDQ      Y10, Y9, Y9
+	VPMULUDQ    256(DX), Y1, Y11
+	VPADDQ      Y11, Y5, Y5
+	VPMULUDQ    (DX), Y1, Y12
+	VPADDQ      Y12, Y6, Y6
+	VPMULUDQ    32(DX), Y1, Y13
+	VPADDQ      Y13, Y7, Y7
+	VPMULUDQ    64(DX), Y1, Y10
+	VPADDQ      Y10, Y8, Y8
+	VPMULUDQ    96(DX), Y1, Y11
+	VPADDQ      Y11, Y9, Y9
+	VPMULUDQ    224(DX), Y2, Y12
+	VPADDQ      Y12, Y5, Y5
+	VPMULUDQ    256(DX), Y2, Y13
+	VPADDQ      Y13, Y6, Y6
+	VPMULUDQ    (DX), Y2, Y10
+	VPADDQ      Y10, Y7, Y7
+	VPMULUDQ    32(DX), Y2, Y11
+	VPADDQ      Y11, Y8, Y8
+	VPMULUDQ    64(DX), Y2, Y12
+	VPADDQ      Y12, Y9, Y9
+	VPMULUDQ    192(DX), Y3, Y13
+	VPADDQ      Y13, Y5, Y5
+	VPMULUDQ    224(DX), Y3, Y10
+	VPADDQ      Y10, Y6, Y6
+	VPMULUDQ    256(DX), Y3, Y11
+	VPADDQ      Y11, Y7, Y7
+	VPMULUDQ    (DX), Y3, Y12
+	VPADDQ      Y12, Y8, Y8
+	VPMULUDQ    32(DX), Y3, Y13
+	VPADDQ      Y13, Y9, Y9
+	VPMULUDQ    160(DX), Y4, Y10
+	VPADDQ      Y10, Y5, Y5
+	VPMULUDQ    192(DX), Y4, Y11
+	VPADDQ      Y11, Y6, Y6
+	VPMULUDQ    224(DX), Y4, Y12
+	VPADDQ      Y12, Y7, Y7
+	VPMULUDQ    256(DX), Y4, Y13
+	VPADDQ      Y13, Y8, Y8
+	VPMULUDQ    (DX), Y4, Y10
+	VPADDQ      Y10, Y9, Y9
+	VPSRLQ      $0x1a, Y5, Y10
+	VPAND       Y14, Y5, Y5
+	VPADDQ      Y10, Y6, Y6
+	VPSRLQ      $0x1a, Y8, Y11
+	VPAND       Y14, Y8, Y8
+	VPADDQ      Y11, Y9, Y9
+	VPSRLQ      $0x1a, Y6, Y10
+	VPAND       Y14, Y6, Y6
+	VPADDQ      Y10, Y7, Y7
+	VPSRLQ      $0x1a, Y9, Y11
+	VPAND       Y14, Y9, Y9
+	VPADDQ      Y11, Y5, Y5
+	VPSLLQ      $0x02, Y11, Y11
+	VPADDQ      Y11, Y5, Y5
+	VPSRLQ      $0x1a, Y7, Y10
+	VPAND       Y14, Y7, Y7
+	VPADDQ      Y10, Y8, Y8
+	VPSRLQ      $0x1a, Y5, Y11
+	VPAND       Y14, Y5, Y5
+	VPADDQ      Y11, Y6, Y6
+	VPSRLQ      $0x1a, Y8, Y10
+	VPAND       Y14, Y8, Y8
+	VPADDQ      Y10, Y9, Y9
+	VMOVDQA     Y5, Y0
+	VMOVDQA     Y6, Y1
+	VMOVDQA     Y7, Y2
+	VMOVDQA     Y8, Y3
+	VMOVDQA     Y9, Y4
+	ADDQ        $0x40, AX
+	DECQ        CX
+	JNZ         lanesQuad
+	VMOVDQU     Y0, 1152(DX)
+	VMOVDQU     Y1, 1184(DX)
+	VMOVDQU     Y2, 1216(DX)
+	VMOVDQU     Y3, 1248(DX)
+	VMOVDQU     Y4, 1280(DX)
+	MOVQ        hashes+32(FP), R15
+	XORL        CX, CX
+
+lanesWords:
+	MOVQ    powers+24(FP), SI
+	MOVQ    1152(SI)(CX*8), AX
+	MOVQ    1184(SI)(CX*8), BX
+	MOVQ    1216(SI)(CX*8), DX
+	MOVQ    1248(SI)(CX*8), DI
+	MOVQ    1280(SI)(CX*8), R14
+	MOVQ    AX, R8
+	SHLQ    $0x1a, BX
+	ADDQ    BX, R8
+	MOVQ    DX, R9
+	SHRQ    $0x0c, R9
+	SHLQ    $0x34, DX
+	SHLQ    $0x0e, DI
+	ADDQ    DX, R8
+	ADCQ    DI, R9
+	MOVQ    R14, R10
+	SHRQ    $0x18, R10
+	SHLQ    $0x28, R14
+	ADDQ    R14, R9
+	ADCQ    $0x00, R10
+	MOVQ    R10, DX
+	MOVQ    R10, BX
+	ANDL    $0x03, R10
+	SHRQ    $0x02, BX
+	ANDQ    $-4, DX
+	ADDQ    BX, DX
+	ADDQ    DX, R8
+	ADCQ    $0x00, R9
+	ADCQ    $0x00, R10
+	MOVQ    R8, (R15)
+	MOVQ    R9, 8(R15)
+	MOVQ    R10, 16(R15)
+	ADDQ    $0x18, R15
+	INCQ    CX
+	CMPQ    CX, $0x04
+	JB      lanesWords
+	VPXOR   Y0, Y0, Y0
+	VMOVDQU Y0, (SI)
+	VMOVDQU Y0, 32(SI)
+	VMOVDQU Y0, 64(SI)
+	VMOVDQU Y0, 96(SI)
+	VMOVDQU Y0, 128(SI)
+	VMOVDQU Y0, 160(SI)
+	VMOVDQU Y0, 192(SI)
+	VMOVDQU Y0, 224(SI)
+	VMOVDQU Y0, 256(SI)
+	VMOVDQU Y0, 288(SI)
+	VMOVDQU Y0, 320(SI)
+	VMOVDQU Y0, 352(SI)
+	VMOVDQU Y0, 384(SI)
+	VMOVDQU Y0, 416(SI)
+	VMOVDQU Y0, 448(SI)
+	VMOVDQU Y0, 480(SI)
+	VMOVDQU Y0, 512(SI)
+	VMOVDQU Y0, 544(SI)
+	VMOVDQU Y0, 576(SI)
+	VMOVDQU Y0, 608(SI)
+	VMOVDQU Y0, 640(SI)
+	VMOVDQU Y0, 672(SI)
+	VMOVDQU Y0, 704(SI)
+	VMOVDQU Y0, 736(SI)
+	VMOVDQU Y0, 768(SI)
+	VMOVDQU Y0, 800(SI)
+	VMOVDQU Y0, 832(SI)
+	VMOVDQU Y0, 864(SI)
+	VMOVDQU Y0, 896(SI)
+	VMOVDQU Y0, 928(SI)
+	VMOVDQU Y0, 960(SI)
+	VMOVDQU Y0, 992(SI)
+	VMOVDQU Y0, 1024(SI)
+	VMOVDQU Y0, 1056(SI)
+	VMOVDQU Y0, 1088(SI)
+	VMOVDQU Y0, 1120(SI)
+	VMOVDQU Y0, 1152(SI)
+	VMOVDQU Y0, 1184(SI)
+	VMOVDQU Y0, 1216(SI)
+	VMOVDQU Y0, 1248(SI)
+	VMOVDQU Y0, 1280(SI)
+	VZEROALL
+	XORL    AX, AX
+	XORL    BX, BX
+	XORL    DX, DX
+	XORL    DI, DI
+	XORL    R8, R8
+	XORL    R9, R9
+	XORL    R10, R10
+	XORL    R14, R14
 	RET

@@ -14,7 +14,7 @@ func authenticate512(s *scratch, n int) {
 			for i := from; i < to; i++ {
 				m := &s.messages[i]
 				if m.len < single512From {
-					single256(&s.keys[i], &s.powers, m.text, m.len, &m.last, &s.tags[i])
+					single256(&s.keys[i], &s.powers, &s.hashes[i], m.text, m.len, &m.last, &s.tags[i])
 					continue
 				}
 				single512(&s.keys[i], m.text, m.len, &m.last, &s.tags[i])

@@ -3,10 +3,11 @@ package aead
 // All of this leaves nothing secret in a register or on the stack. It is not preempted: the runtime stops a goroutine, and so saves its
 // registers on its stack, only in Go code. Addresses and branches depend on lengths alone.
 
-// chacha512 XORs each of n spans with its key stream, 16 blocks at a time. It keeps blocks in words, which are zero when it returns.
+// chacha512 XORs each of n spans with its key stream, 16 blocks at a time. It keeps words and blocks in words, which are zero when it
+// returns.
 //
 //go:noescape
-func chacha512(key *[KeySize]byte, spans *span, n int, words *[16][16]uint32)
+func chacha512(key *[KeySize]byte, spans *span, n int, words *[2][16][16]uint32)
 
 // lanes512 computes the tags of eight messages. It keeps powers, which are zero when it returns.
 //
@@ -23,8 +24,14 @@ func single512(key *oneTimeKey, text *byte, n int, last, tag *[2]uint64)
 //go:noescape
 func chacha256(key *[KeySize]byte, spans *span, n int)
 
-// single256 computes the tag of one message: n bytes, zeroes up to a whole block, and the block last. It keeps powers, which are zero
-// when it returns.
+// single256 computes the tag of one message: n bytes, zeroes up to a whole block, and the block last. hash is that of what comes before
+// the text; it is zero unless n is below rest256. single256 keeps powers, which are zero when it returns.
 //
 //go:noescape
-func single256(key *oneTimeKey, powers *powers, text *byte, n int, last, tag *[2]uint64)
+func single256(key *oneTimeKey, powers *powers, hash *hash, text *byte, n int, last, tag *[2]uint64)
+
+// lanes256 computes the hashes of the first quads of four blocks of each of four messages. It keeps powers, which are zero when it
+// returns.
+//
+//go:noescape
+func lanes256(keys *oneTimeKey, texts *[8]*byte, quads int, powers *powers, hashes *hash)

@@ -14,6 +14,9 @@ type span struct {
 // A oneTimeKey is a message's block 0: r, s, and a half that is not used. RFC 8439, 2.6
 type oneTimeKey [blockSize]byte
 
+// A hash is Poly1305's state between two blocks, before it is reduced modulo 2^130-5: the third word is below 5.
+type hash [3]uint64
+
 // lanes is eight messages that are authenticated side by side, with a 64-bit lane each. A lane that is not wanted repeats another.
 type lanes struct {
 	text  [8]*byte

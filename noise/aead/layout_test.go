@@ -23,7 +23,7 @@ func TestLayout(t *testing.T) {
 		"lanesText": unsafe.Offsetof(l.text), "lanesLen": unsafe.Offsetof(l.len), "lanesSkip": unsafe.Offsetof(l.skip),
 		"lanesLast": unsafe.Offsetof(l.last), "lanesTag": unsafe.Offsetof(l.tag), "lanesQuads": unsafe.Offsetof(l.quads),
 		"lanesFull": unsafe.Offsetof(l.full),
-		"keySize":   unsafe.Sizeof(oneTimeKey{}),
+		"keySize":   unsafe.Sizeof(oneTimeKey{}), "hashSize": unsafe.Sizeof(hash{}),
 	}
 	if unsafe.Sizeof(x.text) != 8 {
 		return // no assembly for such machines

@@ -192,6 +192,7 @@ func search(masked []byte) error {
 				b[i] ^= mask
 			}
 			report(masked, b, mapping)
+			clear(b) // part itself is read, too, and has unmasked what lies before it
 		}
 	}
 	for lines := bufio.NewScanner(bytes.NewReader(maps)); lines.Scan(); {

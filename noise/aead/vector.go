@@ -11,6 +11,7 @@ const (
 	blockSize = 64 // of ChaCha20
 	groupSize = 16 // messages that are worked on together
 	firstKey  = 2 * groupSize
+	mostAhead = 23 // blocks; what a path of 1,500 bytes carries has no more, and with the key they are a pass and a half of sixteen lanes
 )
 
 // A vector is one set of kernels. It works on groups of messages: ChaCha20 takes the blocks of all, one-time keys included, as one
@@ -58,11 +59,12 @@ type scratch struct {
 // lines of the cache take longer.
 type secrets struct {
 	keys   [groupSize]oneTimeKey
-	words  [16][16]uint32             // of chacha512
+	words  [2][16][16]uint32          // of chacha512
 	powers powers                     // of lanes512
 	tails  [groupSize][blockSize]byte // texts' last blocks that are not whole, where the kernel wants whole ones
+	hashes [groupSize]hash            // of texts' beginnings, where these are authenticated side by side
 	tags   [groupSize][2]uint64
-	stream [(groupSize - 1) * blockSize]byte // key stream made ahead of the verdict
+	stream [mostAhead * blockSize]byte // key stream made ahead of the verdict
 }
 
 var scratches = sync.Pool{New: func() any {
@@ -127,11 +129,16 @@ func (v *vector) seal(key *[KeySize]byte, s *scratch, n int) {
 }
 
 // open opens the first n messages of s, and sets bit i of the result if message i is authentic. Nothing is decrypted before it is
-// authenticated; but the lanes that the one-time keys leave idle make key stream for the first message, which is wanted if it is.
+// authenticated; but the lanes that the one-time keys leave idle make key stream for the first message, which is wanted if it is. For
+// a message alone all of it is made then, unless it is long.
 func (v *vector) open(key *[KeySize]byte, s *scratch, n int) (authentic uint32) {
 	s.makeKeys(n)
 	m := &s.messages[0]
-	ahead := min(-n&(v.lanes-1), (m.len+blockSize-1)/blockSize) * blockSize
+	ahead := (m.len + blockSize - 1) / blockSize
+	if n > 1 || ahead > mostAhead {
+		ahead = min(ahead, -n&(v.lanes-1))
+	}
+	ahead *= blockSize
 	from := firstKey
 	if ahead > 0 {
 		from--

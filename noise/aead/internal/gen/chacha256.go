@@ -7,7 +7,7 @@ import (
 )
 
 // chacha256 is chacha512 with eight lanes and sixteen registers, for spans of whole blocks. The state's third row is in memory, so that
-// all four quarter rounds go on at once, each with a register to spare.
+// all four quarter rounds go on at once, each with a register to spare. A last pass of four lanes or fewer is made otherwise.
 func chacha256() {
 	var turns []uint32 // byte orders that rotate by 16 and by 8
 	for _, first := range []uint32{0x01000302, 0x02010003} {
@@ -79,7 +79,12 @@ func chacha256() {
 	Label("dealt")
 	TESTQ(c.lanes, c.lanes)
 	JZ(LabelRef("swap")) // there is nothing to do yet, or any more
+	CMPQ(c.lanes, Imm(4))
+	JBE(LabelRef("few"))
 	c.pass()
+	JMP(LabelRef("swap"))
+	Label("few")
+	c.fewBlocks()
 	Label("swap")
 	XCHGQ(c.now, next)
 	MOVQ(lane, c.lanes)
@@ -168,17 +173,7 @@ func (c *code256) round(qs [4][4]int) {
 			}
 		}
 		for _, q := range qs {
-			x := ymm(q[s.turned])
-			switch s.by {
-			case 16:
-				VPSHUFB(c.turns, x, x)
-			case 8:
-				VPSHUFB(c.turns.Offset(32), x, x)
-			default:
-				VPSLLD(Imm(uint64(s.by)), x, spare(q))
-				VPSRLD(Imm(uint64(32-s.by)), x, x)
-				VPOR(spare(q), x, x)
-			}
+			c.rotate(ymm(q[s.turned]), spare(q), s.by)
 		}
 	}
 }

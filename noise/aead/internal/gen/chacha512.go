@@ -9,9 +9,9 @@ import (
 // chacha512 has one block in each 32-bit lane: register i is word i of sixteen states. Which blocks these are doesn't matter to it,
 // so the lanes are dealt out to one span after the other.
 //
-// Making blocks of words again takes one port only, and the rounds leave that port the most room. So a pass puts its words into
-// memory, and the next one turns them and XORs them in between its own rounds. A last pass that has eight lanes or fewer is made with
-// half vectors, which have three ports instead of two.
+// Making blocks of words again takes the ports that the rounds take. So a pass puts its words into memory, and in between the rounds of
+// the next one they are turned as far as 128-bit parts, which are stored one by one, on ports that are idle, to where they belong; and
+// then XORed into the texts. A last pass that has eight lanes or fewer is made with half vectors, which have three ports instead of two.
 func chacha512() {
 	counts := table("counts512", iota32(16)...)
 	strides := table("strides512", multiples(16, 64)...)
@@ -138,30 +138,35 @@ func chacha512() {
 
 	Label("half")
 	p.begin(ymm)
-	p.rounds("halfRounds", ymm)
+	TESTL(waiting.As32(), waiting.As32())
+	JZ(LabelRef("halfAlone"))
+	p.halfRoundsAndUnpack()
+	JMP(LabelRef("halfMade"))
+	Label("halfAlone")
+	p.rounds("halfAloneRounds", ymm)
+	Label("halfMade")
 	p.end(ymm)
 	turn8()
 	for i := range 8 {
-		xorBlock(zmm(i), texts.Offset(8*i), masks.Offset(8*i), zmm(24+i%8))
+		do(xorBlock(zmm(i), texts.Offset(8*i), masks.Offset(8*i), zmm(24+i%8)))
 	}
+	TESTL(waiting.As32(), waiting.As32())
+	JNZ(LabelRef("unpacked"))
+	JMP(LabelRef("clear"))
 
 	Label("done") // but for what is waiting
 	TESTL(waiting.As32(), waiting.As32())
 	JZ(LabelRef("clear"))
 	XORL(EAX, EAX)
 	Label("unpack")
-	do(p.unpack())
-	ADDQ(U32(256), RAX)
-	CMPQ(RAX, U32(1024))
+	do(p.unpack(zmm, 0))
+	ADDL(Imm(16), EAX)
+	CMPL(EAX, Imm(64))
 	JB(LabelRef("unpack"))
-	XORL(EAX, EAX)
-	Label("write")
-	do(p.write())
-	INCL(EAX)
-	CMPL(EAX, Imm(4))
-	JB(LabelRef("write"))
+	Label("unpacked")
+	p.writeAll("write", do)
 	VPXORD(Z0, Z0, Z0)
-	for i := range 16 {
+	for i := range 32 {
 		VMOVDQU64(Z0, p.word(i))
 	}
 	Label("clear")
@@ -219,21 +224,28 @@ func (p *pass512) rounds(label string, v func(int) VecPhysical) {
 func (p *pass512) roundsAndTurn() {
 	XORL(EAX, EAX)
 	Label("unpackRounds")
-	doubleRound(zmm, p.unpack())
-	ADDQ(U32(256), RAX)
-	CMPQ(RAX, U32(1024))
+	doubleRound(zmm, p.unpack(zmm, 0))
+	ADDL(Imm(16), EAX)
+	CMPL(EAX, Imm(64))
 	JB(LabelRef("unpackRounds"))
+	p.writeAll("writeRounds", func(list []func()) { doubleRound(zmm, list) })
+	for range 2 {
+		doubleRound(zmm, nil)
+	}
+}
+
+// halfRoundsAndUnpack unpacks with half vectors what is waiting: a whole one would take a port away from the rounds.
+func (p *pass512) halfRoundsAndUnpack() {
 	XORL(EAX, EAX)
-	Label("writeRounds")
-	doubleRound(zmm, p.write())
-	INCL(EAX)
-	CMPL(EAX, Imm(4))
-	JB(LabelRef("writeRounds"))
-	Label("lastRounds")
-	doubleRound(zmm, nil)
-	INCL(EAX)
-	CMPL(EAX, Imm(6))
-	JB(LabelRef("lastRounds"))
+	Label("halfRounds")
+	doubleRound(ymm, p.unpack(ymm, 0))
+	doubleRound(ymm, p.unpack(ymm, 2))
+	ADDL(Imm(16), EAX)
+	CMPL(EAX, Imm(64))
+	JB(LabelRef("halfRounds"))
+	for range 2 {
+		doubleRound(ymm, nil)
+	}
 }
 
 // doubleRound is a column round and a diagonal round (RFC 8439, 2.3), with other instructions strewn in.
@@ -273,91 +285,4 @@ func strew(many, few []func()) {
 			few[done]()
 		}
 	}
-}
-
-// unpack takes four words of the states, from offset RAX on, to four vectors that have, in each 128-bit part p, the four words of one
-// block: the k-th has that of block 4p+k.
-func (p *pass512) unpack() []func() {
-	at := func(i int) Mem { return Mem{Base: p.words, Index: RAX, Scale: 1, Disp: 64 * i} }
-	return []func(){
-		func() { VMOVDQU64(at(0), Z24) },
-		func() { VMOVDQU64(at(1), Z25) },
-		func() { VMOVDQU64(at(2), Z26) },
-		func() { VMOVDQU64(at(3), Z27) },
-		func() { VPUNPCKLDQ(Z25, Z24, Z28) },
-		func() { VPUNPCKHDQ(Z25, Z24, Z29) },
-		func() { VPUNPCKLDQ(Z27, Z26, Z30) },
-		func() { VPUNPCKHDQ(Z27, Z26, Z31) },
-		func() { VPUNPCKLQDQ(Z30, Z28, Z24) },
-		func() { VPUNPCKHQDQ(Z30, Z28, Z25) },
-		func() { VPUNPCKLQDQ(Z31, Z29, Z26) },
-		func() { VPUNPCKHQDQ(Z31, Z29, Z27) },
-		func() { VMOVDQU64(Z24, at(0)) },
-		func() { VMOVDQU64(Z25, at(1)) },
-		func() { VMOVDQU64(Z26, at(2)) },
-		func() { VMOVDQU64(Z27, at(3)) },
-	}
-}
-
-// write transposes the parts of the k-th vectors that unpack has made, k in RAX, which makes blocks k, 4+k, 8+k and 12+k, and XORs
-// these into their texts.
-func (p *pass512) write() (list []func()) {
-	add := func(f ...func()) { list = append(list, f...) }
-	at := func(i int) Mem { return Mem{Base: p.words, Index: RDX, Scale: 1, Disp: 256 * i} }
-	add(
-		func() { MOVL(EAX, EDX) },
-		func() { SHLL(Imm(6), EDX) },
-		func() { VMOVDQU64(at(0), Z24) },
-		func() { VMOVDQU64(at(1), Z25) },
-		func() { VMOVDQU64(at(2), Z26) },
-		func() { VMOVDQU64(at(3), Z27) },
-		func() { VSHUFI32X4(Imm(0x44), Z25, Z24, Z28) },
-		func() { VSHUFI32X4(Imm(0xee), Z25, Z24, Z29) },
-		func() { VSHUFI32X4(Imm(0x44), Z27, Z26, Z30) },
-		func() { VSHUFI32X4(Imm(0xee), Z27, Z26, Z31) },
-		func() { VSHUFI32X4(Imm(0x88), Z30, Z28, Z24) },
-		func() { VSHUFI32X4(Imm(0xdd), Z30, Z28, Z25) },
-		func() { VSHUFI32X4(Imm(0x88), Z31, Z29, Z26) },
-		func() { VSHUFI32X4(Imm(0xdd), Z31, Z29, Z27) },
-	)
-	for i := range 4 {
-		add(func() {
-			xorBlock(zmm(24+i), p.waitingTexts.Offset(32*i).Idx(RAX, 8), p.waitingMasks.Offset(32*i).Idx(RAX, 8), zmm(28+i))
-		})
-	}
-	return list
-}
-
-// turn8 makes blocks of words that are in half vectors, and joins the halves of each block.
-func turn8() {
-	s := func(i int) VecPhysical { return ymm(i) }
-	t := func(i int) VecPhysical { return ymm(24 + i) }
-	for g := 0; g < 16; g += 4 {
-		VPUNPCKLDQ(s(g+1), s(g), t(0))
-		VPUNPCKHDQ(s(g+1), s(g), t(1))
-		VPUNPCKLDQ(s(g+3), s(g+2), t(2))
-		VPUNPCKHDQ(s(g+3), s(g+2), t(3))
-		VPUNPCKLQDQ(t(2), t(0), s(g))
-		VPUNPCKHQDQ(t(2), t(0), s(g+1))
-		VPUNPCKLQDQ(t(3), t(1), s(g+2))
-		VPUNPCKHQDQ(t(3), t(1), s(g+3))
-	}
-	for k := range 4 {
-		a, b, c, d := k, 4+k, 8+k, 12+k
-		VSHUFI32X4(Imm(0), s(b), s(a), t(0))
-		VSHUFI32X4(Imm(3), s(b), s(a), t(1))
-		VSHUFI32X4(Imm(0), s(d), s(c), t(2))
-		VSHUFI32X4(Imm(3), s(d), s(c), t(3))
-		VINSERTI64X4(Imm(1), t(2), zmm(24), zmm(a))
-		VINSERTI64X4(Imm(1), t(3), zmm(25), zmm(b))
-	}
-}
-
-// xorBlock XORs a block into a text, as far as the mask goes.
-func xorBlock(block VecPhysical, text, mask Mem, spare VecPhysical) {
-	MOVQ(text, R13)
-	KMOVQ(mask, K1)
-	VMOVDQU8_Z(Mem{Base: R13}, K1, spare)
-	VPXORD(block, spare, spare)
-	VMOVDQU8(spare, K1, Mem{Base: R13})
 }

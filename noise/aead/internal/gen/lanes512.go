@@ -1,6 +1,8 @@
 package main
 
 import (
+	"slices"
+
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	. "github.com/mmcloughlin/avo/reg"
@@ -12,6 +14,9 @@ import (
 //
 // so that there is one carry for four blocks. Messages end together: a shorter one begins later, with blocks before it that are zero
 // and leave a hash of zero as it is.
+//
+// A hash takes long to come: it has to be multiplied and carried, step by step. So while one quad's hash is on its way, the next quad
+// is loaded and turned, and the products of its other three blocks are added up. The first quad has a hash of zero before it.
 func lanes512() {
 	keyOffsets := table("keys512", multiples(8, keySize)...)
 
@@ -24,10 +29,10 @@ func lanes512() {
 	masks := Mem{Base: kept, Disp: 64 * 20} // behind the powers
 
 	// r and its powers.
-	VMOVDQU64(keyOffsets, Z31)
 	key := func(word int, to VecPhysical) {
+		VMOVDQU64(keyOffsets, Z6)
 		KXNORQ(K1, K1, K1)
-		VPGATHERQQ(Mem{Base: keys, Index: Z31, Scale: 1, Disp: 8 * word}, K1, to)
+		VPGATHERQQ(Mem{Base: keys, Index: Z6, Scale: 1, Disp: 8 * word}, K1, to)
 	}
 	r := limbs{Z10, Z11, Z12}
 	key(0, Z8)
@@ -52,19 +57,21 @@ func lanes512() {
 	clearSums()
 	multiplyAdd(r, first)
 	square := limbs{Z13, Z14, Z15}
-	carry(square, Z6, Z7)
+	carry(square)
 	second := store(2, square)
 	clearSums()
 	multiplyAdd(r, second)
-	carry(r, Z6, Z7)
+	carry(r)
 	clearSums()
 	multiplyAdd(square, second)
-	carry(square, Z6, Z7)
+	carry(square)
 	store(3, r)
 	store(4, square)
 	for _, h := range hash {
 		VPXORQ(h, h, h)
 	}
+	clearSums()
+	VPBROADCASTQ(masks512.Offset(48), clear8)
 
 	// The texts, each at the place of its first quad's first block.
 	texts := []GPPhysical{R8, R9, R10, R11, R12, R13, R14, R15}
@@ -93,41 +100,33 @@ func lanes512() {
 	}
 	Label("lanesLoad")
 	for i, text := range texts {
-		VMOVDQU64(Mem{Base: text, Index: at, Scale: 1}, zmm(i))
+		VMOVDQU64(Mem{Base: text, Index: at, Scale: 1}, rows[i])
 	}
 	Label("lanesLoaded")
-	turn64()
+	turn, words, unused := turn64()
+	strew(multiplications(hash, inRegisters(power(4))), turn)
 	CMPQ(at, last)
 	JNE(LabelRef("lanesHash"))
-	VPORQ(field(lanesLast), Z14, Z14)
-	VPORQ(field(lanesLast+64), Z15, Z15)
+	VPORQ(field(lanesLast), words[6], words[6])
+	VPORQ(field(lanesLast+64), words[7], words[7])
 	Label("lanesHash")
+	var m [4]limbs
+	var parts [4][]func()
+	for b, has := range []OpmaskPhysical{K4, K5, K6, K7} {
+		m[b], parts[b] = splitUnmasked(words[2*b], words[2*b+1], unused[b], has)
+	}
+	m[0], parts[0] = splitToAdd(words[0], words[1], unused[0], K4)
+	strew(carries(hash), slices.Concat(parts[1:]...))
 	clearSums()
-	block := func(b int) (m limbs, parts []func()) {
-		lo, hi, middle := zmm(8+2*b), zmm(9+2*b), zmm(16+b)
-		return limbs{lo, middle, hi}, []func(){
-			func() { VPSLLQ(Imm(20), hi, Z6) },
-			func() { VPSRLQ(Imm(44), lo, middle) },
-			func() { VPSRLQ(Imm(24), hi, hi) },
-			func() { VPANDQ(mask44, lo, lo) },
-			func() { VPTERNLOGQ(Imm(0xa8), mask44, Z6, middle) },
-			func() { VPORQ(pad, hi, []OpmaskPhysical{K4, K5, K6, K7}[b], hi) },
-		}
-	}
-	m, parts := block(1)
-	do(parts)
-	for _, b := range []int{2, 3, 0} { // what waits for the last quad's hash comes last
-		next, parts := block(b)
-		by := 4 - (b+3)%4
-		strew(multiplications(m, inRegisters(power(by))), parts)
-		m = next
-	}
-	addLimbs(m, hash)
-	do(multiplications(hash, inRegisters(power(4))))
-	carry(hash, Z6, Z7)
+	do(multiplications(m[1], inRegisters(power(3))))
+	strew(multiplications(m[2], inRegisters(power(2))), parts[0])
+	do(multiplications(m[3], inRegisters(power(1))))
+	addLimbs(m[0], hash)
 	ADDQ(Imm(64), at)
 	CMPQ(at, last)
 	JBE(LabelRef("lanesQuad"))
+	do(multiplications(hash, inRegisters(power(4))))
+	carry(hash)
 
 	Load(Param("keys"), RDI)
 	key(2, Z8)
@@ -150,7 +149,7 @@ func lanes512() {
 	for i, text := range texts {
 		k := []OpmaskPhysical{K1, K2, K3}[i%3]
 		KMOVQ(masks.Offset(8*i), k)
-		VMOVDQU8_Z(Mem{Base: text, Index: at, Scale: 1}, k, zmm(i))
+		VMOVDQU8_Z(Mem{Base: text, Index: at, Scale: 1}, k, rows[i])
 	}
 	JMP(LabelRef("lanesLoaded"))
 }
@@ -167,7 +166,7 @@ func inRegisters(m multiplier) (in multiplier) {
 // lanesEdge stores the masks of the bytes that lanes have in the quad at an offset, and sets K4 - K7 to the lanes that have the quad's
 // first block, second, and so on.
 func lanesEdge(field func(int) Mem, masks Mem, at GPPhysical) {
-	begin, end, spare, ones := Z0, Z1, Z2, Z3
+	begin, end, spare, ones := Z8, Z9, Z10, Z11
 	VPBROADCASTQ(at, spare)
 	VPSLLQ(Imm(4), field(lanesSkip), begin)
 	VPSUBQ(spare, begin, begin)
@@ -191,24 +190,53 @@ func lanesEdge(field func(int) Mem, masks Mem, at GPPhysical) {
 	}
 }
 
-// turn64 makes register 8+j word j of the rows in registers 0 to 7.
-func turn64() {
-	for i := 0; i < 8; i += 2 {
-		VPUNPCKLQDQ(zmm(i+1), zmm(i), zmm(8+i))
-		VPUNPCKHQDQ(zmm(i+1), zmm(i), zmm(9+i))
+// splitUnmasked makes limbs of 128-bit numbers, which are multiplied as they are: multiply-add looks at 52 bits of a limb only. So the
+// first limb is simply the low word, and the others do without the eight bits that it has in excess of 44. Lanes that has doesn't name
+// have no block, and get no bit 2^128. hi is lost.
+func splitUnmasked(lo, hi, middle VecPhysical, has OpmaskPhysical) (m limbs, parts []func()) {
+	return limbs{lo, middle, hi}, []func(){
+		func() { VPSLLQ(Imm(20), hi, Z6) },
+		func() { VPSRLQ(Imm(44), lo, middle) },
+		func() { VPSRLQ(Imm(24), hi, hi) },
+		func() { VPTERNLOGQ(Imm(0xa8), clear8, Z6, middle) },   // (middle | Z6) & clear8
+		func() { VPTERNLOGQ(Imm(0xea), pad, clear8, has, hi) }, // hi & clear8 | pad
 	}
-	for odd := range 2 {
-		a, b, c, d, to := zmm(8+odd), zmm(10+odd), zmm(12+odd), zmm(14+odd), 4*odd
-		VSHUFI64X2(Imm(0x88), b, a, zmm(to))
-		VSHUFI64X2(Imm(0x88), d, c, zmm(to+1))
-		VSHUFI64X2(Imm(0xdd), b, a, zmm(to+2))
-		VSHUFI64X2(Imm(0xdd), d, c, zmm(to+3))
+}
+
+// splitToAdd makes limbs that can be added to others before they are multiplied.
+func splitToAdd(lo, hi, middle VecPhysical, has OpmaskPhysical) (m limbs, parts []func()) {
+	return limbs{lo, middle, hi}, []func(){
+		func() { VPSLLQ(Imm(20), hi, Z6) },
+		func() { VPSRLQ(Imm(44), lo, middle) },
+		func() { VPSRLQ(Imm(24), hi, hi) },
+		func() { VPANDQ(mask44, lo, lo) },
+		func() { VPTERNLOGQ(Imm(0xa8), mask44, Z6, middle) },
+		func() { VPORQ(pad, hi, has, hi) },
 	}
-	for odd := range 2 {
-		from := 4 * odd
-		VSHUFI64X2(Imm(0x88), zmm(from+1), zmm(from), zmm(8+odd))
-		VSHUFI64X2(Imm(0xdd), zmm(from+1), zmm(from), zmm(12+odd))
-		VSHUFI64X2(Imm(0x88), zmm(from+3), zmm(from+2), zmm(10+odd))
-		VSHUFI64X2(Imm(0xdd), zmm(from+3), zmm(from+2), zmm(14+odd))
+}
+
+var (
+	rows   = []VecPhysical{Z8, Z9, Z10, Z11, Z12, Z13, Z14, Z15}
+	clear8 = Z31 // all bits but the lowest eight
+)
+
+// turn64 transposes the rows: words[j] has word j of each. It uses no more than one vector besides; with this one four are unused after.
+func turn64() (turn []func(), words, unused []VecPhysical) {
+	words, unused = slices.Clone(rows), []VecPhysical{Z16, Z17, Z18, Z19}
+	exchange := func(distance int, low, high func(b, a, to VecPhysical)) {
+		for i := range 8 {
+			if i&distance != 0 {
+				continue
+			}
+			a, b, spare := words[i], words[i+distance], unused[0]
+			turn = append(turn, func() { high(b, a, spare) }, func() { low(b, a, a) })
+			words[i+distance], unused[0] = spare, b
+		}
 	}
+	even := func(b, a, to VecPhysical) { VSHUFI64X2(Imm(0x88), b, a, to) }
+	odd := func(b, a, to VecPhysical) { VSHUFI64X2(Imm(0xdd), b, a, to) }
+	exchange(1, func(b, a, to VecPhysical) { VPUNPCKLQDQ(b, a, to) }, func(b, a, to VecPhysical) { VPUNPCKHQDQ(b, a, to) })
+	exchange(2, even, odd)
+	exchange(4, even, odd)
+	return turn, words, unused
 }

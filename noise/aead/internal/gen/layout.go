@@ -17,5 +17,6 @@ const (
 	lanesQuads = 448
 	lanesFull  = 456
 
-	keySize = 64 // a whole block, of which the first half is the one-time key
+	keySize  = 64 // a whole block, of which the first half is the one-time key
+	hashSize = 24
 )

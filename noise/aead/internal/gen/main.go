@@ -20,7 +20,9 @@ func main() {
 		single512()
 	case "avx2":
 		chacha256()
+		constants256()
 		single256()
+		lanes256()
 	default:
 		log.Fatalf("-set %q: want avx512 or avx2", *set)
 	}

@@ -17,15 +17,24 @@ var (
 	mask26, pad26 = Y14, Y15
 )
 
+// limbs256 are the limbs of one number that wordsOf256 makes words of.
+var limbs256 = [5]GPPhysical{RAX, RBX, RDX, RDI, R14}
+
+var poly256 Mem
+
+// constants256 puts the constants of Poly1305 into read-only memory: the mask of a limb, the bit 2^128 in the last limb, and what r is
+// clamped with. RFC 8439, 2.5
+func constants256() {
+	poly256 = table("poly256", uint64(1)<<26-1, 1<<24, 0x0ffffffc0fffffff, 0x0ffffffc0ffffffc)
+}
+
 // vectorFrom is the length from which on vectors are worth their powers of r.
 const vectorFrom = 192
 
 // single256 has four blocks of one message in the lanes of vectors, hash = hash r^4 + m, and what is less than four blocks in general
-// registers.
+// registers. A message that is shorter than vectorFrom may be the rest of one, of which the hash so far is given.
 func single256() {
-	constants := table("poly256", uint64(1)<<26-1, 1<<24)
-
-	TEXT("single256", NOSPLIT, "func(key, powers, text *byte, n int, last, tag *byte)")
+	TEXT("single256", NOSPLIT, "func(key, powers, hash, text *byte, n int, last, tag *byte)")
 	Load(Param("key"), RDI)
 	text := Load(Param("text"), RSI)
 	n := Load(Param("n"), RCX)
@@ -35,21 +44,22 @@ func single256() {
 		return Mem{Base: base}, Mem{Base: base, Disp: 9 * 32}, Mem{Base: base, Disp: 2 * 9 * 32}
 	}
 	h := words256
-	MOVQ(U64(0x0ffffffc0fffffff), r256) // RFC 8439, 2.5
-	ANDQ(Mem{Base: RDI}, r256)
-	MOVQ(U64(0x0ffffffc0ffffffc), rHigh)
-	ANDQ(Mem{Base: RDI, Disp: 8}, rHigh)
+	Load(Param("hash"), RAX)
+	MOVQ(Mem{Base: RDI}, r256)
+	ANDQ(poly256.Offset(16), r256)
+	MOVQ(Mem{Base: RDI, Disp: 8}, rHigh)
+	ANDQ(poly256.Offset(24), rHigh)
 	MOVQ(rHigh, rHigh5)
 	SHRQ(Imm(2), rHigh5)
 	ADDQ(rHigh, rHigh5)
-	for _, w := range h {
-		XORL(w.As32(), w.As32())
+	for i, w := range h {
+		MOVQ(Mem{Base: RAX, Disp: 8 * i}, w)
 	}
 	CMPQ(n, U32(vectorFrom))
 	JB(LabelRef("singleBlock"))
 
-	VPBROADCASTQ(constants, mask26)
-	VPBROADCASTQ(constants.Offset(8), pad26)
+	VPBROADCASTQ(poly256, mask26)
+	VPBROADCASTQ(poly256.Offset(8), pad26)
 	forLast, forOne, forTwo := tables(Load(Param("powers"), RSI)) // no other register is free
 	powers256(forLast, forOne)
 	MOVQ(RSI, R9)
@@ -168,51 +178,6 @@ func single256() {
 	RET()
 }
 
-// addBlock adds a block of two words, and the bit behind it.
-func addBlock(low, high Op) {
-	ADDQ(low, words256[0])
-	ADCQ(high, words256[1])
-	ADCQ(Imm(1), words256[2])
-}
-
-// multiplyWords multiplies by r. The third word has to be below 12, and is below 5 then.
-func multiplyWords() {
-	h0, h1, h2 := words256[0], words256[1], words256[2]
-	MOVQ(r256, RDX)
-	MULXQ(h0, RAX, RBX)
-	MULXQ(h1, RDI, R14)
-	MOVQ(rHigh, RDX)
-	MULXQ(h0, R15, h0)
-	ADDQ(R15, RDI)
-	ADCQ(h0, R14)
-	MOVQ(rHigh5, RDX)
-	MULXQ(h1, h1, R15)
-	IMULQ(h2, RDX)
-	IMULQ(r256, h2)
-	ADDQ(h1, RAX)
-	ADCQ(R15, RBX)
-	ADDQ(RDX, RDI)
-	ADCQ(Imm(0), R14)
-	ADDQ(RBX, RDI)
-	ADCQ(R14, h2)
-	MOVQ(RAX, h0)
-	MOVQ(RDI, h1)
-	foldWords()
-}
-
-// foldWords brings back what is beyond 2^130: 2^130 = 5.
-func foldWords() {
-	MOVQ(words256[2], RDX)
-	MOVQ(words256[2], RBX)
-	ANDL(Imm(3), words256[2].As32())
-	SHRQ(Imm(2), RBX)
-	ANDQ(I8(-4), RDX)
-	ADDQ(RBX, RDX)
-	ADDQ(RDX, words256[0])
-	ADCQ(Imm(0), words256[1])
-	ADCQ(Imm(0), words256[2])
-}
-
 // powers256 stores the powers of r.
 func powers256(forLast, forOne Mem) {
 	MOVQ(r256, words256[0])
@@ -262,6 +227,13 @@ func load256(text Register, m [5]VecPhysical) {
 	ADDQ(Imm(64), text)
 	VPUNPCKHQDQ(t, lo, hi)
 	VPUNPCKLQDQ(t, lo, lo)
+	split256(m)
+	VPOR(pad26, m[4], m[4])
+}
+
+// split256 makes limbs of the low words in spare256[0] and the high words in spare256[1].
+func split256(m [5]VecPhysical) {
+	lo, hi, t := spare256[0], spare256[1], spare256[2]
 	VPAND(mask26, lo, m[0])
 	VPSRLQ(Imm(26), lo, m[1])
 	VPAND(mask26, m[1], m[1])
@@ -272,7 +244,6 @@ func load256(text Register, m [5]VecPhysical) {
 	VPSRLQ(Imm(14), hi, m[3])
 	VPAND(mask26, m[3], m[3])
 	VPSRLQ(Imm(40), hi, m[4])
-	VPOR(pad26, m[4], m[4])
 }
 
 func add256() {
@@ -281,7 +252,7 @@ func add256() {
 	}
 }
 
-// multiply256 makes the sums of the hash times a power, or adds to them. Two such products may be added up.
+// multiply256 makes the sums of the hash times a power, or adds to them. Four such products may be added up.
 func multiply256(power Mem, fresh bool) {
 	h, d := hash256, sums256
 	for i := range 5 { // of the hash
@@ -325,29 +296,13 @@ func carry256() {
 
 // sum256 adds up the lanes of the hash, and makes words of it.
 func sum256() {
-	limbs := [5]GPPhysical{RAX, RBX, RDX, RDI, R14}
 	for i, h := range hash256 {
 		t := spare256[i%4]
 		VEXTRACTI128(Imm(1), h, t.(Vec).AsX())
 		VPADDQ(t, h, h)
 		VPSHUFD(Imm(0x4e), h, t)
 		VPADDQ(t, h, h)
-		VMOVQ(h.(Vec).AsX(), limbs[i])
+		VMOVQ(h.(Vec).AsX(), limbs256[i])
 	}
-	h := words256
-	MOVQ(limbs[0], h[0])
-	SHLQ(Imm(26), limbs[1])
-	ADDQ(limbs[1], h[0])
-	MOVQ(limbs[2], h[1])
-	SHRQ(Imm(12), h[1])
-	SHLQ(Imm(52), limbs[2])
-	SHLQ(Imm(14), limbs[3])
-	ADDQ(limbs[2], h[0])
-	ADCQ(limbs[3], h[1])
-	MOVQ(limbs[4], h[2])
-	SHRQ(Imm(24), h[2])
-	SHLQ(Imm(40), limbs[4])
-	ADDQ(limbs[4], h[1])
-	ADCQ(Imm(0), h[2])
-	foldWords()
+	wordsOf256()
 }

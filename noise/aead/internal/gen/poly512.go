@@ -25,7 +25,8 @@ var clampLow, clampHigh, five, masks512 Mem
 
 // constants512 puts the constants of Poly1305 into read-only memory.
 func constants512() {
-	masks512 = table("poly512", 1<<44-1, 1<<42-1, uint64(1)<<40, 0x0ffffffc0fffffff, 0x0ffffffc0ffffffc, 5)
+	masks512 = table("poly512", 1<<44-1, 1<<42-1, uint64(1)<<40, 0x0ffffffc0fffffff, 0x0ffffffc0ffffffc, 5,
+		^uint64(0xff))
 	clampLow, clampHigh, five = masks512.Offset(24), masks512.Offset(32), masks512.Offset(40) // RFC 8439, 2.5
 }
 
@@ -83,28 +84,34 @@ func multiplications(a limbs, b multiplier) (list []func()) {
 	return list
 }
 
-// carry makes limbs of the sums again: below 2^44, 2^44+2^20, 2^42.
-func carry(to limbs, spare, spare2 VecPhysical) {
-	VPSRLQ(Imm(44), low[0], spare)
-	VPANDQ(mask44, low[0], to[0])
-	VPSLLQ(Imm(8), high[0], high[0]) // 2^52 = 2^44 * 2^8
-	VPADDQ(high[0], low[1], low[1])
-	VPSLLQ(Imm(8), high[1], high[1])
-	VPADDQ(high[1], low[2], low[2])
-	VPADDQ(spare, low[1], low[1])
-	VPSLLQ(Imm(10), high[2], high[2]) // 2^(88+52) = 2^130 * 2^10
-	VPSRLQ(Imm(44), low[1], spare)
-	VPANDQ(mask44, low[1], to[1])
-	VPADDQ(spare, low[2], low[2])
-	VPSRLQ(Imm(42), low[2], spare)
-	VPANDQ(mask42, low[2], to[2])
-	VPADDQ(high[2], spare, spare)
-	VPSLLQ(Imm(2), spare, spare2) // 2^130 = 5
-	VPADDQ(spare, to[0], to[0])
-	VPADDQ(spare2, to[0], to[0])
-	VPSRLQ(Imm(44), to[0], spare)
-	VPANDQ(mask44, to[0], to[0])
-	VPADDQ(spare, to[1], to[1])
+// carry makes limbs of the sums again: below 2^44, 2^44+2^16, 2^42+2^14.
+func carry(to limbs) { do(carries(to)) }
+
+// carries is carry, with what the third limb has in excess first: this has the longest way to go.
+func carries(to limbs) []func() {
+	excess, fives := low[2], high[2] // once they are no sums any more
+	return []func(){
+		func() { VPSLLQ(Imm(8), high[1], high[1]) }, // 2^52 = 2^44 * 2^8
+		func() { VPADDQ(high[1], low[2], low[2]) },
+		func() { VPSLLQ(Imm(10), high[2], high[2]) }, // 2^(88+52) = 2^130 * 2^10
+		func() { VPANDQ(mask42, low[2], to[2]) },
+		func() { VPSRLQ(Imm(42), low[2], excess) },
+		func() { VPADDQ(high[2], excess, excess) },
+		func() { VPANDQ(mask44, low[0], to[0]) },
+		func() { VPSRLQ(Imm(44), low[0], low[0]) },
+		func() { VPSLLQ(Imm(2), excess, fives) }, // 2^130 = 5
+		func() { VPADDQ(excess, to[0], to[0]) },
+		func() { VPSLLQ(Imm(8), high[0], high[0]) },
+		func() { VPADDQ(fives, to[0], to[0]) },
+		func() { VPADDQ(high[0], low[1], low[1]) },
+		func() { VPANDQ(mask44, low[1], to[1]) },
+		func() { VPSRLQ(Imm(44), low[1], low[1]) },
+		func() { VPADDQ(low[0], to[1], to[1]) },
+		func() { VPSRLQ(Imm(44), to[0], low[0]) },
+		func() { VPADDQ(low[1], to[2], to[2]) },
+		func() { VPANDQ(mask44, to[0], to[0]) },
+		func() { VPADDQ(low[0], to[1], to[1]) },
+	}
 }
 
 // finish512 makes the tag's two words of the hash, which is carried, and of s: (hash mod 2^130-5 + s) mod 2^128. RFC 8439, 2.5.1

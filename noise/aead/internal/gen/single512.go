@@ -60,7 +60,7 @@ func single512() {
 	JZ(LabelRef("singlePairs"))
 	clearSums()
 	multiplyAdd(hash, forOne)
-	carry(hash, Z6, Z31)
+	carry(hash)
 	singleLoad(text, 0, m)
 	addLimbs(m, hash)
 	singleAdvance(text, begin, end, 1)
@@ -72,7 +72,7 @@ func single512() {
 	singleLoad(text, 0, m)
 	multiplyAdd(m, forOne)
 	multiplyAdd(hash, forTwo)
-	carry(hash, Z6, Z31)
+	carry(hash)
 	singleLoad(text, 128, m)
 	addLimbs(m, hash)
 	singleAdvance(text, begin, end, 2)
@@ -82,7 +82,7 @@ func single512() {
 	Label("singleLast")
 	clearSums()
 	multiplyAdd(hash, forOne)
-	carry(hash, Z6, Z31)
+	carry(hash)
 	KXNORQ(K5, K5, K5)
 	singleEdge(text, begin, end, last)
 	split(Z31, Z6, m)
@@ -92,7 +92,7 @@ func single512() {
 	Label("singleSum")
 	clearSums()
 	multiplyAdd(hash, forLast)
-	carry(hash, Z6, Z31)
+	carry(hash)
 	for _, h := range hash {
 		VEXTRACTI64X4(Imm(1), h, Y6)
 		VPADDQ(h.(Vec).AsY(), Y6, h.(Vec).AsY())
@@ -121,7 +121,7 @@ func singlePowers(key Register) (forLast, forOne, forTwo multiplier) {
 	split(Z15, Z16, r)
 	clearSums()
 	multiplyAdd(r, multiplierOf(r, Z10, Z11, Z6))
-	carry(square, Z6, Z31)
+	carry(square)
 
 	lanes := func(mask uint32, k OpmaskPhysical) {
 		MOVL(U32(mask), EAX)
@@ -138,14 +138,14 @@ func singlePowers(key Register) (forLast, forOne, forTwo multiplier) {
 	merge(square, K1) // 2 2 1 1  2 2 1 1
 	clearSums()
 	multiplyAdd(r, multiplierOf(square, Z15, Z16, Z6))
-	carry(square, Z6, Z31)
+	carry(square)
 	merge(square, K2) // 4 4 3 3  2 2 1 1
 	for i := range 3 {
 		VPBROADCASTQ(r[i].(Vec).AsX(), square[i])
 	}
 	clearSums()
 	multiplyAdd(r, multiplierOf(square, Z15, Z16, Z6))
-	carry(square, Z6, Z31)
+	carry(square)
 	merge(square, K3) // 8 4 7 3  6 2 5 1
 	forLast = multiplierOf(r, Z10, Z11, Z6)
 	for i := range 3 {
@@ -155,7 +155,7 @@ func singlePowers(key Register) (forLast, forOne, forTwo multiplier) {
 	double := limbs{Z17, Z18, Z19}
 	clearSums()
 	multiplyAdd(square, forOne)
-	carry(double, Z6, Z31)
+	carry(double)
 	forTwo = multiplierOf(double, Z26, Z27, Z6)
 	KXORQ(K5, K5, K5)
 	return forLast, forOne, forTwo
