@@ -19,6 +19,13 @@ func PresharedFromBytes(b []byte) (Preshared, error) {
 	return Preshared{s}, err
 }
 
+// PresharedFromHex parses a preshared key as the configuration protocol writes it, in hex of either case. The text stays
+// the caller's to erase. The error never contains it.
+func PresharedFromHex(text []byte) (Preshared, error) {
+	s, err := secretFromHex(text)
+	return Preshared{s}, err
+}
+
 // ParsePreshared parses a preshared key as wg prints it, in base64. The error never contains the text.
 func ParsePreshared(text string) (Preshared, error) {
 	s, err := parseSecret(text)

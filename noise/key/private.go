@@ -1,6 +1,10 @@
 package key
 
-import "io"
+import (
+	"io"
+
+	"vpn/noise/erasing"
+)
 
 // Private is a Curve25519 secret: a handle, see the package comment. The zero value is the all-zero key, which stands for
 // "none". Its methods may be called concurrently with each other, but not with Erase or Clamp.
@@ -21,6 +25,13 @@ func NewPrivate(rand io.Reader) (Private, error) {
 // are kept as they are: X25519 clamps whatever it is given, and a file that is parsed and written again must not change.
 func PrivateFromBytes(b []byte) (Private, error) {
 	s, err := secretFromBytes(b)
+	return Private{s}, err
+}
+
+// PrivateFromHex parses a private key as the configuration protocol writes it, in hex of either case. The text stays the
+// caller's to erase. The error never contains it.
+func PrivateFromHex(text []byte) (Private, error) {
+	s, err := secretFromHex(text)
 	return Private{s}, err
 }
 
@@ -49,18 +60,15 @@ func (k *Private) Equal(o *Private) bool { return k.equal(&o.secret) }
 
 // Public computes the public key: one scalar multiplication, some 30 microseconds.
 func (k *Private) Public() Public {
-	eraseStack()
 	var p Public
-	x25519Base((*[Size]byte)(&p), k.bytes())
-	eraseStack()
+	erasing.Do(func() { x25519Base((*[Size]byte)(&p), k.bytes()) })
 	return p
 }
 
 // SharedSecret writes the X25519 of this key and p to out, and reports whether it is good. It is not when p has low order
 // (RFC 7748, section 6.1: the result is all zeros, whatever the private key); out is zero then.
 func (k *Private) SharedSecret(p Public, out *[Size]byte) bool {
-	eraseStack()
-	ok := x25519(out, k.bytes(), (*[Size]byte)(&p))
-	eraseStack()
+	var ok bool
+	erasing.Do(func() { ok = x25519(out, k.bytes(), (*[Size]byte)(&p)) })
 	return ok
 }

@@ -20,38 +20,21 @@ const (
 	notEndpoint = "not address:port or [address]:port"
 )
 
-// parseHex reads a key into out, and leaves no other copy of it.
-func parseHex(value []byte, out *[key.Size]byte) bool {
-	if len(value) != 2*key.Size {
-		return false
-	}
-	_, err := hex.Decode(out[:], value)
-	return err == nil
-}
-
-func parsePublic(value []byte) (key.Public, bool) {
-	var b [key.Size]byte
-	ok := parseHex(value, &b)
-	return key.Public(b), ok
-}
-
-func parsePrivate(value []byte) (k key.Private, ok bool) {
-	var b [key.Size]byte
-	defer clear(b[:])
-	if !parseHex(value, &b) {
+func parsePublic(value []byte) (k key.Public, ok bool) {
+	if len(value) != hex.EncodedLen(key.Size) {
 		return k, false
 	}
-	k, err := key.PrivateFromBytes(b[:])
+	_, err := hex.Decode(k[:], value)
 	return k, err == nil
 }
 
-func parsePreshared(value []byte) (k key.Preshared, ok bool) {
-	var b [key.Size]byte
-	defer clear(b[:])
-	if !parseHex(value, &b) {
-		return k, false
-	}
-	k, err := key.PresharedFromBytes(b[:])
+func parsePrivate(value []byte) (key.Private, bool) {
+	k, err := key.PrivateFromHex(value)
+	return k, err == nil
+}
+
+func parsePreshared(value []byte) (key.Preshared, bool) {
+	k, err := key.PresharedFromHex(value)
 	return k, err == nil
 }
 
