@@ -27,8 +27,6 @@ var (
 	// ErrText is returned for text that is not 32 bytes in strict base64. It never quotes the text: what was pasted into
 	// the wrong place may be a secret.
 	ErrText = errors.New("key is not 44 characters of base64")
-	// ErrHex is returned for text that is not 32 bytes in hex. Nor does it quote the text.
-	ErrHex = errors.New("key is not 64 hexadecimal digits")
 )
 
 var encoding = base64.StdEncoding.Strict()

@@ -19,11 +19,11 @@ func PresharedFromBytes(b []byte) (Preshared, error) {
 	return Preshared{s}, err
 }
 
-// PresharedFromHex parses a preshared key as the configuration protocol writes it, in hex of either case. The text stays
-// the caller's to erase. The error never contains it.
-func PresharedFromHex(text []byte) (Preshared, error) {
-	s, err := secretFromHex(text)
-	return Preshared{s}, err
+// DecodePreshared makes a key whose bytes decode writes, from whatever spelling its caller has, if decode reports true. It runs in
+// erasing.Do, so that nothing is left of what it has on its stack.
+func DecodePreshared(decode func(out *[Size]byte) bool) (Preshared, bool) {
+	s, ok := decodeSecret(decode)
+	return Preshared{s}, ok
 }
 
 // ParsePreshared parses a preshared key as wg prints it, in base64. The error never contains the text.

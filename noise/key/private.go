@@ -28,11 +28,11 @@ func PrivateFromBytes(b []byte) (Private, error) {
 	return Private{s}, err
 }
 
-// PrivateFromHex parses a private key as the configuration protocol writes it, in hex of either case. The text stays the
-// caller's to erase. The error never contains it.
-func PrivateFromHex(text []byte) (Private, error) {
-	s, err := secretFromHex(text)
-	return Private{s}, err
+// DecodePrivate makes a key whose bytes decode writes, from whatever spelling its caller has, if decode reports true. It runs in
+// erasing.Do, so that nothing is left of what it has on its stack.
+func DecodePrivate(decode func(out *[Size]byte) bool) (Private, bool) {
+	s, ok := decodeSecret(decode)
+	return Private{s}, ok
 }
 
 // ParsePrivate parses a private key as wg prints it, in base64. The error never contains the text.

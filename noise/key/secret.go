@@ -49,26 +49,21 @@ func secretFromBytes(from []byte) (secret, error) {
 	return s, nil
 }
 
-func parseSecret(text string) (secret, error) {
+// decodeSecret makes a secret whose bytes decode writes.
+func decodeSecret(decode func(out *[Size]byte) bool) (s secret, ok bool) {
 	s, b := make32()
-	var err error
-	erasing.Do(func() { err = decode(b, text) })
-	if err != nil {
-		return secret{}, err
+	erasing.Do(func() { ok = decode(b) })
+	if !ok {
+		clear(b[:])
+		return secret{}, false
 	}
-	return s, nil
+	return s, true
 }
 
-func secretFromHex(text []byte) (secret, error) {
-	if len(text) != hex.EncodedLen(Size) {
-		return secret{}, ErrHex
-	}
-	s, b := make32()
-	var err error
-	erasing.Do(func() { _, err = hex.Decode(b[:], text) })
-	if err != nil {
-		clear(b[:])
-		return secret{}, ErrHex // the error of hex has a digit in it
+func parseSecret(text string) (secret, error) {
+	s, ok := decodeSecret(func(out *[Size]byte) bool { return decode(out, text) == nil })
+	if !ok {
+		return secret{}, ErrText
 	}
 	return s, nil
 }

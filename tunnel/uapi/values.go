@@ -20,22 +20,26 @@ const (
 	notEndpoint = "not address:port or [address]:port"
 )
 
-func parsePublic(value []byte) (k key.Public, ok bool) {
+// parseHex reads a key into out.
+func parseHex(value []byte, out *[key.Size]byte) bool {
 	if len(value) != hex.EncodedLen(key.Size) {
-		return k, false
+		return false
 	}
-	_, err := hex.Decode(k[:], value)
-	return k, err == nil
+	_, err := hex.Decode(out[:], value)
+	return err == nil
+}
+
+func parsePublic(value []byte) (k key.Public, ok bool) {
+	ok = parseHex(value, (*[key.Size]byte)(&k))
+	return k, ok
 }
 
 func parsePrivate(value []byte) (key.Private, bool) {
-	k, err := key.PrivateFromHex(value)
-	return k, err == nil
+	return key.DecodePrivate(func(out *[key.Size]byte) bool { return parseHex(value, out) })
 }
 
 func parsePreshared(value []byte) (key.Preshared, bool) {
-	k, err := key.PresharedFromHex(value)
-	return k, err == nil
+	return key.DecodePreshared(func(out *[key.Size]byte) bool { return parseHex(value, out) })
 }
 
 // parseUint reads decimal digits and nothing else.
