@@ -10,12 +10,14 @@ import (
 )
 
 func (p *parser) privateKey(v value) {
-	var b [key.Size]byte
-	defer clear(b[:])
-	if p.refused(v, "", readKey(v.text, &b)) {
+	var wrong problem
+	k, _ := key.DecodePrivate(func(out *[key.Size]byte) bool {
+		wrong = readKey(v.text, out)
+		return wrong.message == ""
+	})
+	if p.refused(v, "", wrong) {
 		return
 	}
-	k, _ := key.PrivateFromBytes(b[:]) // fails of the length only
 	s := &p.iface().PrivateKey
 	p.again(v, s.Given, s.Line)
 	s.Value.Erase()
@@ -23,12 +25,14 @@ func (p *parser) privateKey(v value) {
 }
 
 func (p *parser) presharedKey(v value) {
-	var b [key.Size]byte
-	defer clear(b[:])
-	if p.refused(v, "", readKey(v.text, &b)) {
+	var wrong problem
+	k, _ := key.DecodePreshared(func(out *[key.Size]byte) bool {
+		wrong = readKey(v.text, out)
+		return wrong.message == ""
+	})
+	if p.refused(v, "", wrong) {
 		return
 	}
-	k, _ := key.PresharedFromBytes(b[:]) // fails of the length only
 	s := &p.peer().Preshared
 	p.again(v, s.Given, s.Line)
 	s.Value.Erase()

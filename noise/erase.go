@@ -3,39 +3,52 @@ package noise
 import (
 	"crypto/cipher"
 	"reflect"
+	"sync"
 	"unsafe"
+
+	"golang.org/x/crypto/chacha20poly1305"
 )
 
-// stackSize is more than the deepest call chain below a step uses: HMAC over BLAKE2s and the AEAD stay under 2 KiB.
-const stackSize = 4096
-
-// eraseStack overwrites the dead stack below its caller's frame, where returned functions have left their locals and their
-// results. Call it last, from the function that called whatever handled the secret; what that one keeps in its own frame
-// it zeroes itself. And call it first: a stack that grew in between would leave its old copy behind.
-//
-//go:noinline
-func eraseStack() {
-	var dead [stackSize]byte
-	touch(&dead)
+// An erasable is a cipher that is used for one text and erased. golang.org/x/crypto/chacha20poly1305 copies a key into an
+// object on the heap; but that object is nothing else than the key. So it is made once, and keys are put into it and taken
+// out again.
+type erasable struct {
+	cipher.AEAD
+	key *[32]byte // AEAD's own
 }
 
-// touch keeps the compiler from dropping an array that nobody reads.
-//
-//go:noinline
-func touch(b *[stackSize]byte) { clear(b[:]) }
+// idle are the ciphers that nobody uses: their keys are zero.
+var idle = sync.Pool{New: func() any {
+	c, err := chacha20poly1305.New(make([]byte, chacha20poly1305.KeySize))
+	if err != nil {
+		panic(err) // the key's length is a constant
+	}
+	return &erasable{c, keyOf(c)}
+}}
 
-// eraseCipher zeroes the key that an AEAD of golang.org/x/crypto/chacha20poly1305 has copied for itself. The AEAD is useless
-// after that. It panics when handed any other kind of cipher.
-func eraseCipher(a cipher.AEAD) {
+// newCipher returns a cipher with a copy of the key, until done.
+func newCipher(key *[32]byte) *erasable {
+	c := idle.Get().(*erasable)
+	*c.key = *key
+	return c
+}
+
+func (c *erasable) done() {
+	clear(c.key[:])
+	idle.Put(c)
+}
+
+// keyOf returns the key that an AEAD of golang.org/x/crypto/chacha20poly1305 has copied for itself. It panics when handed any
+// other kind of cipher.
+func keyOf(a cipher.AEAD) *[32]byte {
 	v := reflect.ValueOf(a)
 	if v.Kind() != reflect.Pointer || !isLoneKey(v.Type().Elem()) {
 		panic("noise: the cipher is not a lone key: " + v.Type().String())
 	}
-	e := v.Elem()
-	clear(unsafe.Slice((*byte)(unsafe.Pointer(e.UnsafeAddr())), e.Type().Size()))
+	return (*[32]byte)(unsafe.Pointer(v.Elem().UnsafeAddr()))
 }
 
-// isLoneKey reports whether a type is a struct of one field, an array of 32 bytes: plain memory, safe to zero.
+// isLoneKey reports whether a type is a struct of one field, an array of 32 bytes: plain memory, safe to write to.
 func isLoneKey(t reflect.Type) bool {
 	if t.Kind() != reflect.Struct || t.NumField() != 1 {
 		return false

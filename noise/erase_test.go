@@ -8,21 +8,25 @@ import (
 	"golang.org/x/crypto/chacha20poly1305"
 )
 
-func TestEraseCipher(t *testing.T) {
+func TestCipherIsErased(t *testing.T) {
 	k := filled(1)
-	erased, err1 := chacha20poly1305.New(k[:])
-	zero, err2 := chacha20poly1305.New(make([]byte, 32))
-	if err1 != nil || err2 != nil {
-		t.Fatal(err1, err2)
+	made, err := chacha20poly1305.New(k[:])
+	if err != nil {
+		t.Fatal(err)
 	}
-	eraseCipher(erased)
-	if got, want := erased.Seal(nil, zeroNonce[:], nil, nil), zero.Seal(nil, zeroNonce[:], nil, nil); string(got) != string(want) {
-		t.Error("an erased cipher has a key")
+	c := newCipher(&k)
+	if got, want := c.Seal(nil, zeroNonce[:], nil, nil), made.Seal(nil, zeroNonce[:], nil, nil); string(got) != string(want) {
+		t.Error("the cipher has another key")
+	}
+	held := c.key
+	c.done()
+	if *held != [32]byte{} {
+		t.Error("a cipher that nobody uses has a key")
 	}
 }
 
-// A cipher with anything but a key in it must not be zeroed blindly.
-func TestEraseOtherCipher(t *testing.T) {
+// A cipher with anything but a key in it must not be written to.
+func TestKeyOfOtherCipher(t *testing.T) {
 	block, err := aes.NewCipher(make([]byte, 32))
 	if err != nil {
 		t.Fatal(err)
@@ -36,5 +40,5 @@ func TestEraseOtherCipher(t *testing.T) {
 			t.Error("a cipher of another kind is taken")
 		}
 	}()
-	eraseCipher(gcm)
+	keyOf(gcm)
 }

@@ -1,6 +1,9 @@
 package noise
 
-import "vpn/noise/key"
+import (
+	"vpn/noise/erasing"
+	"vpn/noise/key"
+)
 
 // Local is the own static identity. It is made once, and may be used concurrently until Erase.
 type Local struct {
@@ -38,7 +41,7 @@ type Remote struct {
 // staticStatic is the secret that two static keys share. It remembers with whose private key it was made, so that a
 // changed identity can't use the old one's.
 type staticStatic struct {
-	local  *Local
+	local  *Local // nil: there is no secret yet
 	secret [32]byte
 }
 
@@ -73,18 +76,36 @@ func (r *Remote) Erase() {
 	r.SetPreshared(nil)
 }
 
+// step does a part of the handshake, which may use the static-static secret, and erases what that leaves behind.
+func (r *Remote) step(l *Local, do func() error) (err error) {
+	r.makeRoom(l)
+	erasing.Do(func() { err = do() })
+	if r.staticStatic.local == nil {
+		r.staticStatic = nil // it was not needed, or the peer's public key has low order
+	}
+	return err
+}
+
+// makeRoom makes room for the static-static secret. A step does so first, because in it nothing is allocated.
+func (r *Remote) makeRoom(l *Local) {
+	if r.staticStatic != nil && r.staticStatic.local != l {
+		r.Forget()
+	}
+	if r.staticStatic == nil {
+		r.staticStatic = new(staticStatic)
+	}
+}
+
 // shared returns the static-static secret, made at first use; nil if the peer's public key has low order.
 func (r *Remote) shared(l *Local) *[32]byte {
-	if r.staticStatic != nil && r.staticStatic.local == l {
-		return &r.staticStatic.secret
+	r.makeRoom(l)
+	s := r.staticStatic
+	if s.local == l {
+		return &s.secret
 	}
-	r.Forget()
-	s := &staticStatic{local: l}
-	ok := l.private.SharedSecret(r.Public, &s.secret)
-	eraseStack()
-	if !ok {
+	if !l.private.SharedSecret(r.Public, &s.secret) {
 		return nil
 	}
-	r.staticStatic = s
+	s.local = l
 	return &s.secret
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 
+	"vpn/noise/erasing"
 	"vpn/noise/key"
 	"vpn/noise/wire"
 )
@@ -22,7 +23,6 @@ type Initiator struct {
 //
 // It fails with ErrLowOrder if r's public key is no good, with ErrNoPrivateKey, or as rand does. msg is all zeros then.
 func Initiate(l *Local, r *Remote, senderIndex uint32, timestamp TAI64N, rand io.Reader, msg *wire.Initiation) (*Initiator, error) {
-	eraseStack()
 	*msg = wire.Initiation{}
 	if l.private.IsZero() {
 		return nil, ErrNoPrivateKey
@@ -32,7 +32,10 @@ func Initiate(l *Local, r *Remote, senderIndex uint32, timestamp TAI64N, rand io
 		return nil, fmt.Errorf("initiate handshake: %w", err)
 	}
 	i := &Initiator{symmetric: l.begin, ephemeral: ephemeral, senderIndex: senderIndex}
-	if err := i.symmetric.writeInitiation(l, r, &i.ephemeral, msg.Ephemeral(), msg.Static(), msg.Timestamp()[:], timestamp[:]); err != nil {
+	err = r.step(l, func() error {
+		return i.symmetric.writeInitiation(l, r, &i.ephemeral, msg.Ephemeral(), msg.Static(), msg.Timestamp()[:], timestamp[:])
+	})
+	if err != nil {
 		i.Erase()
 		*msg = wire.Initiation{}
 		return nil, fmt.Errorf("initiate handshake: %w", err)
@@ -67,20 +70,24 @@ func (i *Initiator) SenderIndex() uint32 { return i.senderIndex }
 // On failure (ErrAuthentication, ErrLowOrder) i stays as it was, because anybody may send a forged response, which must
 // not end the handshake. After success or Erase it fails with ErrSpent.
 func (i *Initiator) Finish(l *Local, r *Remote, msg *wire.Response) (*Session, error) {
-	eraseStack()
 	if i.spent {
 		return nil, fmt.Errorf("finish handshake: %w", ErrSpent)
 	}
 	if msg.Receiver() != i.senderIndex {
 		return nil, fmt.Errorf("finish handshake: response to another initiation: %w", ErrAuthentication)
 	}
-	s := i.symmetric
-	defer s.done()
-	if err := s.readResponse(l, r, &i.ephemeral, msg.Ephemeral(), nil, msg.Empty()[:]); err != nil {
+	session := &Session{LocalIndex: i.senderIndex, RemoteIndex: msg.Sender()}
+	var err error
+	erasing.Do(func() {
+		s := i.symmetric
+		defer s.erase()
+		if err = s.readResponse(l, r, &i.ephemeral, msg.Ephemeral(), nil, msg.Empty()[:]); err == nil {
+			s.split(&session.Send, &session.Receive)
+		}
+	})
+	if err != nil {
 		return nil, fmt.Errorf("finish handshake: %w", err)
 	}
-	session := &Session{LocalIndex: i.senderIndex, RemoteIndex: msg.Sender()}
-	s.split(&session.Send, &session.Receive)
 	i.Erase()
 	return session, nil
 }
@@ -105,5 +112,5 @@ func (s *symmetric) readResponse(l *Local, r *Remote, ephemeral *key.Private, e 
 func (i *Initiator) Erase() {
 	i.spent = true
 	i.ephemeral.Erase()
-	i.symmetric.done()
+	i.symmetric.erase()
 }

@@ -10,7 +10,8 @@
 //
 //   - Every handshake has a fresh ephemeral key, erased when the handshake ends.
 //   - Chaining keys, hashes, Diffie-Hellman results and ciphers' keys are zeroed when a step returns, whatever it returns;
-//     what the next step needs lives in the step's value until that is used or erased.
+//     what the next step needs lives in the step's value until that is used or erased. What handles them runs in
+//     erasing.Do, and puts nothing secret on the heap.
 //   - Nothing of a message that failed is left in it: a message not fit to be sent is all zeros.
 //
 // Errors are compared with errors.Is, and never contain a key.
@@ -74,10 +75,4 @@ func (s *symmetric) mixStaticStatic(l *Local, r *Remote) error {
 func (s *symmetric) mixEphemeral(e *[32]byte) {
 	s.mixHash(e[:])
 	s.mixKey(e)
-}
-
-// done erases the state of a step that ends, and the dead stack below it.
-func (s *symmetric) done() {
-	s.erase()
-	eraseStack()
 }

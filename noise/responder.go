@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 
+	"vpn/noise/erasing"
 	"vpn/noise/key"
 	"vpn/noise/wire"
 )
@@ -23,12 +24,13 @@ type Accepted struct {
 // Accept reads the sender's static public key from an initiation. l must stay in force until Authenticate. It fails with
 // ErrAuthentication, ErrLowOrder or ErrNoPrivateKey.
 func Accept(l *Local, msg *wire.Initiation) (*Accepted, error) {
-	eraseStack()
 	if l.private.IsZero() {
 		return nil, ErrNoPrivateKey
 	}
 	a := &Accepted{symmetric: l.begin, local: l, ephemeral: *msg.Ephemeral(), senderIndex: msg.Sender()}
-	if err := a.symmetric.readStatic(l, &a.ephemeral, &a.static, msg.Static()); err != nil {
+	var err error
+	erasing.Do(func() { err = a.symmetric.readStatic(l, &a.ephemeral, &a.static, msg.Static()) })
+	if err != nil {
 		a.Erase()
 		return nil, fmt.Errorf("accept initiation: %w", err)
 	}
@@ -58,7 +60,6 @@ func (a *Accepted) Static() key.Public { return a.static }
 // It fails with ErrAuthentication, also if r is not the peer that a names; with ErrLowOrder if r's public key is no good;
 // with ErrSpent if a was used or erased.
 func (a *Accepted) Authenticate(r *Remote, msg *wire.Initiation) (*Responder, error) {
-	eraseStack()
 	if a.spent {
 		return nil, fmt.Errorf("authenticate initiation: %w", ErrSpent)
 	}
@@ -66,8 +67,12 @@ func (a *Accepted) Authenticate(r *Remote, msg *wire.Initiation) (*Responder, er
 	if r.Public != a.static {
 		return nil, fmt.Errorf("authenticate initiation: another peer's: %w", ErrAuthentication)
 	}
-	h := &Responder{symmetric: a.symmetric, static: a.static, ephemeral: a.ephemeral, senderIndex: a.senderIndex}
-	if err := h.symmetric.readPayload(a.local, r, h.timestamp[:], msg.Timestamp()[:]); err != nil {
+	h := &Responder{static: a.static, ephemeral: a.ephemeral, senderIndex: a.senderIndex}
+	err := r.step(a.local, func() error {
+		h.symmetric = a.symmetric
+		return h.symmetric.readPayload(a.local, r, h.timestamp[:], msg.Timestamp()[:])
+	})
+	if err != nil {
 		h.Erase()
 		return nil, fmt.Errorf("authenticate initiation: %w", err)
 	}
@@ -89,7 +94,7 @@ func (s *symmetric) readPayload(l *Local, r *Remote, payload, sealed []byte) err
 // Erase ends a handshake that goes no further. It may be called again.
 func (a *Accepted) Erase() {
 	a.spent = true
-	a.symmetric.done()
+	a.symmetric.erase()
 }
 
 // Responder is the responder's state once the initiation is authentic. It may still be an old one, replayed: the caller
@@ -116,7 +121,6 @@ func (h *Responder) SenderIndex() uint32 { return h.senderIndex }
 //
 // It fails as rand does, with ErrAuthentication if r is another peer, or with ErrSpent. msg is all zeros then.
 func (h *Responder) Respond(r *Remote, senderIndex uint32, rand io.Reader, msg *wire.Response) (*Session, error) {
-	eraseStack()
 	*msg = wire.Response{}
 	if h.spent {
 		return nil, fmt.Errorf("respond to initiation: %w", ErrSpent)
@@ -130,13 +134,17 @@ func (h *Responder) Respond(r *Remote, senderIndex uint32, rand io.Reader, msg *
 		return nil, fmt.Errorf("respond to initiation: %w", err)
 	}
 	defer ephemeral.Erase()
-	if err := h.symmetric.writeResponse(r, h.ephemeral, &ephemeral, msg.Ephemeral(), msg.Empty()[:], nil); err != nil {
+	session := &Session{LocalIndex: senderIndex, RemoteIndex: h.senderIndex}
+	erasing.Do(func() {
+		if err = h.symmetric.writeResponse(r, h.ephemeral, &ephemeral, msg.Ephemeral(), msg.Empty()[:], nil); err == nil {
+			h.symmetric.split(&session.Receive, &session.Send)
+		}
+	})
+	if err != nil {
 		*msg = wire.Response{}
 		return nil, fmt.Errorf("respond to initiation: %w", err)
 	}
 	msg.SetHeader(senderIndex, h.senderIndex)
-	session := &Session{LocalIndex: senderIndex, RemoteIndex: h.senderIndex}
-	h.symmetric.split(&session.Receive, &session.Send)
 	return session, nil
 }
 
@@ -158,5 +166,5 @@ func (s *symmetric) writeResponse(r *Remote, theirs key.Public, ephemeral *key.P
 // Erase ends a handshake that goes no further. It may be called again.
 func (h *Responder) Erase() {
 	h.spent = true
-	h.symmetric.done()
+	h.symmetric.erase()
 }

@@ -1,8 +1,6 @@
 package noise
 
 import (
-	"crypto/cipher"
-
 	"golang.org/x/crypto/blake2s"
 	"golang.org/x/crypto/chacha20poly1305"
 )
@@ -55,18 +53,18 @@ func (s *symmetric) mixKeyAndHash(input *[32]byte) {
 
 // encryptAndHash is EncryptAndHash: it seals plaintext into out, which is tagSize longer.
 func (s *symmetric) encryptAndHash(out, plaintext []byte) {
-	c := s.cipher()
+	c := newCipher(&s.key)
 	c.Seal(out[:0:len(plaintext)+tagSize], zeroNonce[:], plaintext, s.hash[:])
-	eraseCipher(c)
+	c.done()
 	s.mixHash(out)
 }
 
 // decryptAndHash is DecryptAndHash: it opens ciphertext into out, which is tagSize shorter, and reports whether it is
 // authentic. out is zero if not.
 func (s *symmetric) decryptAndHash(out, ciphertext []byte) bool {
-	c := s.cipher()
+	c := newCipher(&s.key)
 	_, err := c.Open(out[:0:len(ciphertext)-tagSize], zeroNonce[:], ciphertext, s.hash[:])
-	eraseCipher(c)
+	c.done()
 	if err != nil {
 		clear(out)
 		return false
@@ -76,14 +74,6 @@ func (s *symmetric) decryptAndHash(out, ciphertext []byte) bool {
 }
 
 var zeroNonce [chacha20poly1305.NonceSize]byte
-
-func (s *symmetric) cipher() cipher.AEAD {
-	c, err := chacha20poly1305.New(s.key[:])
-	if err != nil {
-		panic(err) // the key's length is a constant
-	}
-	return c
-}
 
 // split is Split: it writes the initiator's sending key and the responder's.
 func (s *symmetric) split(initiator, responder *[32]byte) {

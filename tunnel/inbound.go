@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"vpn/noise/aead"
+	"vpn/noise/erasing"
 	"vpn/noise/wire"
 	"vpn/rekey"
 	"vpn/tun"
@@ -115,10 +116,12 @@ func (b *inbound) begin(index uint32) bool {
 }
 
 func (b *inbound) work() {
-	for i := range b.runs {
-		r := &b.runs[i]
-		r.keypair.ReceiveKey().OpenBatch(b.sealed[r.first:r.last])
-	}
+	erasing.Do(func() {
+		for i := range b.runs {
+			r := &b.runs[i]
+			r.keypair.ReceiveKey().OpenBatch(b.sealed[r.first:r.last])
+		}
+	})
 }
 
 func (b *inbound) finish() {

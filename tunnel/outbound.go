@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"vpn/noise/erasing"
 	"vpn/tun"
 )
 
@@ -152,9 +153,11 @@ func (p *Peer) awaitStaged() {
 }
 
 func (b *outbound) work() {
-	for i := range b.runs {
-		b.out.seal(&b.runs[i], b.mtu, b.now)
-	}
+	erasing.Do(func() {
+		for i := range b.runs {
+			b.out.seal(&b.runs[i], b.mtu, b.now)
+		}
+	})
 }
 
 func (b *outbound) finish() {

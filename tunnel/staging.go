@@ -3,6 +3,7 @@ package tunnel
 import (
 	"time"
 
+	"vpn/noise/erasing"
 	"vpn/tun/offload"
 )
 
@@ -116,7 +117,8 @@ func (p *Peer) sendStaged(now time.Duration) bool {
 	t := p.tunnel
 	s := t.senders.Get().(*sender)
 	defer t.senders.Put(s)
-	s.seal(&run{peer: p, path: p.path.Load(), keypair: k, counter: counter, packets: packets}, t.mtu(), now)
+	r := &run{peer: p, path: p.path.Load(), keypair: k, counter: counter, packets: packets}
+	erasing.Do(func() { s.seal(r, t.mtu(), now) })
 	p.machine.Sent(k, true, now)
 	s.send(t, noWait, now)
 	staged.clear(p)
@@ -138,7 +140,8 @@ func (p *Peer) sendKeepalive(now time.Duration) bool {
 	t := p.tunnel
 	s := t.senders.Get().(*sender)
 	defer t.senders.Put(s)
-	s.keepalive(&run{peer: p, path: x, keypair: k, counter: counter})
+	r := &run{peer: p, path: x, keypair: k, counter: counter}
+	erasing.Do(func() { s.keepalive(r) })
 	p.machine.Sent(k, false, now)
 	s.send(t, noWait, now)
 	return true

@@ -3,6 +3,8 @@ package aead
 import (
 	"fmt"
 	"sync"
+
+	"vpn/noise/erasing"
 )
 
 // chunkSize is how many bytes an arena asks for at a time.
@@ -36,7 +38,7 @@ func (a *Arena) NewKey(secret *[KeySize]byte) (*Key, error) {
 	if err != nil {
 		return nil, fmt.Errorf("new session key: %w", err)
 	}
-	*slot = *secret
+	erasing.Do(func() { *slot = *secret })
 	k := &Key{slot: slot, arena: a, vector: a.vector}
 	if err = unavailable; err == nil && k.vector == nil {
 		k.cipher, err = newCipher(slot)

@@ -96,6 +96,9 @@ func unhexed(s string) []byte {
 	return b
 }
 
+// theSecret is the child's copy of the key. It is not on the stack, which leaves copies behind when it grows.
+var theSecret [KeySize]byte
+
 // residue uses a key on several goroutines, erases it or not, and prints where half of it, or what was made of it, is still found.
 func residue(arg string) {
 	debug.SetGCPercent(-1) // nothing is swept that might be found
@@ -104,11 +107,11 @@ func residue(arg string) {
 	if err != nil {
 		panic(err)
 	}
-	var secret [KeySize]byte
+	secret := &theSecret
 	for i := range secret {
 		secret[i] = masked[i] ^ mask
 	}
-	k, err := NewArena(nil).NewKey(&secret)
+	k, err := NewArena(nil).NewKey(secret)
 	if err != nil {
 		panic(err)
 	}

@@ -19,6 +19,13 @@ func PresharedFromBytes(b []byte) (Preshared, error) {
 	return Preshared{s}, err
 }
 
+// DecodePreshared makes a key whose bytes decode writes, from whatever spelling its caller has, if decode reports true. It runs in
+// erasing.Do, so that nothing is left of what it has on its stack.
+func DecodePreshared(decode func(out *[Size]byte) bool) (Preshared, bool) {
+	s, ok := decodeSecret(decode)
+	return Preshared{s}, ok
+}
+
 // ParsePreshared parses a preshared key as wg prints it, in base64. The error never contains the text.
 func ParsePreshared(text string) (Preshared, error) {
 	s, err := parseSecret(text)

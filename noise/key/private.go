@@ -1,6 +1,10 @@
 package key
 
-import "io"
+import (
+	"io"
+
+	"vpn/noise/erasing"
+)
 
 // Private is a Curve25519 secret: a handle, see the package comment. The zero value is the all-zero key, which stands for
 // "none". Its methods may be called concurrently with each other, but not with Erase or Clamp.
@@ -22,6 +26,13 @@ func NewPrivate(rand io.Reader) (Private, error) {
 func PrivateFromBytes(b []byte) (Private, error) {
 	s, err := secretFromBytes(b)
 	return Private{s}, err
+}
+
+// DecodePrivate makes a key whose bytes decode writes, from whatever spelling its caller has, if decode reports true. It runs in
+// erasing.Do, so that nothing is left of what it has on its stack.
+func DecodePrivate(decode func(out *[Size]byte) bool) (Private, bool) {
+	s, ok := decodeSecret(decode)
+	return Private{s}, ok
 }
 
 // ParsePrivate parses a private key as wg prints it, in base64. The error never contains the text.
@@ -49,18 +60,15 @@ func (k *Private) Equal(o *Private) bool { return k.equal(&o.secret) }
 
 // Public computes the public key: one scalar multiplication, some 30 microseconds.
 func (k *Private) Public() Public {
-	eraseStack()
 	var p Public
-	x25519Base((*[Size]byte)(&p), k.bytes())
-	eraseStack()
+	erasing.Do(func() { x25519Base((*[Size]byte)(&p), k.bytes()) })
 	return p
 }
 
 // SharedSecret writes the X25519 of this key and p to out, and reports whether it is good. It is not when p has low order
 // (RFC 7748, section 6.1: the result is all zeros, whatever the private key); out is zero then.
 func (k *Private) SharedSecret(p Public, out *[Size]byte) bool {
-	eraseStack()
-	ok := x25519(out, k.bytes(), (*[Size]byte)(&p))
-	eraseStack()
+	var ok bool
+	erasing.Do(func() { ok = x25519(out, k.bytes(), (*[Size]byte)(&p)) })
 	return ok
 }

@@ -5,7 +5,10 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"slices"
 	"unsafe"
+
+	"vpn/noise/erasing"
 )
 
 // hidden is all that a secret shows of itself.
@@ -42,14 +45,25 @@ func secretFromBytes(from []byte) (secret, error) {
 		return secret{}, ErrSize
 	}
 	s, b := make32()
-	copy(b[:], from)
+	erasing.Do(func() { copy(b[:], from) })
 	return s, nil
 }
 
-func parseSecret(text string) (secret, error) {
+// decodeSecret makes a secret whose bytes decode writes.
+func decodeSecret(decode func(out *[Size]byte) bool) (s secret, ok bool) {
 	s, b := make32()
-	if err := decode(b, text); err != nil {
-		return secret{}, err
+	erasing.Do(func() { ok = decode(b) })
+	if !ok {
+		clear(b[:])
+		return secret{}, false
+	}
+	return s, true
+}
+
+func parseSecret(text string) (secret, error) {
+	s, ok := decodeSecret(func(out *[Size]byte) bool { return decode(out, text) == nil })
+	if !ok {
+		return secret{}, ErrText
 	}
 	return s, nil
 }
@@ -67,12 +81,14 @@ func (s *secret) clone() secret {
 		return secret{}
 	}
 	c, b := make32()
-	copy(b[:], s.own()[:])
+	erasing.Do(func() { copy(b[:], s.own()[:]) })
 	return c
 }
 
-func (s *secret) equal(o *secret) bool {
-	return subtle.ConstantTimeCompare(s.bytes()[:], o.bytes()[:]) == 1
+func (s *secret) equal(o *secret) (same bool) {
+	a, b := s.bytes(), o.bytes()
+	erasing.Do(func() { same = subtle.ConstantTimeCompare(a[:], b[:]) == 1 })
+	return same
 }
 
 // IsZero reports, in constant time, whether the key is all zeros, which stands for "none".
@@ -101,10 +117,24 @@ func (s *secret) Base64() string { return encoding.EncodeToString(s.bytes()[:]) 
 func (s *secret) Hex() string { return hex.EncodeToString(s.bytes()[:]) }
 
 // AppendBase64 appends the secret itself to dst in base64. With 44 bytes of room in dst nothing else keeps a copy.
-func (s *secret) AppendBase64(dst []byte) []byte { return encoding.AppendEncode(dst, s.bytes()[:]) }
+func (s *secret) AppendBase64(dst []byte) []byte {
+	return s.append(dst, encoding.EncodedLen(Size), encoding.AppendEncode)
+}
 
 // AppendHex appends the secret itself to dst in lower-case hex. With 64 bytes of room in dst nothing else keeps a copy.
-func (s *secret) AppendHex(dst []byte) []byte { return hex.AppendEncode(dst, s.bytes()[:]) }
+func (s *secret) AppendHex(dst []byte) []byte {
+	return s.append(dst, hex.EncodedLen(Size), hex.AppendEncode)
+}
+
+// append makes room for n bytes, and appends what encode makes of the secret.
+func (s *secret) append(dst []byte, n int, encode func(dst, src []byte) []byte) []byte {
+	dst, b := slices.Grow(dst, n), s.bytes()
+	if s.p == nil {
+		return encode(dst, b[:])
+	}
+	erasing.Do(func() { dst = encode(dst, b[:]) })
+	return dst
+}
 
 // String returns "(hidden)".
 func (secret) String() string { return hidden }

@@ -20,39 +20,26 @@ const (
 	notEndpoint = "not address:port or [address]:port"
 )
 
-// parseHex reads a key into out, and leaves no other copy of it.
+// parseHex reads a key into out.
 func parseHex(value []byte, out *[key.Size]byte) bool {
-	if len(value) != 2*key.Size {
+	if len(value) != hex.EncodedLen(key.Size) {
 		return false
 	}
 	_, err := hex.Decode(out[:], value)
 	return err == nil
 }
 
-func parsePublic(value []byte) (key.Public, bool) {
-	var b [key.Size]byte
-	ok := parseHex(value, &b)
-	return key.Public(b), ok
+func parsePublic(value []byte) (k key.Public, ok bool) {
+	ok = parseHex(value, (*[key.Size]byte)(&k))
+	return k, ok
 }
 
-func parsePrivate(value []byte) (k key.Private, ok bool) {
-	var b [key.Size]byte
-	defer clear(b[:])
-	if !parseHex(value, &b) {
-		return k, false
-	}
-	k, err := key.PrivateFromBytes(b[:])
-	return k, err == nil
+func parsePrivate(value []byte) (key.Private, bool) {
+	return key.DecodePrivate(func(out *[key.Size]byte) bool { return parseHex(value, out) })
 }
 
-func parsePreshared(value []byte) (k key.Preshared, ok bool) {
-	var b [key.Size]byte
-	defer clear(b[:])
-	if !parseHex(value, &b) {
-		return k, false
-	}
-	k, err := key.PresharedFromBytes(b[:])
-	return k, err == nil
+func parsePreshared(value []byte) (key.Preshared, bool) {
+	return key.DecodePreshared(func(out *[key.Size]byte) bool { return parseHex(value, out) })
 }
 
 // parseUint reads decimal digits and nothing else.

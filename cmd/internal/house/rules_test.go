@@ -16,17 +16,18 @@ var layers = map[string][]string{
 	"cmd":               {"..."},
 	"scripts":           {"..."},
 	"conf":              {"noise/key"},
-	"noise":             {"noise/key", "noise/wire", "noise/cookie", "noise/aead"},
-	"noise/aead":        {},
+	"noise":             {"noise/key", "noise/wire", "noise/cookie", "noise/aead", "noise/erasing"},
+	"noise/aead":        {"noise/erasing"},
 	"noise/cookie":      {"noise/key", "noise/wire"},
-	"noise/key":         {},
+	"noise/erasing":     {},
+	"noise/key":         {"noise/erasing"},
 	"noise/wire":        {},
 	"rekey":             {"noise/aead"},
 	"tun":               {"tun/offload"},
 	"tun/host":          {"conf", "tun"},
 	"tun/netstack":      {"tun"},
 	"tun/offload":       {},
-	"tunnel":            {"noise", "noise/aead", "noise/cookie", "noise/key", "noise/wire", "rekey", "tun", "tun/offload", "tunnel/allowedips", "tunnel/udp", "tunnel/uapi"},
+	"tunnel":            {"noise", "noise/aead", "noise/cookie", "noise/erasing", "noise/key", "noise/wire", "rekey", "tun", "tun/offload", "tunnel/allowedips", "tunnel/udp", "tunnel/uapi"},
 	"tunnel/allowedips": {},
 	"tunnel/udp":        {},
 	"tunnel/uapi":       {"noise/key"},
@@ -70,7 +71,7 @@ var clocks = []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "T
 
 // topLevel are the entries that the repository's first folder may have.
 var topLevel = []string{
-	".ci", ".git", ".gitignore", ".golangci.yml", "ARCHITECTURE.md", "LICENSE", "README.md",
+	".ci", ".git", ".gitignore", ".golangci.yml", "ARCHITECTURE.md", "LICENSE", "README.md", "SECURITY.md",
 	"cmd", "conf", "go.mod", "go.sum", "noise", "rekey", "scripts", "tun", "tunnel",
 }
 

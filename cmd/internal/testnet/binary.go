@@ -31,11 +31,12 @@ type program struct {
 	pkg  string // what to build, or empty
 	path string // of the program, where nothing is built
 	args []string
-	env  []string
+	env  []string // it runs with
+	make []string // it is built with
 }
 
 var programs = map[Kind]program{
-	VPN:         {pkg: "vpn/cmd/vpn", args: []string{"device", "%i", "-f"}},
+	VPN:         {pkg: "vpn/cmd/vpn", args: []string{"device", "%i", "-f"}, make: []string{"GOEXPERIMENT=runtimesecret"}}, // as scripts/install
 	WireGuardGo: {pkg: "golang.zx2c4.com/wireguard", args: []string{"-f", "%i"}, env: []string{"LOG_LEVEL=error", "WG_PROCESS_FOREGROUND=1"}},
 }
 
@@ -93,7 +94,7 @@ func Binary(tb TB, kind Kind) string {
 	path := filepath.Join(binaries.dir, string(kind))
 	args := append([]string{"build"}, raceFlags...)
 	build := exec.Command("go", append(args, "-o", path, p.pkg)...)
-	build.Env = append(os.Environ(), buildEnv...)
+	build.Env = append(append(os.Environ(), buildEnv...), p.make...)
 	if text, err := build.CombinedOutput(); err != nil {
 		tb.Fatalf("%s: %v\n%s", strings.Join(build.Args, " "), err, text)
 	}
