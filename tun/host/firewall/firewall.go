@@ -24,6 +24,9 @@ type Table struct {
 // String returns the table as nft names it, such as "ip wg-quick-wg0".
 func (t Table) String() string { return t.Family + " " + t.Name }
 
+// Delete takes the table away. It is no error if there is none.
+func (t Table) Delete() error { return Delete(t) }
+
 // DeleteCommand returns the nft command that does what [Table.Delete] does.
 func (t Table) DeleteCommand() string { return "nft delete table " + t.String() }
 
