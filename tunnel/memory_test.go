@@ -174,6 +174,7 @@ type memDevice struct {
 	outgoing []tun.Packet // what the host sends into the tunnel
 	incoming [][]byte     // what comes out of it
 	refuse   func(p []byte) error
+	written  func() // called, if it is not nil, before a Write returns
 }
 
 func newMemDevice() *memDevice {
@@ -230,6 +231,9 @@ func (d *memDevice) outstanding() int {
 }
 
 func (d *memDevice) Write(ps [][]byte) (n int, err error) {
+	if d.written != nil {
+		defer d.written()
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, p := range ps {

@@ -133,6 +133,31 @@ func TestConfirmationLost(t *testing.T) {
 	})
 }
 
+// A peer that was restarted has forgotten the session before, and its first data confirms the new one. What the host answers at once,
+// while that data is still being written to its device, goes out on the new one.
+func TestAnswerToConfirmation(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		a, b := w.newSession()
+		a.restart(b.asPeer(b.outer4()))
+		w.sent()
+		answered := make(chan struct{})
+		w.setFilter(func(d *datagram) bool {
+			if d.to == a.outer4() && d.kind() == wire.TypeData {
+				close(answered)
+			}
+			return true
+		})
+		answer := b.packetTo(a)
+		b.device.written = func() {
+			b.put(answer)
+			<-answered // the answer is on its way before the device has taken what it answers
+		}
+		a.send(a.packetTo(b))
+		a.wantDropped(UnknownIndex, 0)
+		wantPackets(t, a.received(), [][]byte{answer})
+	})
+}
+
 // "The initiator confirms at once: staged data, or a keepalive."
 func TestConfirmsWithKeepalive(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {

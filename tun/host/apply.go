@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"vpn/tun/host/firewall"
 )
 
 // batch is how many steps are written to the journal at once, where they are of a
@@ -184,7 +186,8 @@ func UndoExcept(ctx context.Context, j *Journal, keep func(Action) bool, show fu
 // it goes first, with all that lies on it: as long as it has addresses and no rule
 // sends them into it, what is bound to them would leave in the clear. Then go policy
 // rules, whose table has an unreachable route until then, DNS, and the rest, the
-// last first.
+// last first. Tables of the firewall go last and together, since the kernel takes
+// long for each time that any goes, and a kill switch with them.
 func (r *run) takeBack(ctx context.Context, all []undoing) (ended []int, err error) {
 	all = slices.Clone(all)
 	slices.Reverse(all)
@@ -193,7 +196,12 @@ func (r *run) takeBack(ctx context.Context, all []undoing) (ended []int, err err
 		slices.SortStableFunc(all, func(a, b undoing) int { return rank(a.Action) - rank(b.Action) })
 	}
 	var errs []error
+	var tables []undoing
 	for _, u := range all {
+		if _, is := u.Action.(DeleteTable); is {
+			tables = append(tables, u)
+			continue
+		}
 		if u.Action != nil && !(deletes && goesWithLink(u.Action)) {
 			r.show(u.Action)
 			if err := r.do(ctx, u.Action); err != nil {
@@ -201,11 +209,30 @@ func (r *run) takeBack(ctx context.Context, all []undoing) (ended []int, err err
 				continue
 			}
 		}
-		if u.entry != 0 {
+		ended = append(ended, u.entry)
+	}
+	if err := r.deleteTables(tables); err != nil {
+		errs = append(errs, err)
+	} else {
+		for _, u := range tables {
 			ended = append(ended, u.entry)
 		}
 	}
+	ended = slices.DeleteFunc(ended, func(entry int) bool { return entry == 0 })
 	return ended, errors.Join(errs...)
+}
+
+// deleteTables deletes tables of the firewall, all in one.
+func (r *run) deleteTables(all []undoing) error {
+	if len(all) == 0 {
+		return nil
+	}
+	var tables []firewall.Table
+	for _, u := range all {
+		r.show(u.Action)
+		tables = append(tables, u.Action.(DeleteTable).Table)
+	}
+	return firewall.Delete(tables...)
 }
 
 func rank(a Action) int {

@@ -68,7 +68,9 @@ func (k *Keeper) tearDown(show Show) error {
 	}
 	k.endLife()
 	k.stopEngine()
+	closed := k.closeListener()
 	err := host.Undo(k.base, k.journal, showStep(show))
+	<-closed
 	k.closeLink()
 	err = errors.Join(err, runHooks(k.base, k.name, &up, host.PostDown, show))
 	k.log.Info("the link is down")

@@ -166,15 +166,29 @@ func (k *Keeper) tryToListen() error {
 // closeLink ends the engine and closes what it ran on. The link stays.
 func (k *Keeper) closeLink() {
 	k.stopEngine()
-	if k.listener != nil {
-		k.listener.SetUnlinkOnClose(true)
-		k.listener.Close()
-	}
+	<-k.closeListener()
 	if k.device != nil {
 		k.device.Close()
 	}
 	_ = k.ports.Close() // they go in any case
-	k.listener, k.device = nil, nil
+	k.device = nil
+}
+
+// closeListener begins to close the link's control socket, and returns what is closed
+// when that is done: the kernel takes as long for it as for a link, because the socket's
+// folder is watched.
+func (k *Keeper) closeListener() <-chan struct{} {
+	closed := make(chan struct{})
+	l := k.listener
+	k.listener = nil
+	go func() {
+		defer close(closed)
+		if l != nil {
+			l.SetUnlinkOnClose(true)
+			l.Close()
+		}
+	}()
+	return closed
 }
 
 var errNoEngine = errors.New("there is no engine just now")

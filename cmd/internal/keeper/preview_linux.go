@@ -153,27 +153,30 @@ func AwaitEnd(ctx context.Context, name string, pid int) error {
 	const between = 5 * time.Millisecond
 	tick := time.NewTicker(between)
 	defer tick.Stop()
-	for {
-		if Held(name) == nil && hasEnded(pid) {
+	for ctx.Err() == nil {
+		if !hasEnded(pid, between) {
+			continue
+		}
+		if Held(name) == nil {
 			return nil
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return ctx.Err()
 		}
 	}
+	return ctx.Err()
 }
 
-// hasEnded says whether a process has; one that its parent has not asked for yet
-// has too.
-func hasEnded(pid int) bool {
+// hasEnded waits for a process to end, and says whether it has; one that its parent
+// has not asked for yet has too.
+func hasEnded(pid int, patience time.Duration) bool {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
 		return true
 	}
 	defer unix.Close(fd)
-	n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+	n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(patience.Milliseconds()))
 	return n > 0 || err != nil && !errors.Is(err, unix.EINTR)
 }
 

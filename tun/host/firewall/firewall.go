@@ -29,6 +29,9 @@ func (t Table) KillSwitchOf() (link string, is bool) {
 	return strings.CutPrefix(t.Name, killSwitchPrefix)
 }
 
+// Delete takes the table away. It is no error if there is none.
+func (t Table) Delete() error { return Delete(t) }
+
 // DeleteCommand returns the nft command that does what [Table.Delete] does.
 func (t Table) DeleteCommand() string { return "nft delete table " + t.String() }
 

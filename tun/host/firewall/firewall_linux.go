@@ -92,15 +92,31 @@ func add(conn *nftables.Conn, t Table, chains []chain) {
 	}
 }
 
-// Delete takes the table away. It is no error if there is none.
-func (t Table) Delete() error {
-	return attempt("delete table "+t.String(), func(conn *nftables.Conn) error {
-		conn.DelTable(t.netlink())
-		if err := conn.Flush(); err != nil && !errors.Is(err, unix.ENOENT) {
-			return err
+// Delete takes tables away. It is no error if one isn't there. The kernel waits for
+// each transaction until no packet is looked at by what is gone, and so they are one,
+// unless a table is missing.
+func Delete(tables ...Table) error {
+	err := attempt(fmt.Sprintf("delete %v", tables), func(conn *nftables.Conn) error {
+		for _, t := range tables {
+			conn.DelTable(t.netlink())
 		}
-		return nil
+		return conn.Flush()
 	})
+	if !errors.Is(err, unix.ENOENT) || len(tables) == 1 {
+		return ignore(err, unix.ENOENT)
+	}
+	var errs []error
+	for _, t := range tables {
+		errs = append(errs, Delete(t))
+	}
+	return errors.Join(errs...)
+}
+
+func ignore(err, harmless error) error {
+	if errors.Is(err, harmless) {
+		return nil
+	}
+	return err
 }
 
 // Exists says whether there is such a table, whatever it holds.

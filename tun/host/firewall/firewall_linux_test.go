@@ -246,3 +246,23 @@ func TestNames(t *testing.T) {
 		t.Errorf("somebody's table is for %q", link)
 	}
 }
+
+// Tables go together, also where one of them is gone already.
+func TestDeleteTogether(t *testing.T) {
+	isolated(t, func() {
+		four, six := FullTunnel{Link: "wg0", Mark: 5}, FullTunnel{Link: "wg0", Six: true, Mark: 5}
+		for _, loaded := range [][]Ruleset{{four, six}, {six}, nil} {
+			for _, r := range loaded {
+				if err := r.Load(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := Delete(four.Table(), six.Table()); err != nil {
+				t.Errorf("with %v loaded: %v", loaded, err)
+			}
+			if left, err := List(); err != nil || len(left) > 0 {
+				t.Errorf("with %v loaded, left: %v, %v", loaded, left, err)
+			}
+		}
+	})
+}

@@ -6,8 +6,8 @@ import "errors"
 
 var errNotHere = errors.New("nftables is Linux's own")
 
-// Delete takes the table away. It is no error if there is none.
-func (t Table) Delete() error { return errNotHere }
+// Delete takes tables away. It is no error if one isn't there.
+func Delete(...Table) error { return errNotHere }
 
 // Exists says whether there is such a table, whatever it holds.
 func (t Table) Exists() (bool, error) { return false, errNotHere }
