@@ -7,8 +7,6 @@ import (
 	"os"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"vpn/noise"
 	"vpn/noise/key"
 	"vpn/tunnel"
@@ -79,10 +77,6 @@ func (k *Keeper) begin() error {
 		return fmt.Errorf("a message of kind %q with %d descriptors", r.Kind, len(r.files))
 	}
 	k.Listener, k.Device = r.files[0], r.files[1:]
-	// What we can't do now we shall never be able to do.
-	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-		return os.NewSyscallError("prctl", err)
-	}
 	return nil
 }
 
