@@ -19,6 +19,10 @@ import (
 // saveEvery bounds how often the file of the endpoints is written.
 const saveEvery = time.Second
 
+// maxPeers bounds what is remembered of peers that an engine tells of: an engine
+// that lies has many.
+const maxPeers = 1 << 18
+
 // endpoints keeps where peers were last, in a file too, for the engine and the
 // keeper that come next. It may be used concurrently.
 type endpoints struct {
@@ -57,7 +61,8 @@ func openEndpoints(path string) *endpoints {
 func (e *endpoints) moved(peer key.Public, at netip.AddrPort) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if !at.IsValid() || e.at[peer] == at {
+	last, known := e.at[peer]
+	if !at.IsValid() || last == at || !known && len(e.at) >= maxPeers {
 		return
 	}
 	e.at[peer] = at

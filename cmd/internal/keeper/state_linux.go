@@ -176,7 +176,9 @@ func (t *tries) set(peer key.Public, n int) {
 		delete(t.n, peer)
 		return
 	}
-	t.n[peer] = n
+	if _, known := t.n[peer]; known || len(t.n) < maxPeers {
+		t.n[peer] = n
+	}
 }
 
 func (t *tries) all() map[key.Public]int {
