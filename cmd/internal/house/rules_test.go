@@ -70,7 +70,7 @@ var clocks = []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "T
 
 // topLevel are the entries that the repository's first folder may have.
 var topLevel = []string{
-	".ci", ".git", ".gitignore", ".golangci.yml", "ARCHITECTURE.md", "LICENSE", "README.md",
+	".ci", ".git", ".gitignore", ".golangci.yml", "ARCHITECTURE.md", "LICENSE", "README.md", "SECURITY.md",
 	"cmd", "conf", "go.mod", "go.sum", "noise", "rekey", "scripts", "tun", "tunnel",
 }
 

@@ -128,6 +128,7 @@ func TestCagedEngineIsServed(t *testing.T) {
 	w.a.WriteFile("/etc/passwd", "root:x:0:0::/root:/bin/sh\nvpn:x:977:976::/:/usr/sbin/nologin\n", 0o644)
 	w.a.write(w.a.config(w.b, "PostUp = touch /run/up\nDNS = 10.9.0.53", w.b.endpoint()))
 	w.a.do("up", "wg0")
+	uid, gid := "977", "976"
 	works := func(what string, port int) {
 		t.Helper()
 		w.a.MustPing(w.b.inner)
@@ -136,7 +137,7 @@ func TestCagedEngineIsServed(t *testing.T) {
 		}
 		engine := w.a.engine()
 		for field, want := range map[string]string{
-			"Uid": "977\t977\t977\t977", "Gid": "976\t976\t976\t976", "Groups": "", "Seccomp": "2", "NoNewPrivs": "1",
+			"Uid": uid + strings.Repeat("\t"+uid, 3), "Gid": gid + strings.Repeat("\t"+gid, 3), "Groups": "", "Seccomp": "2", "NoNewPrivs": "1",
 			"CapInh": none, "CapPrm": none, "CapEff": none, "CapBnd": none, "CapAmb": none,
 		} {
 			if got := testnet.Status(engine, field); got != want {
@@ -157,6 +158,9 @@ func TestCagedEngineIsServed(t *testing.T) {
 	w.a.write(w.a.config(w.b, "MTU = 1300", w.b.endpoint()))
 	w.a.do("reload", "wg0")
 	works("reload", 7001)
+	// A person is called so: what is theirs is no engine's.
+	w.a.WriteFile("/etc/passwd", "root:x:0:0::/root:/bin/sh\nvpn:x:1234:1234::/home/vpn:/bin/sh\n", 0o644)
+	uid, gid = "65534", "65534"
 	w.a.do("restart", "wg0")
 	works("restart", 7001)
 	w.a.do("down", "wg0")
