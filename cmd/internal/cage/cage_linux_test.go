@@ -151,7 +151,7 @@ func TestFilter(t *testing.T) {
 	}
 	junk := [6]uint64{1 << 31, 1 << 31, 1<<32 - 1, 1 << 31, 1 << 31, 1 << 31}
 	for number := range uint32(1000) {
-		want := uint32(denied)
+		want := denied
 		switch {
 		case number == unix.SYS_CLONE3:
 			want = absent
