@@ -263,7 +263,7 @@ func (w *sender) address(h *header, name *unix.RawSockaddrInet6, to netip.AddrPo
 		h.Namelen = unix.SizeofSockaddrInet4
 		return nil
 	}
-	scope, err := scopeOf(a.Zone())
+	scope, err := w.socket.scopeOf(a.Zone())
 	if err != nil {
 		return err
 	}
@@ -273,17 +273,21 @@ func (w *sender) address(h *header, name *unix.RawSockaddrInet6, to netip.AddrPo
 }
 
 // scopeOf is the number of the interface that a zone names. Numbers are quick;
-// names ask the kernel, and are only to be met until the peer has answered.
-func scopeOf(zone string) (uint32, error) {
+// names ask the kernel, and are only to be met until the peer has answered. The
+// socket itself is asked: whoever sends may be left no other.
+func (s *socket) scopeOf(zone string) (uint32, error) {
 	if zone == "" {
 		return 0, nil
 	}
 	if n, err := strconv.ParseUint(zone, 10, 32); err == nil {
 		return uint32(n), nil
 	}
-	i, err := net.InterfaceByName(zone)
+	request, err := unix.NewIfreq(zone)
+	if err == nil {
+		err = onDescriptor(s.raw, func(fd int) error { return unix.IoctlIfreq(fd, unix.SIOCGIFINDEX, request) })
+	}
 	if err != nil {
 		return 0, &net.OpError{Op: "route", Net: "ip+net", Err: unix.ENODEV}
 	}
-	return uint32(i.Index), nil
+	return request.Uint32(), nil
 }

@@ -12,7 +12,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"vpn/cmd/internal/floor"
 	"vpn/cmd/internal/logs"
 	"vpn/noise"
 	"vpn/noise/key"
@@ -27,8 +26,6 @@ const (
 	// floorsApart is how often an engine may ask for timestamps: what it is given
 	// lasts for longer, and none can run away from the clock.
 	floorsApart = time.Second
-	// maxFloors is for how many of its public keys one engine may ask.
-	maxFloors = 16
 )
 
 // Config is what an engine is started with. Everything in it stays the
@@ -38,7 +35,7 @@ type Config struct {
 	Device   []*os.File // the queues of the TUN link, in order; see tun.Native
 	Listener *os.File   // the control socket, listening
 	Ports    *Ports     // asked for sockets and marks
-	Floor    *floor.Store
+	Floors   *Floors
 
 	Log    *slog.Logger
 	Stderr *os.File    // where the engine logs to; nil: our own stderr
@@ -66,16 +63,17 @@ type Engine struct {
 	lost    uint64     // events, by the engine's own account
 
 	floored time.Time // when timestamps were asked for last
-	floors  map[key.Public]bool
-	writing bool // timestamps
+	writing bool      // timestamps
 }
 
 // listen takes what the engine says until the pair ends or the engine talks
-// nonsense.
+// nonsense. Of one that says much at once the rest is read later.
 func (e *Engine) listen() {
+	said := newPace(time.Now())
 	for {
 		r, err := e.pair.receive(0)
 		if err == nil {
+			e.rest(said.after(time.Now(), r.Kind))
 			err = e.heard(r)
 		}
 		switch {
@@ -87,6 +85,19 @@ func (e *Engine) listen() {
 			e.process.kill()
 			return
 		}
+	}
+}
+
+// rest waits, unless the engine's process has ended.
+func (e *Engine) rest(d time.Duration) {
+	if d == 0 {
+		return
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-e.process.ended:
 	}
 }
 
@@ -176,9 +187,9 @@ func (e *Engine) reserve(m *message) error {
 	answer := &message{Kind: kindReply, ID: m.ID}
 	now := time.Now()
 	e.mu.Lock()
-	refused := e.writing || now.Sub(e.floored) < floorsApart || !e.floors[*m.Peer] && len(e.floors) == maxFloors
+	refused := e.writing || now.Sub(e.floored) < floorsApart || !e.config.Floors.admit(*m.Peer, now)
 	if !refused {
-		e.writing, e.floored, e.floors[*m.Peer] = true, now, true
+		e.writing, e.floored = true, now
 	}
 	e.mu.Unlock()
 	if refused {
@@ -190,7 +201,7 @@ func (e *Engine) reserve(m *message) error {
 		from = stamp
 	}
 	go func() {
-		first, last, err := e.config.Floor.Reserve(*m.Peer, from)
+		first, last, err := e.config.Floors.store.Reserve(*m.Peer, from)
 		answer.First, answer.Last = stamp(first), stamp(last)
 		answer.fail(err)
 		e.mu.Lock()

@@ -163,13 +163,22 @@ func (k *kept) trySet(lines string) error {
 func TestEngineHasNoRights(t *testing.T) {
 	k, _ := newKept(t)
 	proc := filepath.Join("/proc", strconv.Itoa(k.pid))
-	status, err := os.ReadFile(filepath.Join(proc, "status"))
-	if err != nil {
-		t.Fatal(err)
+	tasks, err := os.ReadDir(filepath.Join(proc, "task"))
+	if err != nil || len(tasks) < 2 {
+		t.Fatalf("its threads are %v, %v", tasks, err)
 	}
-	for _, want := range []string{"Uid:\t65534\t65534\t65534\t65534", "Gid:\t65534\t65534\t65534\t65534", "Groups:\t \n", "CapEff:\t0000000000000000", "CapPrm:\t0000000000000000", "NoNewPrivs:\t1"} {
-		if !strings.Contains(string(status), want) {
-			t.Errorf("not so: %q", want)
+	for _, task := range tasks {
+		status, err := os.ReadFile(filepath.Join(proc, "task", task.Name(), "status"))
+		if err != nil {
+			continue // it has ended
+		}
+		for _, want := range []string{
+			"Uid:\t65534\t65534\t65534\t65534", "Gid:\t65534\t65534\t65534\t65534", "Groups:\t \n", "NoNewPrivs:\t1\n", "Seccomp:\t2\n",
+			"CapInh:\t0000000000000000", "CapPrm:\t0000000000000000", "CapEff:\t0000000000000000", "CapBnd:\t0000000000000000", "CapAmb:\t0000000000000000",
+		} {
+			if !strings.Contains(string(status), want) {
+				t.Errorf("thread %s: not so: %q", task.Name(), want)
+			}
 		}
 	}
 	if sid, err := unix.Getsid(k.pid); err != nil || sid != k.pid {

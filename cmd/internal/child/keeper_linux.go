@@ -9,8 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"vpn/cmd/internal/observe"
 	"vpn/noise"
 	"vpn/noise/key"
@@ -86,10 +84,6 @@ func (k *Keeper) begin() error {
 		return fmt.Errorf("a message of kind %q with %d descriptors", r.Kind, len(r.files))
 	}
 	k.Listener, k.Device = r.files[0], r.files[1:]
-	// What we can't do now we shall never be able to do.
-	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-		return os.NewSyscallError("prctl", err)
-	}
 	return nil
 }
 

@@ -1,8 +1,6 @@
 package child
 
 import (
-	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"runtime"
@@ -20,9 +18,6 @@ const (
 	EnvKeeper = "VPN_KEEPER_FD"
 	// envLevel is how much the engine logs.
 	envLevel = "LOG_LEVEL"
-
-	// nobody is the user that has no rights on any system.
-	nobody = 65534
 )
 
 // handedOn are further variables that an engine gets: those of Go's runtime, and
@@ -65,41 +60,6 @@ func startProcess(c *Config, end *os.File) (*process, error) {
 		c.Log.Debug("the engine can't lock all the memory that it may need", "error", err)
 	}
 	return p, nil
-}
-
-// startUnprivileged starts the engine as the user nobody. Where there is no such
-// user, or we are not allowed to be another, it stays root, but without any
-// capability. The calling thread is to be used for nothing else after.
-func startUnprivileged(c *Config, end *os.File) (*exec.Cmd, error) {
-	cmd := command(c, end)
-	if os.Geteuid() != 0 {
-		return cmd, cmd.Start()
-	}
-	cmd.SysProcAttr.Credential = &syscall.Credential{Uid: nobody, Gid: nobody}
-	err := cmd.Start()
-	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EINVAL) {
-		c.Log.Debug("the engine can't be the user nobody: it is root without capabilities", "error", err)
-		cmd = command(c, end)
-		if err = dropCapabilities(); err == nil {
-			err = cmd.Start()
-		}
-	}
-	return cmd, err
-}
-
-// dropCapabilities takes all capabilities from the calling thread, and from the
-// processes that it starts: without new privileges, root has none given back
-// when it starts a program.
-func dropCapabilities() error {
-	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-		return fmt.Errorf("give up new privileges: %w", err)
-	}
-	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var none [2]unix.CapUserData
-	if err := unix.Capset(&header, &none[0]); err != nil {
-		return fmt.Errorf("give up capabilities: %w", err)
-	}
-	return nil
 }
 
 func command(c *Config, end *os.File) *exec.Cmd {

@@ -8,7 +8,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"vpn/noise/key"
 	"vpn/tunnel"
 )
 
@@ -77,7 +76,6 @@ func (w *Waiting) Begin(ctx context.Context, listener *os.File, device []*os.Fil
 	e := &Engine{
 		config: w.config, process: w.process, pair: w.pair, inbox: newOutbox(),
 		ready: make(chan struct{}), events: make(chan tunnel.Event), changed: make(chan struct{}, 1), done: make(chan struct{}),
-		floors: make(map[key.Public]bool),
 	}
 	stop := context.AfterFunc(ctx, func() {
 		grace, cancel := context.WithTimeout(context.Background(), patience)

@@ -36,7 +36,7 @@ func startStrange(t *testing.T, name string) (e *child.Engine, floors string) {
 	ports := child.NewPorts(udp.Loopback())
 	floors = filepath.Join(t.TempDir(), "floor")
 	e, err = child.Start(t.Context(), child.Config{
-		Name: name, Device: []*os.File{r}, Listener: w, Ports: ports, Floor: floor.New(floors),
+		Name: name, Device: []*os.File{r}, Listener: w, Ports: ports, Floors: child.NewFloors(floor.New(floors)),
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	})
 	if err != nil {

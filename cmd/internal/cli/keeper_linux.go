@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	"vpn/cmd/internal/cage"
 	"vpn/cmd/internal/child"
 	"vpn/cmd/internal/engine"
 	"vpn/tun"
@@ -40,6 +41,7 @@ func (d *daemon) serve(socket *os.File, err error) error {
 		k.Failed(err)
 		return err
 	}
+	cage.Enter(log)
 	ctx := k.Context()
 	context.AfterFunc(ctx, func() {
 		if errors.Is(context.Cause(ctx), child.ErrKeeperGone) {

@@ -318,7 +318,18 @@ func TestDropIns(t *testing.T) {
 // Uninstalled, nothing of it is left, and systemd knows of no unit.
 func TestUninstallFromASystem(t *testing.T) {
 	s := newSite(t)
+	const ours = "^vpn:.*:engines of vpn:/:/usr/sbin/nologin$"
+	s.sys.MustRun("grep", ours, "/etc/passwd")
+	s.sys.MustRun(scripts+"/install", "--binary", built) // once more, with the user there
 	s.sys.MustRun(scripts+"/install", "--uninstall")
+	if text, code := s.sys.Run("grep", "^vpn:", "/etc/passwd", "/etc/group", "/etc/shadow"); code != 1 {
+		t.Errorf("the user is left: %s", text)
+	}
+	const another = "vpn:x:1234:1234:Victor P. Nobody:/:/bin/sh"
+	s.sys.MustRun("sh", "-c", "echo '"+another+"' >>/etc/passwd")
+	s.sys.MustRun(scripts+"/install", "--binary", built)
+	s.sys.MustRun(scripts+"/install", "--uninstall")
+	s.sys.MustRun("grep", "^"+another+"$", "/etc/passwd")
 	if text, _ := s.sys.Run("systemctl", "list-unit-files", "--no-legend", "vpn*"); text != "" {
 		t.Errorf("units are left: %s", text)
 	}

@@ -45,7 +45,7 @@ func (k *Keeper) launchEngine() {
 	k.waiting = child.Launch(child.Config{
 		Name:   k.name,
 		Ports:  k.ports,
-		Floor:  k.floor,
+		Floors: k.floors,
 		Log:    k.log,
 		Stderr: k.c.Stderr,
 		Format: k.c.Format,

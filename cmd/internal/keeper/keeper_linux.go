@@ -72,7 +72,7 @@ type Keeper struct {
 	gone     chan struct{} // closed when the link is
 	listener *uapi.Listener
 	ports    *child.Ports
-	floor    *floor.Store
+	floors   *child.Floors
 	waiting  *child.Waiting // for a link to run on; may be nil
 	engine   *child.Engine
 	backoff  backoff
@@ -125,7 +125,7 @@ func Run(ctx context.Context, c Config) error {
 		name:    c.File.Name,
 		log:     c.Log.With("interface", c.File.Name),
 		started: time.Now(),
-		floor:   floor.New(floor.Default),
+		floors:  child.NewFloors(floor.New(floor.Default)),
 		ports:   child.NewPorts(udp.System()),
 		work:    make(chan job),
 		marked:  make(chan struct{}),

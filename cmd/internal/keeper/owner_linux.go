@@ -207,7 +207,7 @@ func (k *Keeper) ask(request func(*uapi.Client) error) error {
 	if err := conn.SetDeadline(time.Now().Add(uapiPatience)); err != nil {
 		return err
 	}
-	c := uapi.NewClient(k.name, conn)
+	c := uapi.NewClient(k.name, &bounded{Conn: conn, left: maxAnswer})
 	answered := make(chan struct{})
 	defer close(answered)
 	go func() {
@@ -218,6 +218,27 @@ func (k *Keeper) ask(request func(*uapi.Client) error) error {
 		_ = conn.Close()
 	}()
 	return request(c)
+}
+
+// maxAnswer bounds what an engine answers, in bytes: one that lies would never end.
+// A million peers take a third of it.
+const maxAnswer = 1 << 30
+
+// bounded is a connection over which no more than that comes.
+type bounded struct {
+	net.Conn
+
+	left int
+}
+
+// Read implements io.Reader.
+func (b *bounded) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		return 0, fmt.Errorf("the engine answers with more than %d bytes", maxAnswer)
+	}
+	n, err := b.Conn.Read(p[:min(len(p), b.left)])
+	b.left -= n
+	return n, err
 }
 
 // configure gives a new engine all that l says. The port is the one to keep where

@@ -159,6 +159,10 @@ func (k *Keeper) watchSleep() {
 	}
 }
 
+// maxPeers bounds what is remembered of peers that an engine tells of: an engine
+// that lies has many.
+const maxPeers = 1 << 18
+
 // tries is how many initiations in a row peers have not answered. The zero value
 // is ready.
 type tries struct {
@@ -176,7 +180,9 @@ func (t *tries) set(peer key.Public, n int) {
 		delete(t.n, peer)
 		return
 	}
-	t.n[peer] = n
+	if _, known := t.n[peer]; known || len(t.n) < maxPeers {
+		t.n[peer] = n
+	}
 }
 
 func (t *tries) all() map[key.Public]int {
