@@ -37,8 +37,8 @@ var options = []struct {
 	options []int
 }{
 	{unix.SOL_SOCKET, []int{unix.SO_RCVBUF, unix.SO_SNDBUF, unix.SO_RCVBUFFORCE, unix.SO_SNDBUFFORCE, unix.SO_MARK}},
-	{unix.IPPROTO_IP, []int{unix.IP_PKTINFO, unix.IP_RECVTOS}},
-	{unix.IPPROTO_IPV6, []int{unix.IPV6_RECVPKTINFO, unix.IPV6_RECVTCLASS}},
+	{unix.IPPROTO_IP, []int{unix.IP_PKTINFO, unix.IP_RECVTOS, unix.IP_RECVERR}},
+	{unix.IPPROTO_IPV6, []int{unix.IPV6_RECVPKTINFO, unix.IPV6_RECVTCLASS, unix.IPV6_RECVERR}},
 	{unix.SOL_UDP, []int{unix.UDP_GRO, unix.UDP_SEGMENT}},
 }
 
