@@ -104,36 +104,36 @@ func (t *Tunnel) sendTo(p *Peer, to udp.Endpoint, m []byte) bool {
 	return true
 }
 
-// consumeInitiation answers an initiation whose mac1 was good.
-func (t *Tunnel) consumeInitiation(m *wire.Initiation, from udp.Endpoint) {
+// consumeInitiation answers an initiation whose mac1 was good. It reports false for one that no peer has made, or that came before.
+func (t *Tunnel) consumeInitiation(m *wire.Initiation, from udp.Endpoint) (genuine bool) {
 	now := t.clock.Now()
 	id := t.identity.Load()
 	if id == nil {
 		t.drop(nil, NoPrivateKey, 1)
-		return
+		return true
 	}
 	id.mu.RLock()
 	defer id.mu.RUnlock()
 	accepted, err := noise.Accept(id.local, m)
 	if err != nil {
 		t.drop(nil, BadHandshake, 1)
-		return
+		return false
 	}
 	defer accepted.Erase()
 	p := t.peers.get(accepted.Static())
 	if p == nil {
 		t.drop(nil, UnknownPeer, 1)
-		return
+		return false
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.removed || t.identity.Load() != id || !t.up.Load() {
-		return
+		return true
 	}
 	r, err := accepted.Authenticate(&p.remote, m)
 	if err != nil {
 		t.drop(p, BadHandshake, 1)
-		return
+		return false
 	}
 	defer r.Erase()
 	// "The responder keeps track of the greatest timestamp received per peer and discards packets containing timestamps less than or
@@ -142,16 +142,17 @@ func (t *Tunnel) consumeInitiation(m *wire.Initiation, from udp.Endpoint) {
 	switch {
 	case !r.Timestamp().After(talk.lastTimestamp):
 		t.drop(p, ReplayedInitiation, 1)
-		return
+		return false
 	case talk.lastInitiation != 0 && now-talk.lastInitiation < initiationInterval:
 		t.drop(p, InitiationFlood, 1)
-		return
+		return true
 	}
 	talk.lastTimestamp, talk.lastInitiation = r.Timestamp(), now
 	p.move(from)
 	p.rx.Add(uint64(len(m)))
 	p.machine.InitiationReceived(now)
 	p.respond(r, now)
+	return true
 }
 
 // respond sends the response and keeps the session for the initiator's first data. The caller holds p.mu.

@@ -32,10 +32,10 @@ type act struct {
 type harm int
 
 const (
-	nobody harm = iota // a change under traffic: not one packet is lost
-	itself             // the spoke that it befalls
-	restless           // the same, where it is one that may be killed and restarted
-	all                // by what befalls the hub
+	nobody   harm = iota // a change under traffic: not one packet is lost
+	itself               // the spoke that it befalls
+	restless             // the same, where it is one that may be killed and restarted
+	all                  // by what befalls the hub
 )
 
 var acts = []act{
