@@ -38,6 +38,7 @@ var (
 	handshakeCPU  = figure{"CPU time per 1,000 handshakes answered", "s", false, goal{}}
 
 	floodAlone  = figure{"TCP before a flood", "Gbit/s", true, goal{}}
+	floodCPU    = figure{"CPU time per forged initiation", "µs", false, goal{}}
 	floodMemory = figure{"memory, under a flood", "MB", false, goal{}}
 
 	startTime = figure{"start to first answered ping", "ms", false, goal{}}
