@@ -108,36 +108,36 @@ func (t *Tunnel) sendTo(p *Peer, to udp.Endpoint, m []byte) bool {
 	return true
 }
 
-// consumeInitiation answers an initiation whose mac1 was good.
-func (t *Tunnel) consumeInitiation(m *wire.Initiation, from udp.Endpoint) {
+// consumeInitiation answers an initiation whose mac1 was good. It reports false for one that no peer has made, or that came before.
+func (t *Tunnel) consumeInitiation(m *wire.Initiation, from udp.Endpoint) (genuine bool) {
 	now := t.clock.Now()
 	id := t.identity.Load()
 	if id == nil {
 		t.drop(nil, NoPrivateKey, 1)
-		return
+		return true
 	}
 	id.mu.RLock()
 	defer id.mu.RUnlock()
 	accepted, err := noise.Accept(id.local, m)
 	if err != nil {
 		t.refuseStranger(BadHandshake, key.Public{}, from, now)
-		return
+		return false
 	}
 	defer accepted.Erase()
 	p := t.peers.get(accepted.Static())
 	if p == nil {
 		t.refuseStranger(UnknownPeer, accepted.Static(), from, now)
-		return
+		return false
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.removed || t.identity.Load() != id || !t.up.Load() {
-		return
+		return true
 	}
 	r, err := accepted.Authenticate(&p.remote, m)
 	if err != nil {
 		t.refuseStranger(BadHandshake, key.Public{}, from, now) // who claims to be the peer, without its key
-		return
+		return false
 	}
 	defer r.Erase()
 	// "The responder keeps track of the greatest timestamp received per peer and discards packets containing timestamps less than or
@@ -149,10 +149,10 @@ func (t *Tunnel) consumeInitiation(m *wire.Initiation, from udp.Endpoint) {
 		p.note(HandshakeFailed, nil, ReplayedInitiation, &Detail{
 			From: from.Addr, Timestamp: r.Timestamp().Time(), Newest: talk.lastTimestamp.Time(),
 		})
-		return
+		return false
 	case talk.lastInitiation != 0 && now-talk.lastInitiation < initiationInterval:
 		p.fail(InitiationFlood, from.Addr)
-		return
+		return true
 	}
 	talk.lastTimestamp, talk.lastInitiation = r.Timestamp(), now
 	p.move(from)
@@ -160,6 +160,7 @@ func (t *Tunnel) consumeInitiation(m *wire.Initiation, from udp.Endpoint) {
 	p.machine.InitiationReceived(now)
 	p.note(InitiationReceived, nil, 0, nil)
 	p.respond(r, now)
+	return true
 }
 
 // respond sends the response and keeps the session for the initiator's first data. The caller holds p.mu.

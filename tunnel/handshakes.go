@@ -15,6 +15,10 @@ const (
 	// underLoadLen is the length from which cookies are demanded, underLoadTime how long they still are once it is shorter.
 	underLoadLen  = handshakeQueueLen / 8
 	underLoadTime = time.Second
+	// wastedLimit is how many handshake messages a second may turn out to be worth nothing before cookies are demanded too: forged or
+	// replayed ones, which come to a tenth of a processor at most. The queue alone would not tell: a worker that keeps up with a flood
+	// takes the processor from packets.
+	wastedLimit = underLoadLen
 )
 
 // handshakes is where Diffie-Hellman is done: messages that arrived and initiations that are wanted wait here for a few workers, so
@@ -30,6 +34,7 @@ type handshakes struct {
 	count    int
 	wanted   []*Peer // whose initiation is to be sent, in order
 	loadedAt time.Duration
+	waste    tokenBucket // holds wastedLimit
 }
 
 // handshakeMessage is an initiation, a response or a cookie reply that arrived.
@@ -99,6 +104,17 @@ func (h *handshakes) load(now time.Duration) (waiting int, under bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.count + len(h.wanted), h.count >= underLoadLen || h.loadedAt != 0 && now-h.loadedAt < underLoadTime
+}
+
+// wasted notes that the work on a message was for nothing.
+func (h *handshakes) wasted() {
+	now := h.tunnel.clock.Now()
+	if h.waste.allow(now, wastedLimit) {
+		return
+	}
+	h.mu.Lock()
+	h.loadedAt = now
+	h.mu.Unlock()
 }
 
 // push copies m into the queue; it reports false if that is full.
@@ -179,7 +195,9 @@ func (h *handshakes) run() {
 		case p != nil:
 			p.initiate()
 		case m.kind == wire.TypeInitiation:
-			h.tunnel.consumeInitiation(wire.AsInitiation(m.bytes[:wire.SizeInitiation]), m.from)
+			if !h.tunnel.consumeInitiation(wire.AsInitiation(m.bytes[:wire.SizeInitiation]), m.from) {
+				h.wasted()
+			}
 		case m.kind == wire.TypeResponse:
 			h.tunnel.consumeResponse(wire.AsResponse(m.bytes[:wire.SizeResponse]), m.from)
 		case m.kind == wire.TypeCookieReply:

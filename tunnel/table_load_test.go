@@ -101,6 +101,48 @@ func TestFloodGetsCookies(t *testing.T) {
 	})
 }
 
+// A flood that the workers keep up with is one too: forged messages are worked on at a bounded rate, and who has a cookie gets in.
+func TestForgedHandshakesAreLimited(t *testing.T) {
+	const seconds, perSecond = 5, 4000
+	inWorld(t, func(t *testing.T, w *world) {
+		a, b := w.newSession()
+		late := w.newHost()
+		a.set(peers(late.asPeer(late.outer4())))
+		late.set(peers(a.asPeer(a.outer4())))
+		private := newPrivateKey(t)
+		c := newCaller(&private, elsewhere, a)
+		for i := range seconds * perSecond {
+			d := c.junk()
+			d.from = netip.AddrPortFrom(address4(100<<24+i), 7)
+			w.inject(d)
+			if i%1000 == 0 {
+				a.deliver(b)
+				b.deliver(a)
+			}
+			if i == perSecond {
+				late.send(late.packetTo(a)) // gets a cookie, and calls again RekeyTimeout later
+			}
+			w.sleep(time.Second / perSecond)
+		}
+		if got := a.dropped(BadHandshake); got < wastedLimit || got > (seconds+1)*wastedLimit {
+			t.Errorf("%d forged messages were worked on in %d s", got, seconds)
+		}
+		if a.dropped(CookieDemanded)+a.dropped(BadHandshake) != seconds*perSecond+1 {
+			t.Errorf("%d cookies were demanded, of %d messages", a.dropped(CookieDemanded), seconds*perSecond+1)
+		}
+		for i := range 2 * perSecond {
+			d := c.junk()
+			d.from = netip.AddrPortFrom(address4(100<<24+i), 7)
+			w.inject(d)
+			w.sleep(time.Second / perSecond)
+		}
+		if got := len(a.received()); got != 1 {
+			t.Errorf("%d packets came of the peer that was told to bring a cookie, want the one that waited", got)
+		}
+		a.deliver(late)
+	})
+}
+
 // The queue is bounded, whatever comes with good cookies from many sources.
 func TestHandshakeQueueFull(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {

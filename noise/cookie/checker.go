@@ -58,7 +58,7 @@ func (c *Checker) CheckMAC1(msg []byte) bool {
 // with the present secret.
 func (c *Checker) CheckMAC2(msg []byte, from netip.AddrPort, now time.Duration) bool {
 	_, text, _, mac2, ok := split(msg)
-	if !ok {
+	if !ok || *mac2 == [macSize]byte{} { // who has no cookie says so: in a flood nobody has one
 		return false
 	}
 	c.mu.Lock()

@@ -63,6 +63,7 @@ func TestQuick(t *testing.T) {
 	wanted := []figure{
 		tcpOne, tcpFour, tcpOneBoth, tcpFourBoth, tcpCPU, memoryIdle, memoryBusy, rttIdle, rttIdleTail, rttBusy, rttBusyTail,
 		udpRate(64), udpRate(512), udpRate(1300), udpCPU(64), udpCPU(512), udpCPU(1300), handshakeRate, handshakeCPU,
+		floodKept(10_000), floodMachine(10_000), floodKept(30_000), floodMachine(30_000), floodCPU, floodAlone, floodMemory,
 		peersTime(2000), peersMemory(2000), peersPeak(2000), peerMemory(2000), dumpTime(2000), startTime,
 		upSplit, upFull, upRoutes(100),
 	}

@@ -104,25 +104,34 @@ func (g *gun) shoot(size, rate int, d time.Duration) shot {
 	return result
 }
 
-// send offers what is due, a batch at a time. A sender that was off the
-// processor doesn't make up for it at once: such a burst would measure queues.
+// send offers what is due.
 func (g *gun) send(size, rate int, d time.Duration) shot {
 	batch := newBatch(size)
-	interval := float64(time.Second) / float64(rate)
 	begin := time.Now()
-	due := begin // of the next packet
-	sent := 0
-	for now := begin; now.Sub(begin) < d; now = time.Now() {
+	sent := batch.pace(g.from, rate, func(now time.Time) bool { return now.Sub(begin) >= d }, func(i, number int) {
+		batch.number(i, g.run, uint32(number))
+	})
+	took := time.Since(begin)
+	return shot{Rate: float64(sent) / took.Seconds(), Took: took, Sent: sent}
+}
+
+// pace sends rate messages a second until it is over, what is due of them at a time, and returns how many. Each is made by write, in
+// place i of the batch, before it is sent. A sender that was off the processor doesn't make up for it at once: such a burst would
+// measure queues.
+func (b *batch) pace(fd, rate int, over func(now time.Time) bool, write func(i, number int)) (sent int) {
+	interval := float64(time.Second) / float64(rate)
+	due := time.Now() // of the next message
+	for now := due; !over(now); now = time.Now() {
 		if now.Before(due) {
 			nap(max(due.Sub(now), blastNap))
 			continue
 		}
 		n := min(blastBatch, int(float64(now.Sub(due))/interval)+1)
 		for i := range n {
-			batch.number(i, g.run, uint32(sent+i))
+			write(i, sent+i)
 		}
 		for done := 0; done < n; {
-			m, errno := batch.call(unix.SYS_SENDMMSG, g.from, done, n, 0)
+			m, errno := b.call(unix.SYS_SENDMMSG, fd, done, n, 0)
 			if errno != 0 && errno != unix.EINTR {
 				m = 1 // refused: lost
 			}
@@ -133,8 +142,7 @@ func (g *gun) send(size, rate int, d time.Duration) shot {
 			due = now
 		}
 	}
-	took := time.Since(begin)
-	return shot{Rate: float64(sent) / took.Seconds(), Took: took, Sent: sent}
+	return sent
 }
 
 // receive counts this run's packets, each once.

@@ -13,6 +13,8 @@
 //	udp         the highest rate of which less than 1 % is lost, for packets of three
 //	            sizes, and the CPU time of each at a fixed rate
 //	handshakes  how many initiations one processor answers in a second
+//	flood       what is left of a TCP stream while forged initiations come from a
+//	            million addresses, and memory then
 //	peers       memory and time of many idle peers, and of showing them
 //	start       from the start of the program to the first answered ping
 //	up          from "vpn up", or wg-quick's "up" with wireguard-go, to the first answered

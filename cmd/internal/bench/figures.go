@@ -37,6 +37,10 @@ var (
 	handshakeRate = figure{"handshakes answered by one processor", "1/s", true, goal{Ratio: 1.7}}
 	handshakeCPU  = figure{"CPU time per 1,000 handshakes answered", "s", false, goal{}}
 
+	floodAlone  = figure{"TCP before a flood", "Gbit/s", true, goal{}}
+	floodCPU    = figure{"CPU time per forged initiation", "µs", false, goal{}}
+	floodMemory = figure{"memory, under a flood", "MB", false, goal{}}
+
 	startTime = figure{"start to first answered ping", "ms", false, goal{}}
 
 	upSplit = figure{"up to first answered ping, one network", "ms", false, goal{Ratio: 1. / 3}}
@@ -58,6 +62,16 @@ func udpRate(size int) figure {
 // udpCPU is the CPU time of a UDP packet at fixedRate.
 func udpCPU(size int) figure {
 	return figure{fmt.Sprintf("CPU time per UDP packet, %s bytes", thousands(size)), "µs", false, goal{}}
+}
+
+// floodKept is how much of a TCP stream is left beside forged initiations, floodMachine the same where they come to a port that nobody
+// reads: what sending and carrying them takes from the machine.
+func floodKept(rate int) figure {
+	return figure{"TCP kept beside " + thousands(rate) + " forged initiations/s", "%", true, goal{Value: 80}}
+}
+
+func floodMachine(rate int) figure {
+	return figure{"TCP kept beside " + thousands(rate) + "/s at another port", "%", true, goal{}}
 }
 
 func peersTime(count int) figure {

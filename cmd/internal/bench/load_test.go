@@ -3,13 +3,16 @@
 package main
 
 import (
+	"crypto/rand"
 	"math"
+	"net/netip"
 	"testing"
 	"time"
 
 	"vpn/cmd/internal/testnet"
 	"vpn/noise"
 	"vpn/noise/cookie"
+	"vpn/noise/key"
 	"vpn/noise/wire"
 )
 
@@ -104,5 +107,40 @@ func TestMemoryFigure(t *testing.T) {
 	}
 	if availableBytes(t) <= 0 {
 		t.Error("this machine has no memory left")
+	}
+}
+
+// TestFlood receives a flood: each message has a good mac1, and no two in a row come from one address.
+func TestFlood(t *testing.T) {
+	if !isRoot(t) {
+		return
+	}
+	p := testnet.NewHosts(t, 0)
+	p.B.Outer.Route(floodSources, p.A.Outer4, 0)
+	private, err := key.NewPrivate(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checker := cookie.NewChecker(private.Public())
+	conn := p.B.ListenUDP(p.B.Outer4 + ":7777")
+	stop := newFlood(t, p.A.Host, private.Public()).start(p.B.Outer4+":7777", 2000)
+	defer stop()
+	seen := map[netip.AddrPort]bool{}
+	b := make([]byte, 1<<11)
+	for range 500 {
+		if err := conn.SetReadDeadline(time.Now().Add(testnet.Patience)); err != nil {
+			t.Fatal(err)
+		}
+		n, from, err := conn.ReadFromUDPAddrPort(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if kind, ok := wire.Classify(b[:n]); !ok || kind != wire.TypeInitiation || !checker.CheckMAC1(b[:n]) {
+			t.Fatalf("no initiation with a good mac1: %x", b[:n])
+		}
+		if seen[from] || !netip.MustParsePrefix(floodSources).Contains(from.Addr()) {
+			t.Fatalf("from %v", from)
+		}
+		seen[from] = true
 	}
 }

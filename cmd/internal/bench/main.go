@@ -27,6 +27,7 @@ var benches = []struct {
 	{"rtt", 0, benchRTT},
 	{"udp", 0, benchUDP},
 	{"handshakes", 0, benchHandshakes},
+	{"flood", 0, benchFlood},
 	{"peers", 3, benchPeers},
 	{"start", 0, benchStart},
 	{"up", 0, benchUp},

@@ -30,6 +30,7 @@ type settings struct {
 	peers   []int         // counts of idle peers
 	settle  time.Duration // between configuring peers and looking at the memory
 	calling [2]int        // peers that shake hands, and how often each
+	turns   int           // of a stream with and without a flood
 	routes  int           // of peers that a link is brought up with
 
 	callers        *callers // made when first needed
@@ -46,7 +47,7 @@ func parse(args []string, help io.Writer) (*settings, error) {
 		command: strings.Join(append([]string{"scripts/bench"}, args...), " "),
 		seconds: 5 * time.Second, probe: time.Second,
 		peers: []int{20_000, 100_000, 1_000_000}, settle: 10 * time.Second,
-		calling: [2]int{2000, 4}, routes: 10_000,
+		calling: [2]int{2000, 4}, turns: 8, routes: 10_000,
 	}
 	flags := flag.NewFlagSet("scripts/bench", flag.ContinueOnError)
 	flags.SetOutput(help)
@@ -96,7 +97,7 @@ func parse(args []string, help io.Writer) (*settings, error) {
 // shorten is --quick.
 func (s *settings) shorten() {
 	s.rounds, s.seconds, s.probe, s.settle = 1, time.Second/2, 100*time.Millisecond, time.Second/2
-	s.peers, s.calling, s.routes = []int{2000}, [2]int{300, 1}, 100
+	s.peers, s.calling, s.turns, s.routes = []int{2000}, [2]int{300, 1}, 2, 100
 }
 
 // sensible says what can't be meant.

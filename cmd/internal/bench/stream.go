@@ -29,25 +29,25 @@ func benchTCP(tb testnet.TB, s *settings, kind testnet.Kind, r *report) {
 	var resident, perGB float64
 	var rtt []float64
 	for _, flow := range flows {
-		var streams floods
+		var load streams
 		for range flow.there {
-			streams = append(streams, startFlood(testnet.Dial(p.A.Host, p.B.Host, p.B.Inner4)))
+			load = append(load, startStream(testnet.Dial(p.A.Host, p.B.Host, p.B.Inner4)))
 		}
 		for range flow.back {
-			streams = append(streams, startFlood(testnet.Dial(p.B.Host, p.A.Host, p.A.Inner4)))
+			load = append(load, startStream(testnet.Dial(p.B.Host, p.A.Host, p.A.Inner4)))
 		}
 		<-time.After(s.seconds / 4) // the streams find their speed
 
-		begin, bytes, cpu := time.Now(), streams.received(), cpuSeconds(tb, p.A.Daemon, p.B.Daemon)
+		begin, bytes, cpu := time.Now(), load.received(), cpuSeconds(tb, p.A.Daemon, p.B.Daemon)
 		if flow.rate == tcpOne {
 			rtt = pingFor(tb, p, s.seconds)
 		} else {
 			<-time.After(s.seconds)
 		}
 		took := time.Since(begin)
-		bytes, cpu = streams.received()-bytes, cpuSeconds(tb, p.A.Daemon, p.B.Daemon)-cpu
+		bytes, cpu = load.received()-bytes, cpuSeconds(tb, p.A.Daemon, p.B.Daemon)-cpu
 		resident = max(resident, megabytes(tb, p.A.Daemon, "VmRSS"), megabytes(tb, p.B.Daemon, "VmRSS"))
-		streams.stop()
+		load.stop()
 
 		r.add(tb, kind, flow.rate, float64(bytes)*8/1e9/took.Seconds())
 		if flow.rate == tcpOne {
@@ -59,15 +59,15 @@ func benchTCP(tb testnet.TB, s *settings, kind testnet.Kind, r *report) {
 	r.add(tb, kind, memoryBusy, resident)
 }
 
-// flood is a TCP stream that never ends.
-type flood struct {
+// endless is a TCP stream that never ends.
+type endless struct {
 	stream *testnet.Stream
 	bytes  atomic.Int64 // received
 	ended  chan struct{}
 }
 
-func startFlood(s *testnet.Stream) *flood {
-	f := &flood{stream: s, ended: make(chan struct{}, 2)}
+func startStream(s *testnet.Stream) *endless {
+	f := &endless{stream: s, ended: make(chan struct{}, 2)}
 	go func() {
 		block := make([]byte, 128<<10)
 		for {
@@ -91,16 +91,16 @@ func startFlood(s *testnet.Stream) *flood {
 	return f
 }
 
-type floods []*flood
+type streams []*endless
 
-func (fs floods) received() (bytes int64) {
+func (fs streams) received() (bytes int64) {
 	for _, f := range fs {
 		bytes += f.bytes.Load()
 	}
 	return bytes
 }
 
-func (fs floods) stop() {
+func (fs streams) stop() {
 	for _, f := range fs {
 		f.stream.Close()
 	}

@@ -1,0 +1,235 @@
+//go:build linux
+
+package churntest
+
+import (
+	"debug/dwarf"
+	"debug/elf"
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"vpn/cmd/internal/testnet"
+)
+
+// A level is what a process holds at rest, between two rounds.
+type level struct{ goroutines, descriptors, bytes float64 }
+
+// levels are those of each process, in the order taken.
+type levels map[string][]level
+
+// enough is how many levels tell a slope from noise.
+const enough = 9
+
+// flat reports whether values stay where they are. The first third is for warming up. Of the second and of the last third the lowest are
+// compared: what is borrowed for a moment raises single values, and only what is never given back raises the lowest. The last may be
+// higher by slack and by a part of the other.
+func flat(values []float64, part, slack float64) bool {
+	third := len(values) / 3
+	before, after := slices.Min(values[third:2*third]), slices.Min(values[2*third:])
+	return after <= before*(1+part)+slack
+}
+
+// judge fails the test for each process that has grown. One that lived for a few rounds only is not judged.
+func (w *world) judge() {
+	w.t.Helper()
+	for _, process := range slices.Sorted(maps.Keys(w.levels)) {
+		l := w.levels[process]
+		if len(l) < enough {
+			continue
+		}
+		for _, figure := range []struct {
+			name        string
+			of          func(level) float64
+			part, slack float64
+		}{
+			{"goroutines", func(l level) float64 { return l.goroutines }, 0, 4}, // the runtime begins some of its own late,
+			{"descriptors", func(l level) float64 { return l.descriptors }, 0, 1},
+			{"bytes of memory", func(l level) float64 { return l.bytes }, 0.1, 2 << 20},
+		} {
+			var values []float64
+			for _, at := range l {
+				values = append(values, figure.of(at))
+			}
+			first, last := slices.Min(values[:len(values)/3]), slices.Min(values[len(values)-len(values)/3:])
+			w.t.Logf("%s: %.0f %s at first, %.0f at last, %.0f at most", process, first, figure.name, last, slices.Max(values))
+			if !flat(values, figure.part, figure.slack) {
+				w.t.Errorf("%s: %s grow: %.0f", process, figure.name, values)
+			}
+		}
+	}
+}
+
+// sample takes the levels of all processes.
+func (w *world) sample() {
+	w.t.Helper()
+	w.take("hub", w.hub.PID())
+	for _, s := range w.spokes {
+		if s.daemon != nil {
+			w.take(s.host.Name, s.daemon.PID())
+			continue
+		}
+		for _, command := range []string{"run", "device"} {
+			if pid := s.pid(command); pid != 0 {
+				w.take(s.host.Name+", vpn "+command, pid)
+			} else {
+				w.t.Errorf("%s: vpn %s has ended", s.host.Name, command)
+			}
+		}
+	}
+}
+
+func (w *world) take(name string, pid int) {
+	w.t.Helper()
+	goroutines, err := countGoroutines(pid)
+	if err != nil {
+		w.t.Fatalf("%s: goroutines: %v", name, err)
+	}
+	descriptors, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	if err != nil {
+		w.t.Fatalf("%s: descriptors: %v", name, err)
+	}
+	bytes, err := anonymous(pid)
+	if err != nil {
+		w.t.Fatalf("%s: memory: %v", name, err)
+	}
+	process := fmt.Sprintf("%s (%d)", name, pid)
+	w.levels[process] = append(w.levels[process], level{float64(goroutines), float64(len(descriptors)), bytes})
+}
+
+// anonymous returns the resident memory of a process that no file backs.
+func anonymous(pid int) (float64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(text)) {
+		if value, ok := strings.CutPrefix(line, "RssAnon:"); ok {
+			kilobytes, err := strconv.ParseFloat(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 64)
+			return kilobytes * 1024, err
+		}
+	}
+	return 0, fmt.Errorf("no RssAnon in %q", text)
+}
+
+// countGoroutines reads the Go runtime's table of goroutines out of a process's memory, by what the program's debugging information says
+// of it, and counts those that live.
+func countGoroutines(pid int) (int, error) {
+	program, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
+	if err != nil {
+		return 0, err
+	}
+	where, known := runtimes[program]
+	if !known {
+		if where, err = runtimeOf(program); err != nil {
+			return 0, err
+		}
+		runtimes[program] = where
+	}
+	memory, err := os.Open(fmt.Sprintf("/proc/%d/mem", pid))
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = memory.Close() }()
+	word := func(at uint64, size int) uint64 {
+		var b [8]byte
+		if _, err2 := memory.ReadAt(b[:size], int64(at)); err2 != nil {
+			err = err2
+		}
+		return binary.NativeEndian.Uint64(b[:])
+	}
+	const dead = 6 // _Gdead of the runtime: one that has ended, and is kept for another
+	live := 0
+	table := word(where.table, 8)
+	for i := range word(where.count, 8) {
+		if status := word(word(table+8*i, 8)+where.status, 4); status&0xff != dead {
+			live++
+		}
+	}
+	return live, err
+}
+
+// goRuntime says where a program keeps its goroutines.
+type goRuntime struct {
+	table, count uint64 // addresses
+	status       uint64 // place in a goroutine
+}
+
+// runtimes are those of the programs that were looked into: it takes a while.
+var runtimes = map[string]goRuntime{}
+
+func runtimeOf(program string) (goRuntime, error) {
+	file, err := elf.Open(program)
+	if err != nil {
+		return goRuntime{}, err
+	}
+	defer func() { _ = file.Close() }()
+	var where goRuntime
+	symbols, err := file.Symbols()
+	if err != nil {
+		return goRuntime{}, err
+	}
+	for _, s := range symbols {
+		switch s.Name {
+		case "runtime.allgptr":
+			where.table = s.Value
+		case "runtime.allglen":
+			where.count = s.Value
+		}
+	}
+	info, err := file.DWARF()
+	if err != nil {
+		return goRuntime{}, err
+	}
+	entries := info.Reader()
+	for inG := false; ; {
+		e, err := entries.Next()
+		if err != nil || e == nil {
+			return goRuntime{}, fmt.Errorf("no field atomicstatus of runtime.g: %w", err)
+		}
+		switch name, _ := e.Val(dwarf.AttrName).(string); {
+		case e.Tag == dwarf.TagStructType:
+			inG = name == "runtime.g"
+		case inG && e.Tag == dwarf.TagMember && name == "atomicstatus":
+			place, ok := e.Val(dwarf.AttrDataMemberLoc).(int64)
+			if !ok || where.table == 0 || where.count == 0 {
+				return goRuntime{}, fmt.Errorf("unknown runtime: %+v", where)
+			}
+			where.status = uint64(place)
+			return where, nil
+		}
+	}
+}
+
+// TestFlat holds that one descriptor a round is seen in two minutes, and that noise is none.
+func TestFlat(t *testing.T) {
+	steady, noisy, leak := make([]float64, 18), make([]float64, 18), make([]float64, 18)
+	for i := range steady {
+		steady[i], noisy[i], leak[i] = 20, 20+float64(i*7%5), 20+float64(i*7%5+i)
+	}
+	if !flat(steady, 0, 1) || !flat(noisy, 0, 1) || flat(leak, 0, 1) {
+		t.Errorf("steady is flat: %v, noisy: %v, growing: %v", flat(steady, 0, 1), flat(noisy, 0, 1), flat(leak, 0, 1))
+	}
+}
+
+// TestCountGoroutines counts one's own.
+func TestCountGoroutines(t *testing.T) {
+	before, err := countGoroutines(os.Getpid())
+	if err != nil || before < 2 {
+		t.Fatalf("%d goroutines: %v", before, err)
+	}
+	end := make(chan struct{})
+	defer close(end)
+	for range 50 {
+		go func() { <-end }()
+	}
+	testnet.Until(t, "fifty more are counted", func() bool {
+		now, err := countGoroutines(os.Getpid())
+		return err == nil && now >= before+50
+	})
+}
