@@ -82,6 +82,22 @@ func (p *Peer) initiate() {
 	p.observe(InitiationSent, nil)
 }
 
+// Handshake asks for a new session with a peer, also if there is one, as soon as its last initiation has had its time. It reports false if
+// there is no peer with that key.
+func (t *Tunnel) Handshake(public key.Public) bool {
+	p := t.peers.get(public)
+	if p == nil {
+		return false
+	}
+	now := t.clock.Now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.removed && t.up.Load() {
+		p.apply(p.machine.Renew(now, t.jitter()), now)
+	}
+	return true
+}
+
 // sendHandshake adds the MACs to an initiation or response, and sends one and the same to all destinations. The caller holds p.mu.
 func (p *Peer) sendHandshake(m []byte, now time.Duration, to ...udp.Endpoint) {
 	p.talking().cookies.AddMACs(m, now)
