@@ -1,8 +1,10 @@
 package tunnel
 
 import (
+	"errors"
 	"net/netip"
 	"sync"
+	"syscall"
 	"time"
 
 	"vpn/noise"
@@ -119,6 +121,10 @@ func (t *Tunnel) sendTo(p *Peer, to udp.Endpoint, m []byte) bool {
 	if _, err := socket.Send(out); err != nil {
 		t.drop(p, SendFailed, 1)
 		t.complain("send", err)
+		var errno syscall.Errno
+		if errors.As(err, &errno) {
+			p.note(PathRefused, nil, 0, &Detail{To: to.Addr, Refusal: Refusal{Errno: uint16(errno)}})
+		}
 		return false
 	}
 	return true

@@ -128,7 +128,7 @@ func Span(d time.Duration) string {
 	for n, u := range units {
 		if count := d / u.size; count > 0 || n == len(units)-1 && len(parts) == 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", count, u.name))
-			d -= count * u.size
+			d %= u.size
 		} else if len(parts) > 0 {
 			break
 		}
