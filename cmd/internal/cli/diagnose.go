@@ -20,21 +20,21 @@ func newDiagnose() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "diagnose INTERFACE [PEER] [--watch 3s] [--json]",
 		Short: "Say why a tunnel does not work, and what to do",
-		Long: `Watch an interface for a few seconds, have its peers shake hands, try what passes
-through the tunnel and how large it may be, and say what is wrong, what shows
-it (-) and what to do (>). A PEER is named by its Name in the file or by its
-public key; without one all peers are looked at, up to 64.
+		Long: `Watch an interface for a few seconds, have its peers shake hands, try what
+passes through the tunnel and how large it may be, and say what is wrong, what
+shows it (-) and what to do (>). A PEER is named by its Name in the file or by
+its public key; without one all peers are looked at, up to 64.
 
 What goes wrong only with traffic is seen only while there is some: start what
-doesn't work first. The path's size is measured with echo requests to those of a
-peer's addresses that its AllowedIPs name singly (/32, /128). A session that is
-there goes on until the new one is.
+doesn't work first. The path's size is measured with echo requests to those of
+a peer's addresses that its AllowedIPs name singly (/32, /128). A session that
+is there goes on until the new one is.
 
 What can be told apart here is: name_unresolved, no_route, icmp_error,
 wrong_key_for_us, unknown_key, preshared_key, clock_behind, cookie_demanded,
 source_refused, allowed_ips_overlap, route_elsewhere, endpoint_inside,
-not_forwarding, reverse_path, path_mtu, dropped, not_called and off. What is left
-is silence, with how to tell its causes apart at the other end.
+not_forwarding, reverse_path, path_mtu, dropped, not_called and off. What is
+left is silence, with how to tell its causes apart at the other end.
 
 The exit code is 0 if all is healthy, and 1 if not.`,
 		Example: `  vpn diagnose wg0
