@@ -169,7 +169,7 @@ func (p *peerJudge) routeGet(a netip.Addr) string {
 
 // preshared finds that its response is made with another preshared key, or that ours is.
 func (p *peerJudge) preshared() {
-	e := find(p.After.Events, later(p.Began.Add(-strangerMemory), p.After.LatestHandshake), "handshake_failed", "bad_handshake")
+	e := find(p.After.Events, p.Began, "handshake_failed", "bad_handshake")
 	if e == nil || e.From == "" {
 		return
 	}
