@@ -19,6 +19,16 @@ func (m *Machine) Want(now, jitter time.Duration) Result {
 	return m.result(a|m.handshake(now, jitter), r)
 }
 
+// Renew is for who wants to see a handshake, whatever session there is: that one goes on until the new one is there. No initiation comes
+// sooner for it than after the last one's time.
+func (m *Machine) Renew(now, jitter time.Duration) Result {
+	if !m.up {
+		return m.result(0, nil)
+	}
+	m.wanted = now
+	return m.result(m.handshake(now, jitter), nil)
+}
+
 // InitiationSent is told that an initiation was sent. jitter is random, from 0 to RekeyTimeoutJitterMax.
 func (m *Machine) InitiationSent(now, jitter time.Duration) Result {
 	if !m.up {

@@ -384,3 +384,22 @@ func TestShortPersistentKeepalive(t *testing.T) {
 		t.Errorf("gave up after %v", gaveUp)
 	}
 }
+
+// TestRenew asks for a handshake while a session is good, and while an initiation is out.
+func TestRenew(t *testing.T) {
+	x := newScript(t, Settings{})
+	k := x.session(Initiator)
+	x.at(10 * time.Second)
+	x.result(x.m.Renew(x.now, x.jitter))
+	x.want(SendInitiation)
+	x.initiate()
+	x.wantPairs(k, nil, nil) // the old session goes on
+	x.at(12 * time.Second)
+	x.result(x.m.Renew(x.now, x.jitter))
+	x.want(0) // its time has not come
+	next := x.session(Initiator)
+	x.wantPairs(next, nil, k)
+	x.at(30 * time.Second)
+	x.poll()
+	x.want(0) // nobody wants another
+}

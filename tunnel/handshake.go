@@ -1,8 +1,10 @@
 package tunnel
 
 import (
+	"errors"
 	"net/netip"
 	"sync"
+	"syscall"
 	"time"
 
 	"vpn/noise"
@@ -82,6 +84,22 @@ func (p *Peer) initiate() {
 	p.observe(InitiationSent, nil)
 }
 
+// Handshake asks for a new session with a peer, also if there is one, as soon as its last initiation has had its time. It reports false if
+// there is no peer with that key.
+func (t *Tunnel) Handshake(public key.Public) bool {
+	p := t.peers.get(public)
+	if p == nil {
+		return false
+	}
+	now := t.clock.Now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.removed && t.up.Load() {
+		p.apply(p.machine.Renew(now, t.jitter()), now)
+	}
+	return true
+}
+
 // sendHandshake adds the MACs to an initiation or response, and sends one and the same to all destinations. The caller holds p.mu.
 func (p *Peer) sendHandshake(m []byte, now time.Duration, to ...udp.Endpoint) {
 	p.talking().cookies.AddMACs(m, now)
@@ -103,6 +121,10 @@ func (t *Tunnel) sendTo(p *Peer, to udp.Endpoint, m []byte) bool {
 	if _, err := socket.Send(out); err != nil {
 		t.drop(p, SendFailed, 1)
 		t.complain("send", err)
+		var errno syscall.Errno
+		if errors.As(err, &errno) {
+			p.note(PathRefused, nil, 0, &Detail{To: to.Addr, Refusal: Refusal{Errno: uint16(errno)}})
+		}
 		return false
 	}
 	return true

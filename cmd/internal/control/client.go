@@ -45,16 +45,19 @@ func Dial(name string) (*Client, error) {
 
 // Status implements report.Source.
 func (c *Client) Status(ctx context.Context, q report.Query, tell func(*report.Line) error) error {
-	return c.ask(ctx, report.PathStatus, q, tell)
+	if q.Handshake {
+		return c.ask(ctx, http.MethodPost, report.PathHandshake, q, tell)
+	}
+	return c.ask(ctx, http.MethodGet, report.PathStatus, q, tell)
 }
 
 // Events implements report.Source.
 func (c *Client) Events(ctx context.Context, q report.Query, tell func(*report.Line) error) error {
-	return c.ask(ctx, report.PathEvents, q, tell)
+	return c.ask(ctx, http.MethodGet, report.PathEvents, q, tell)
 }
 
-func (c *Client) ask(ctx context.Context, path string, q report.Query, tell func(*report.Line) error) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://vpn"+path+"?"+q.Values().Encode(), nil)
+func (c *Client) ask(ctx context.Context, method, path string, q report.Query, tell func(*report.Line) error) error {
+	request, err := http.NewRequestWithContext(ctx, method, "http://vpn"+path+"?"+q.Values().Encode(), nil)
 	if err != nil {
 		return err
 	}

@@ -104,6 +104,10 @@ func (s *Server) handle(mux *http.ServeMux, source report.Source) {
 	}
 	mux.HandleFunc("GET "+report.PathStatus, answer(source.Status))
 	mux.HandleFunc("GET "+report.PathEvents, answer(source.Events))
+	mux.HandleFunc("POST "+report.PathHandshake, answer(func(ctx context.Context, q report.Query, tell func(*report.Line) error) error {
+		q.Handshake = true
+		return source.Status(ctx, q, tell)
+	}))
 }
 
 // answerWriter writes lines, each of which has its time to arrive.

@@ -41,6 +41,11 @@ func (s *Engine) Status(ctx context.Context, q report.Query, tell func(*report.L
 	if err := q.Check(); err != nil {
 		return err
 	}
+	if q.Handshake {
+		for _, public := range q.Peers {
+			s.tunnel.Handshake(public) // one that is not there is not told of either
+		}
+	}
 	i := newInterface(s.name, s.tunnel.Status())
 	if err := tell(&report.Line{Interface: i}); err != nil {
 		return err

@@ -2,6 +2,7 @@ package report
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"strconv"
@@ -31,6 +32,9 @@ type Query struct {
 	Which  Which        `json:"peers,omitempty"` // nothing if Peers names some
 	Events int          `json:"events,omitempty"`
 	Past   bool         `json:"past,omitempty"`
+
+	// Handshake has Status ask for a new session with each of the Peers first. It is a request of its own, PathHandshake, and no parameter.
+	Handshake bool `json:"handshake,omitempty"`
 }
 
 // Source answers queries: an engine, or its keeper. Both methods may be called concurrently. They tell lines in order, and return the
@@ -50,6 +54,8 @@ func (q Query) Check() error {
 		return fmt.Errorf("peer: %d of them, at most %d", len(q.Peers), MaxPeers)
 	case q.Events < 0 || q.Events > MaxEvents:
 		return fmt.Errorf("events=%d: must be 0 to %d", q.Events, MaxEvents)
+	case q.Handshake && len(q.Peers) == 0:
+		return errors.New("peer: a handshake is with those that are named")
 	}
 	switch q.Which {
 	case "", All, Active, None:

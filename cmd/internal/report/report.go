@@ -4,10 +4,11 @@
 // It comes over the interface's control socket, /run/vpn/NAME/control.sock, which only root reaches; `vpn run` and `vpn device` serve
 // the same. It is HTTP/1.1, and an answer is JSON lines (application/x-ndjson): each is a [Line] with one member, however many there are.
 //
-//	GET /v1/status    {"interface":{…}}, a {"peer":{…}} for each, {"end":true}
-//	GET /v1/events    an {"event":{…}} for each as it happens, until the client leaves
+//	GET /v1/status      {"interface":{…}}, a {"peer":{…}} for each, {"end":true}
+//	GET /v1/events      an {"event":{…}} for each as it happens, until the client leaves
+//	POST /v1/handshake  asks for a new session with the peers that are named, also if there is one, and answers as status does
 //
-// Both take these parameters, which [Query] holds:
+// All take these parameters, which [Query] holds:
 //
 //	peer=KEY        only that peer, by its public key; up to 64 times
 //	peers=WHICH     all (the default), active (those that have talked since the engine started) or none
@@ -33,6 +34,8 @@ import (
 const (
 	PathStatus = "/v1/status"
 	PathEvents = "/v1/events"
+
+	PathHandshake = "/v1/handshake"
 )
 
 // Line is one line of an answer. Of its fields one is set.
