@@ -34,7 +34,7 @@ func newMetrics() *cobra.Command {
 interfaces of this host, in the foreground: those that vpn runs, the kernel's,
 and those of other programs, with what they tell. Interfaces may come and go. A
 tunnel needs none of it, and is never held up by it. As a service it is
-vpn-metrics.service; "systemctl edit vpn-metrics" changes its arguments.
+vpn-metrics.service, whose arguments are ARGS in /etc/default/vpn-metrics.
 
 Peers have the names that other exporters use, so that their dashboards work:
 

@@ -8,5 +8,6 @@
 // public_key="other". Those that never talked add nothing, and aren't even asked for. So a sum over an interface's peers is right however
 // many there are, and no counter ever goes back because a peer went from one side to the other.
 //
-// The text is written by hand: the client library would add an eighth to the program, and half a millisecond to the start of every command.
+// The text is written by hand: the client library would add an eighth to the program, and most of a millisecond to
+// the start of every command.
 package metrics

@@ -1,16 +1,20 @@
 package metrics
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
 	"vpn/cmd/internal/report"
+	"vpn/tunnel"
 )
 
 // maxAllowedIPs is how many bytes of a peer's prefixes go into its label: some peers have 100,000.
 const maxAllowedIPs = 256
 
-// kinds are the outcomes and messages that are counted from the start, so that the first one of each is a step that rate() sees.
+// These are the outcomes and messages. They are counted from the start, so that the first one of each is a step that
+// rate() sees; so are the ends of sessions and the reasons for drops.
 var (
 	outcomes = []struct{ outcome, event string }{
 		{"completed", "session_started"}, {"unanswered", "initiation_unanswered"}, {"given_up", "attempt_given_up"},
@@ -51,14 +55,25 @@ func (p *page) tell(l labels, i *report.Interface) {
 		p.count(handshakeMessages, l.with("message", m), happened[m])
 	}
 	p.count(rekeys, l, i.Rekeys)
+	ended := map[string]uint64{"replaced": 0, "expired": 0, "displaced": 0}
+	dropped := make(map[string]uint64)
+	for _, r := range tunnel.Reasons() {
+		dropped[r.String()] = 0
+	}
 	for _, c := range i.Ended {
-		p.count(sessionsEnded, l.with("why", c.What), c.Times)
+		ended[c.What] = c.Times
+	}
+	for _, d := range i.Drops {
+		dropped[d.Reason] = d.Count
+	}
+	for _, why := range slices.Sorted(maps.Keys(ended)) {
+		p.count(sessionsEnded, l.with("why", why), ended[why])
+	}
+	for _, reason := range slices.Sorted(maps.Keys(dropped)) {
+		p.count(drops, l.with("reason", reason), dropped[reason])
 	}
 	p.count(endpointMoves, l, happened["endpoint_moved"])
 	p.count(pathRefusals, l, happened["path_refused"])
-	for _, d := range i.Drops {
-		p.count(drops, l.with("reason", d.Reason), d.Count)
-	}
 	p.count(socketErrors, l.with("error", "failed"), i.SocketErrors)
 	p.count(socketErrors, l.with("error", "malformed"), i.SocketMalformed)
 	p.count(socketErrors, l.with("error", "overflow"), i.SocketOverflows)
