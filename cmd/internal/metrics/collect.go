@@ -32,15 +32,16 @@ type Collector struct {
 	ledgers map[string]*ledger // by interface
 	asked   map[string]*asking // of interfaces that have not answered in their time
 
-	names func() ([]string, error)
-	open  func(name string) (report.Source, error)
+	patience time.Duration
+	names    func() ([]string, error)
+	open     func(name string) (report.Source, error)
 }
 
 // New makes a Collector.
 func New(c Config) *Collector {
 	x := &Collector{
 		config: c, turn: make(chan struct{}, 1), ledgers: make(map[string]*ledger), asked: make(map[string]*asking),
-		names: gather.Names, open: gather.Open,
+		patience: patience, names: gather.Names, open: gather.Open,
 	}
 	x.turn <- struct{}{}
 	return x
@@ -86,7 +87,7 @@ func (c *Collector) page(ctx context.Context) (*page, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, c.patience)
 	defer cancel()
 	all := make([]*asking, len(names))
 	for n, name := range names {
