@@ -19,7 +19,7 @@ func TestMetricsService(t *testing.T) {
 	s.write(0, "")
 	s.sys.MustRun("systemctl", "start", "vpn@wg0")
 	s.ping(0)
-	const get = `exec 3<>/dev/tcp/127.0.0.1/9587; printf 'GET /metrics HTTP/1.0\r\n\r\n' >&3; cat <&3`
+	const get = `exec 3<>/dev/tcp/127.0.0.1/9587; printf 'GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n' >&3; cat <&3`
 	testnet.Until(t, "the tunnel is told of", func() bool {
 		text, _ := s.sys.Run("bash", "-c", get)
 		return strings.Contains(text, `vpn_peers{interface="wg0",state="up"} 1`) && strings.Contains(text, `vpn_interface_answers{interface="wg0"} 1`)
