@@ -85,6 +85,14 @@ var reasonNames = [reasons]string{
 // String gives the name used in status output and metrics.
 func (r Reason) String() string { return reasonNames[r] }
 
+// Reasons lists all there are.
+func Reasons() (all []Reason) {
+	for r := range reasons {
+		all = append(all, r)
+	}
+	return all
+}
+
 // Drops counts what was dropped, by reason.
 type Drops [reasons]uint64
 

@@ -127,6 +127,7 @@ func (p *Peer) observe(kind EventKind, k *rekey.Keypair) {
 // note is observe for what the observer is not told of. The caller holds p.mu.
 func (p *Peer) note(kind EventKind, k *rekey.Keypair, why Reason, d *Detail) Event {
 	t := p.tunnel
+	t.tally.happened[kind].Add(1)
 	r := record{kind: kind, at: t.clock.Wall().UnixNano(), times: 1, reason: why, detail: d}
 	if x := p.path.Load(); x != nil {
 		r.endpoint = x.Addr
@@ -137,7 +138,9 @@ func (p *Peer) note(kind EventKind, k *rekey.Keypair, why Reason, d *Detail) Eve
 	if k != nil {
 		r.session, r.role = k.ID(), k.Role()
 		r.sent, r.received = k.SentPackets(), k.ReceivedPackets()
-		r.why, _ = k.Ended()
+		if r.why, _ = k.Ended(); kind == SessionEnded {
+			t.tally.ended[r.why].Add(1)
+		}
 	}
 	r.first = r.at
 	e := r.event(p.public())

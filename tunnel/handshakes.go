@@ -41,6 +41,7 @@ type handshakes struct {
 type handshakeMessage struct {
 	kind  wire.Type
 	from  udp.Endpoint
+	at    time.Duration // when it arrived
 	bytes [wire.SizeInitiation]byte
 }
 
@@ -79,7 +80,7 @@ func (h *handshakes) receive(kind wire.Type, m []byte, from udp.Endpoint, replie
 			return
 		}
 	}
-	if !h.push(kind, m, from) {
+	if !h.push(kind, m, from, now) {
 		t.drop(nil, HandshakeQueueFull, 1)
 	}
 }
@@ -118,7 +119,7 @@ func (h *handshakes) wasted() {
 }
 
 // push copies m into the queue; it reports false if that is full.
-func (h *handshakes) push(kind wire.Type, m []byte, from udp.Endpoint) bool {
+func (h *handshakes) push(kind wire.Type, m []byte, from udp.Endpoint, now time.Duration) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.count == len(h.arrived) {
@@ -128,7 +129,7 @@ func (h *handshakes) push(kind wire.Type, m []byte, from udp.Endpoint) bool {
 		h.grow()
 	}
 	x := &h.arrived[(h.first+h.count)%len(h.arrived)]
-	x.kind, x.from = kind, from
+	x.kind, x.from, x.at = kind, from, now
 	copy(x.bytes[:], m)
 	h.count++
 	h.work.Signal()
@@ -187,21 +188,26 @@ func (h *handshakes) next(m *handshakeMessage, messagesFirst bool) (peer *Peer, 
 // run is one worker; it returns after close.
 func (h *handshakes) run() {
 	var m handshakeMessage
+	t := h.tunnel
 	for messagesFirst := true; ; messagesFirst = !messagesFirst {
 		p, ok := h.next(&m, messagesFirst)
-		switch {
-		case !ok:
+		if !ok {
 			return
-		case p != nil:
+		}
+		if p != nil {
 			p.initiate()
-		case m.kind == wire.TypeInitiation:
-			if !h.tunnel.consumeInitiation(wire.AsInitiation(m.bytes[:wire.SizeInitiation]), m.from) {
+			continue
+		}
+		t.tally.waits[WaitHandshake].add(t.clock.Now() - m.at)
+		switch m.kind {
+		case wire.TypeInitiation:
+			if !t.consumeInitiation(wire.AsInitiation(m.bytes[:wire.SizeInitiation]), m.from) {
 				h.wasted()
 			}
-		case m.kind == wire.TypeResponse:
-			h.tunnel.consumeResponse(wire.AsResponse(m.bytes[:wire.SizeResponse]), m.from)
-		case m.kind == wire.TypeCookieReply:
-			h.tunnel.consumeCookieReply(wire.AsCookieReply(m.bytes[:wire.SizeCookieReply]), m.from)
+		case wire.TypeResponse:
+			t.consumeResponse(wire.AsResponse(m.bytes[:wire.SizeResponse]), m.from)
+		case wire.TypeCookieReply:
+			t.consumeCookieReply(wire.AsCookieReply(m.bytes[:wire.SizeCookieReply]), m.from)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package tunnel
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // worthSharing is the work, in bytes to seal or open, from which waking another lane pays.
@@ -36,6 +37,10 @@ type line struct {
 	newBatch func() batch
 	lead     chan struct{} // holds one token: the right to read
 
+	clock Clock      // nil: nobody wants to know
+	waits *histogram // how long batches took, of one in waitEvery
+	turns uint       // guarded by the lead
+
 	mu         sync.Mutex
 	slots      []slot
 	head, tail uint64 // slots from head up to tail are at work or ready
@@ -46,6 +51,7 @@ type line struct {
 type slot struct {
 	batch batch
 	ready bool
+	since time.Duration // when it was read; zero: it is not timed
 }
 
 func newLine(l *lanes, newBatch func() batch) *line {
@@ -53,6 +59,28 @@ func newLine(l *lanes, newBatch func() batch) *line {
 	x.freed.L = &x.mu
 	x.lead <- struct{}{}
 	return x
+}
+
+// timed has the line tell how long batches take.
+func (l *line) timed(c Clock, h *histogram) *line {
+	l.clock, l.waits = c, h
+	return l
+}
+
+// begin starts the watch for a batch that has been read, if it is one to be timed.
+func (l *line) begin(s *slot) {
+	if l.turns++; l.clock != nil && l.turns%waitEvery == 1 {
+		s.since = l.clock.Now()
+	}
+}
+
+// finish hands on what is in a slot.
+func (l *line) finish(s *slot) {
+	s.batch.finish()
+	if s.since != 0 {
+		l.waits.add(l.clock.Now() - s.since)
+		s.since = 0
+	}
 }
 
 // run starts the lanes and returns when all have ended, which they do when read fails.
@@ -79,6 +107,7 @@ func (l *line) leading() error {
 		if err := s.batch.read(); err != nil {
 			return err
 		}
+		l.begin(s)
 		bytes := s.batch.plan()
 		busy := l.lanes.busy.Add(1)
 		share := bytes >= worthSharing && busy < l.lanes.processors
@@ -90,7 +119,7 @@ func (l *line) leading() error {
 			l.done(s)
 		case l.alone():
 			s.batch.work()
-			s.batch.finish()
+			l.finish(s)
 		default:
 			l.take()
 			s.batch.work()
@@ -146,7 +175,7 @@ func (l *line) done(s *slot) {
 			break
 		}
 		l.mu.Unlock()
-		first.batch.finish()
+		l.finish(first)
 		l.mu.Lock()
 		first.ready = false
 		l.head++

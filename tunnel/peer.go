@@ -54,6 +54,7 @@ type talk struct {
 	silentSince    time.Duration    // when our first initiation went out that had no answer; zero: all had one
 	lastHandshake  time.Time        // when the current session began
 	staged         stagedQueue
+	rekeys         uint64 // sessions that took the place of one that could still be used
 	events         ring
 }
 
@@ -180,6 +181,10 @@ func (p *Peer) noteSession() {
 		p.startOver()
 		p.talk.silentSince = 0
 		p.talk.lastHandshake = p.tunnel.clock.Wall()
+		if p.machine.Previous() != nil {
+			p.talk.rekeys++
+			p.tunnel.tally.rekeys.Add(1)
+		}
 		p.observe(SessionStarted, k)
 	}
 }

@@ -142,6 +142,7 @@ func (t *Tunnel) stranger(kind EventKind, why Reason, who key.Public, now time.D
 		class = classUnknown
 		d.Owner = who
 	}
+	t.tally.happened[kind].Add(1)
 	x := &t.strangers
 	if !x.limits[class].allow(now, strangerLimit) {
 		return

@@ -19,6 +19,7 @@ type stagedQueue struct {
 	packets  []stagedPacket
 	segments int
 	bytes    int
+	since    time.Duration // when the first one came of those that wait
 }
 
 type stagedPacket struct {
@@ -83,7 +84,11 @@ func (p *Peer) stage(packets []packet, now time.Duration) {
 			t.drop(p, NoSession, n)
 			continue
 		}
-		t.drop(p, StagingFull, p.talking().staged.push(p, packets[i].data, packets[i].gso, n))
+		staged := &p.talking().staged
+		if len(staged.packets) == 0 {
+			staged.since = now
+		}
+		t.drop(p, StagingFull, staged.push(p, packets[i].data, packets[i].gso, n))
 	}
 	if p.sendStaged(now) { // the session came while we waited for the lock
 		p.apply(p.machine.Poll(now, t.jitter()), now)
@@ -121,6 +126,7 @@ func (p *Peer) sendStaged(now time.Duration) bool {
 	erasing.Do(func() { s.seal(r, t.mtu(), now) })
 	p.machine.Sent(k, true, now)
 	s.send(t, noWait, now)
+	t.tally.waits[WaitSession].add(now - staged.since)
 	staged.clear(p)
 	return true
 }

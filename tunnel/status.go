@@ -31,6 +31,7 @@ type Status struct {
 	StagedBytes       int64
 	Sockets           udp.Counters
 	Drops             []Dropped
+	Tally             Tally
 	Events            []Event // that no peer can be named for, oldest first
 }
 
@@ -54,6 +55,7 @@ type PeerStatus struct {
 	Rx, Tx        uint64 // bytes
 
 	Sessions []Session
+	Rekeys   uint64 // sessions that took the place of one that could still be used
 
 	Wanted         bool      // a handshake is
 	Unanswered     int       // initiations in a row
@@ -134,7 +136,7 @@ func (t *Tunnel) Status() Status {
 	s.MTU, s.Peers = t.mtu(), t.peers.len()
 	s.HandshakesWaiting, s.UnderLoad = t.handshakes.load(x.now)
 	s.StagedBytes = t.stagedBytes.Load()
-	s.Drops, s.Events = t.drops.list(x), t.strangers.events()
+	s.Drops, s.Events, s.Tally = t.drops.list(x), t.strangers.events(), t.tally.read()
 	return s
 }
 
@@ -185,6 +187,7 @@ func (p *Peer) status(x times, active bool, events int) (s PeerStatus, ok bool) 
 		return s, true
 	}
 	s.LastHandshake, s.Unanswered, s.SilentSince = p.talk.lastHandshake, p.talk.tries, x.of(p.talk.silentSince)
+	s.Rekeys = p.talk.rekeys
 	s.HasCookie = p.talk.cookies.HasCookie(x.now)
 	s.Staged = p.talk.staged.segments
 	if c := p.talk.candidates; c != nil {

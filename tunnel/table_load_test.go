@@ -152,7 +152,7 @@ func TestHandshakeQueueFull(t *testing.T) {
 		w.inject(c.junk())
 		c.cookies.Consume(wire.AsCookieReply(c.answers(wire.TypeCookieReply)[0].data), a.clock.Now())
 		for a.handshakesWaiting() < handshakeQueueLen {
-			if !a.handshakes.push(wire.TypeInitiation, c.junk().data, udp.Endpoint{Addr: elsewhere}) {
+			if !a.handshakes.push(wire.TypeInitiation, c.junk().data, udp.Endpoint{Addr: elsewhere}, 0) {
 				t.Fatal("the queue is full too early")
 			}
 		}

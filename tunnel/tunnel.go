@@ -66,6 +66,7 @@ type Tunnel struct {
 	drops       dropCounters
 	unreachable unreachables
 	strangers   strangers
+	tally       tally
 	followers   followers
 	recently    recently
 	sources     tokenBucket      // of noteSource
@@ -120,7 +121,7 @@ func New(c Config) (*Tunnel, error) {
 	for _, q := range queues {
 		t.running.Go(func() {
 			if t.await(c.Configured) {
-				newLine(&t.lanes, func() batch { return newOutbound(t, q) }).run()
+				newLine(&t.lanes, func() batch { return newOutbound(t, q) }).timed(t.clock, &t.tally.waits[WaitOut]).run()
 			}
 		})
 	}
@@ -279,7 +280,7 @@ func (t *Tunnel) openSockets(port uint16, mark uint32) error {
 	for i, socket := range []udp.Socket{s.V4, s.V6} {
 		if socket != nil {
 			q := t.queues[i%len(t.queues)]
-			t.running.Go(newLine(&t.lanes, func() batch { return newInbound(t, socket, q) }).run)
+			t.running.Go(newLine(&t.lanes, func() batch { return newInbound(t, socket, q) }).timed(t.clock, &t.tally.waits[WaitIn]).run)
 		}
 	}
 	return nil

@@ -54,6 +54,7 @@ var reservedTo = map[string][]string{
 	"os/signal":                     {"cmd"},
 	"log":                           {"cmd", "tunnel"},
 	"testing":                       {},
+	"github.com/prometheus":         {},                                                // slow to start; the metrics are written by hand
 	"golang.zx2c4.com/wireguard":    {"rekey", "tun", "tunnel", "cmd/internal/gather"}, // there wgctrl, for the kernel's own
 	"github.com/vishvananda/netns":  {"cmd"},
 	"github.com/google/nftables":    {"cmd", "tun/host"},

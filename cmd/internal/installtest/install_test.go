@@ -77,6 +77,7 @@ var installed = []string{
 	"bin/vpn -rwxr-xr-x",
 	"lib/systemd/networkd.conf.d/50-vpn.conf -rw-r--r--",
 	"lib/systemd/system/vpn-killswitch@.service -rw-r--r--",
+	"lib/systemd/system/vpn-metrics.service -rw-r--r--",
 	"lib/systemd/system/vpn.target -rw-r--r--",
 	"lib/systemd/system/vpn@.service -rw-r--r--",
 	"lib/udev/rules.d/85-vpn.rules -rw-r--r--",
@@ -108,7 +109,7 @@ func TestInstallAndUninstall(t *testing.T) {
 	if text, err := exec.Command("bash", "-c", script).CombinedOutput(); err != nil {
 		t.Errorf("%s, %v", text, err)
 	}
-	for _, unit := range []string{"vpn@.service", "vpn-killswitch@.service"} {
+	for _, unit := range []string{"vpn@.service", "vpn-killswitch@.service", "vpn-metrics.service"} {
 		text, err := os.ReadFile(prefix + "/lib/systemd/system/" + unit)
 		if err != nil || !strings.Contains(string(text), "\nExecStart="+prefix+"/bin/vpn ") || strings.Contains(string(text), "/usr/local") {
 			t.Errorf("%v, %s:\n%s", err, unit, text)

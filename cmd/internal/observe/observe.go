@@ -145,15 +145,29 @@ func asked(q report.Query, e *tunnel.Event) bool {
 }
 
 func newInterface(name string, s tunnel.Status) *report.Interface {
-	return &report.Interface{
+	i := &report.Interface{
 		Name: name, Now: s.Now, Engine: report.EngineVPN, PID: os.Getpid(), Since: s.Since,
 		PublicKey: s.PublicKey, ListenPort: s.Port, FwMark: s.Mark, MTU: s.MTU,
 		LinkUp: s.LinkUp, Listening: s.Listening, Asleep: s.Asleep, UnderLoad: s.UnderLoad,
 		RekeyAfterSeconds: s.Limits.AfterTime.Seconds(), RekeyAfterPackets: s.Limits.AfterPackets,
 		PeerCount: s.Peers, HandshakesWaiting: s.HandshakesWaiting, StagedBytes: uint64(max(s.StagedBytes, 0)),
 		SocketErrors: s.Sockets.Errors, SocketMalformed: s.Sockets.Malformed, SocketOverflows: s.Sockets.Overflows,
-		Drops: newDrops(s.Drops), Events: newEvents(s.Events),
+		Rekeys: s.Tally.Rekeys, Drops: newDrops(s.Drops), Events: newEvents(s.Events),
 	}
+	for _, c := range s.Tally.Events {
+		i.Happened = append(i.Happened, report.Count{What: word(c.What.String()), Times: c.Times})
+	}
+	for _, c := range s.Tally.Ended {
+		i.Ended = append(i.Ended, report.Count{What: word(c.What.String()), Times: c.Times})
+	}
+	for _, w := range s.Tally.Waits {
+		one := report.Wait{For: w.For.String(), Counts: w.Counts, Sum: w.Sum.Seconds()}
+		for _, b := range w.Bounds {
+			one.Bounds = append(one.Bounds, b.Seconds())
+		}
+		i.Waits = append(i.Waits, one)
+	}
+	return i
 }
 
 var origins = map[tunnel.Origin]report.Origin{
@@ -170,6 +184,7 @@ func newPeer(s *tunnel.PeerStatus) *report.Peer {
 		PublicKey: s.PublicKey, HasPreshared: s.HasPreshared,
 		Endpoint: s.Endpoint.Addr, Source: s.Endpoint.Source, Candidates: s.Candidates,
 		AllowedIPs: s.AllowedIPs, Keepalive: s.Keepalive, LatestHandshake: s.LastHandshake, RxBytes: s.Rx, TxBytes: s.Tx,
+		Rekeys:      s.Rekeys,
 		SilentSince: s.SilentSince, UnheardSince: s.UnheardSince, Staged: s.Staged,
 		Drops: newDrops(s.Drops), Events: newEvents(s.Events),
 	}

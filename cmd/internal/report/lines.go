@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -108,6 +109,22 @@ func (i *Interface) check() error {
 	cleanAll(&i.Name, &i.Engine, &i.File, &i.Phase)
 	for n := range i.Faults {
 		cleanAll(&i.Faults[n])
+	}
+	if len(i.Happened) > maxList || len(i.Ended) > maxList || len(i.Waits) > maxList {
+		return errors.New("an interface with too many counts")
+	}
+	for n := range i.Happened {
+		cleanAll(&i.Happened[n].What)
+	}
+	for n := range i.Ended {
+		cleanAll(&i.Ended[n].What)
+	}
+	for n := range i.Waits {
+		w := &i.Waits[n]
+		if len(w.Bounds) > maxList || len(w.Counts) != len(w.Bounds)+1 || !slices.IsSorted(w.Bounds) {
+			return errors.New("waits that are no histogram")
+		}
+		cleanAll(&w.For)
 	}
 	return errors.Join(checkDrops(i.Drops), checkEvents(i.Events))
 }

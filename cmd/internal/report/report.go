@@ -87,6 +87,11 @@ type Interface struct {
 	SocketMalformed uint64 `json:"socket_malformed"`
 	SocketOverflows uint64 `json:"socket_overflows"` // the receive buffer was full
 
+	Happened []Count `json:"happened,omitempty"`       // events since the engine started, by kind
+	Ended    []Count `json:"sessions_ended,omitempty"` // sessions since then, by why
+	Rekeys   uint64  `json:"rekeys,omitempty"`         // sessions that took the place of one that could still be used
+	Waits    []Wait  `json:"waits,omitempty"`
+
 	Drops  []Drop  `json:"drops,omitempty"`  // of all peers and of strangers, by reason, in the order of tunnel.Reason
 	Events []Event `json:"events,omitempty"` // that no peer can be named for, the last of each kind, oldest first
 }
@@ -112,6 +117,7 @@ type Peer struct {
 	TxBytes         uint64    `json:"tx_bytes"`
 
 	Sessions []Session `json:"sessions,omitempty"` // the one that sends first
+	Rekeys   uint64    `json:"rekeys,omitempty"`   // sessions that took the place of one that could still be used
 	Attempt  *Attempt  `json:"attempt,omitempty"`  // nil: no handshake is wanted
 
 	// SilentSince is when the first of the initiations was sent that nobody has answered, also if they were given up meanwhile; UnheardSince
@@ -178,6 +184,22 @@ type Drop struct {
 	Reason string    `json:"reason"` // as tunnel.Reason prints it: bad_mac1, no_answer, …
 	Count  uint64    `json:"count"`
 	Last   time.Time `json:"last"` // to a tenth of a second or so
+}
+
+// Count is how often something happened.
+type Count struct {
+	What  string `json:"what"`
+	Times uint64 `json:"times"`
+}
+
+// Wait tells how long things waited since the engine started. Times are in seconds.
+type Wait struct {
+	// For is what for: out, for a batch of packets from when it is read from the device until it is handed to the socket, in, for one on
+	// the way back, of both one in 64; handshake, for a handshake message until a worker has it; session, for packets until there is one.
+	For    string    `json:"for"`
+	Bounds []float64 `json:"bounds"`
+	Counts []uint64  `json:"counts"` // how many took no longer than the bound, and longer than the one before it; the last one longer than any
+	Sum    float64   `json:"sum"`    // of all
 }
 
 // Event is something that happened. Kind says which of the other fields mean something.

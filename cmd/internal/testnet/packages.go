@@ -11,7 +11,7 @@ import (
 )
 
 // Package is a Debian package that scripts/setup has unpacked beside the system,
-// because it can't be installed there.
+// because it can't be installed there, or its service is not to run.
 type Package string
 
 // The packages.
@@ -20,6 +20,7 @@ const (
 	Openresolv      Package = "openresolv"
 	Resolvconf      Package = "resolvconf" // Debian's own
 	NetworkManager  Package = "network-manager"
+	Prometheus      Package = "prometheus"
 )
 
 // Install makes a package's programs appear on a host of [NewMachine], and there
