@@ -130,7 +130,7 @@ func (k *Keeper) adopt(ctx context.Context, l *loaded, was host.UpRecord) error 
 		k.say(Message{Warning: w})
 	}
 	o := &owner{k, l, k.say}
-	err = o.open(ctx)
+	err = o.open(ctx, true)
 	if err == nil {
 		err = k.awaitReady(ctx)
 	}
