@@ -14,17 +14,17 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// sessions finds the SSH sessions with this host: that of the process itself, by
-// its environment, and the TCP connections of SSH servers.
-func (r *reader) sessions() error {
-	var peers []netip.Addr
+// SSHPeers returns the other ends of the SSH sessions with this host, as far as this
+// process can see them: its own, by its environment, and if it is to look for others
+// too the TCP connections of SSH servers.
+func SSHPeers(others bool) (peers []netip.Addr) {
 	if words := strings.Fields(os.Getenv("SSH_CONNECTION")); len(words) > 0 {
 		if a, err := netip.ParseAddr(words[0]); err == nil {
 			peers = append(peers, a.Unmap())
 		}
 	}
 	var sockets map[string]bool
-	if !r.q.NoSessions {
+	if others {
 		sockets = serverSockets()
 	}
 	if len(sockets) > 0 {
@@ -32,6 +32,12 @@ func (r *reader) sessions() error {
 			peers = append(peers, connected(file, sockets)...)
 		}
 	}
+	return peers
+}
+
+// sessions finds the SSH sessions with this host.
+func (r *reader) sessions() error {
+	peers := append(SSHPeers(!r.q.NoSessions), r.q.Sessions...)
 	slices.SortFunc(peers, netip.Addr.Compare)
 	for _, peer := range slices.Compact(peers) {
 		s := Session{Peer: peer}
