@@ -74,3 +74,34 @@ func TestSaveConfig(t *testing.T) {
 	w.a.MustPing(w.b.inner)
 	w.a.do("down", "wg0")
 }
+
+// TestSavedWithoutAnEngine takes down a link that nobody runs: what its engine had
+// last is saved all the same, by a keeper that has none and by one that is gone.
+func TestSavedWithoutAnEngine(t *testing.T) {
+	w := newWorld(t)
+	text := w.a.config(w.b, "SaveConfig = true\n# a comment", w.b.endpoint())
+	real := w.vpn
+	for _, who := range []string{"keeper", "nobody"} {
+		other := base64Of(testnet.NewKey().Public)
+		w.a.write(text)
+		w.a.MustRun("install", "-D", "-m", "755", real, "/run/program/vpn")
+		w.vpn = "/run/program/vpn"
+		w.a.do("up", "wg0")
+		w.vpn = real
+		w.a.do("set", "wg0", "peer", other, "allowed-ips", "10.88.0.0/16")
+		w.a.kept("10.88.0.0/16")
+		w.a.MustRun("chmod", "700", "/run/program/vpn") // engines are nobody: there will be none
+		engine, keeper := w.a.engine(), w.a.pid()
+		w.a.kill(engine)
+		if who == "nobody" {
+			w.a.kill(keeper)
+		}
+		w.a.do("down", "wg0")
+		saved := w.a.ReadFile("/etc/wireguard/wg0.conf")
+		for _, part := range []string{"# a comment\n", other, "10.88.0.0/16", base64Of(w.a.key.Private)} {
+			if !strings.Contains(saved, part) {
+				t.Errorf("%s: no %q in the file:\n%s", who, part, saved)
+			}
+		}
+	}
+}
