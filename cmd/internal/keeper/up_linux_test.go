@@ -26,7 +26,12 @@ func TestUpAndDown(t *testing.T) {
 	w.a.MustPing(w.b.inner)
 	w.a.fail(1, []string{"wg0 is held by process", "vpn run wg0", "is up already", "hint:"}, "up", "wg0")
 	w.a.MustPing(w.b.inner)
-	w.a.do("down", "wg0")
+	text = w.a.do("down", "wg0")
+	for _, step := range []string{"[#] ip link delete dev wg0\n", "[#] sysctl -q net.ipv4.ip_forward=0\n"} {
+		if !strings.Contains(text, step) {
+			t.Errorf("no step %q in\n%s", step, text)
+		}
+	}
 	w.a.Run("rm", "/etc/wireguard/wg0.conf")
 	if diff := cmp.Diff(before, w.a.facts()); diff != "" {
 		t.Errorf("before and after:\n%s", diff)
@@ -96,6 +101,11 @@ func TestDownAll(t *testing.T) {
 	w.a.do("up", "wg0")
 	w.a.do("up", "wg1")
 	w.a.kill(w.a.pid())
+	w.a.MustRun("install", "-D", "-m", "755", w.vpn, "/run/program/vpn")
+	said, code := w.a.Run("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "/run/program/vpn", "down", "--all")
+	if code != 1 || !strings.Contains(said, "permission denied") || !strings.Contains(said, "hint: run it as root") {
+		t.Errorf("another user: code %d\n%s", code, said)
+	}
 	w.a.do("down", "--all")
 	w.a.MustRun("sh", "-c", "rm /etc/wireguard/*")
 	if diff := cmp.Diff(before, w.a.facts()); diff != "" {
