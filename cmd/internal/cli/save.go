@@ -22,8 +22,8 @@ at none of its addresses any more. Keys that the file takes from other files are
 not copied into it.
 
 With "SaveConfig = true" in the file "vpn down" does this by itself. A full disk
-or a power cut leaves the old file, whole. Of a link whose processes were killed it
-writes what is kept of them for those that "vpn up" starts next.`,
+or a power cut leaves the old file, whole. Of a link whose processes were killed
+it writes what is kept of them for those that "vpn up" starts next.`,
 		Example:           `  vpn save wg0`,
 		Args:              exactly(1),
 		ValidArgsFunction: completeAt(completeConfigs),

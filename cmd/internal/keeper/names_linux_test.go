@@ -114,14 +114,14 @@ func TestSaveConfig(t *testing.T) {
 func TestSavedWithoutAnEngine(t *testing.T) {
 	w := newWorld(t)
 	text := w.a.config(w.b, "SaveConfig = true\n# a comment", w.b.endpoint())
-	real := w.vpn
+	program := w.vpn
 	for _, who := range []string{"keeper", "nobody"} {
 		other := base64Of(testnet.NewKey().Public)
 		w.a.write(text)
-		w.a.MustRun("install", "-D", "-m", "755", real, "/run/program/vpn")
+		w.a.MustRun("install", "-D", "-m", "755", program, "/run/program/vpn")
 		w.vpn = "/run/program/vpn"
 		w.a.do("up", "wg0")
-		w.vpn = real
+		w.vpn = program
 		w.a.do("set", "wg0", "peer", other, "allowed-ips", "10.88.0.0/16")
 		w.a.kept("10.88.0.0/16")
 		w.a.MustRun("chmod", "700", "/run/program/vpn") // engines are nobody: there will be none
