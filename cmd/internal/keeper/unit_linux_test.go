@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"vpn/cmd/internal/testnet"
 )
 
 // TestUnits has systemd run what "vpn up" starts: the unit of a name, or one made
@@ -134,11 +136,10 @@ func TestKillSwitchUnits(t *testing.T) {
 	if status := sys.MustRun("systemctl", "show", "--property=ExecMainStatus", "--value", "vpn-killswitch@wg1"); status != "78\n" {
 		t.Errorf("its exit code is %s", status)
 	}
-	log := sys.MustRun("journalctl", "--unit=vpn-killswitch@wg1", "--output=cat")
 	for _, part := range []string{"/etc/wireguard/wg1.conf:5: KillSwitch", "wg0 has one that is loaded", "\"vpn down wg0\" lifts that one"} {
-		if !strings.Contains(log, part) {
-			t.Errorf("it does not say %q:\n%s", part, log)
-		}
+		testnet.Until(t, "the journal has "+part, func() bool {
+			return strings.Contains(sys.MustRun("journalctl", "--unit=vpn-killswitch@wg1", "--output=cat"), part)
+		})
 	}
 	if diff := cmp.Diff(before, sys.MustRun("nft", "list", "ruleset")); diff != "" {
 		t.Errorf("before and after the second:\n%s", diff)
