@@ -203,7 +203,7 @@ func (r *run) takeBack(ctx context.Context, all []undoing) (ended []int, err err
 			continue
 		}
 		if u.Action != nil && !(deletes && goesWithLink(u.Action)) {
-			r.show(u.Action)
+			r.show(r.shown(u.Action))
 			if err := r.do(ctx, u.Action); err != nil {
 				errs = append(errs, err)
 				continue

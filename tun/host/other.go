@@ -5,6 +5,7 @@ package host
 import (
 	"context"
 	"errors"
+	"net/netip"
 )
 
 var errOther = errors.New("only Linux hosts can be set up: elsewhere, use `vpn device`")
@@ -14,6 +15,9 @@ func Read(context.Context, Query) (*State, error) { return nil, errOther }
 
 // Look fails: see the package's Linux part.
 func Look(*Journal) (*State, error) { return nil, errOther }
+
+// SSHPeers finds none: see the package's Linux part.
+func SSHPeers(bool) []netip.Addr { return nil }
 
 // Watch fails: see the package's Linux part.
 func Watch(context.Context, string) (<-chan Change, error) { return nil, errOther }
@@ -27,5 +31,7 @@ type executor struct {
 func newExecutor(*Journal, Owner, func(Action)) (*executor, error) { return nil, errOther }
 
 func (*executor) close() {}
+
+func (*executor) shown(a Action) Action { return a }
 
 func (*executor) do(context.Context, Action) error { return errOther }

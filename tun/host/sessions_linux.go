@@ -2,6 +2,7 @@ package host
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
 	"encoding/hex"
 	"net/netip"
@@ -14,17 +15,17 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// sessions finds the SSH sessions with this host: that of the process itself, by
-// its environment, and the TCP connections of SSH servers.
-func (r *reader) sessions() error {
-	var peers []netip.Addr
-	if words := strings.Fields(os.Getenv("SSH_CONNECTION")); len(words) > 0 {
+// SSHPeers returns the other ends of the SSH sessions with this host, as far as this
+// process can see them: the one that it was called in, and if it is to look for others
+// too the TCP connections of SSH servers.
+func SSHPeers(others bool) (peers []netip.Addr) {
+	if words := strings.Fields(calledIn()); len(words) > 0 {
 		if a, err := netip.ParseAddr(words[0]); err == nil {
 			peers = append(peers, a.Unmap())
 		}
 	}
 	var sockets map[string]bool
-	if !r.q.NoSessions {
+	if others {
 		sockets = serverSockets()
 	}
 	if len(sockets) > 0 {
@@ -32,6 +33,48 @@ func (r *reader) sessions() error {
 			peers = append(peers, connected(file, sockets)...)
 		}
 	}
+	return peers
+}
+
+// calledIn returns the SSH_CONNECTION of this process, or else of the nearest process
+// above it that has one: sudo takes it out of the environment.
+func calledIn() string {
+	const variable = "SSH_CONNECTION="
+	if own := os.Getenv("SSH_CONNECTION"); own != "" {
+		return own
+	}
+	for pid := os.Getppid(); pid > 1; pid = parentOf(pid) {
+		environ, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "environ"))
+		if err != nil {
+			return "" // another user's, or gone
+		}
+		for e := range strings.SplitSeq(string(environ), "\x00") {
+			if value, is := strings.CutPrefix(e, variable); is {
+				return value
+			}
+		}
+	}
+	return ""
+}
+
+// parentOf returns the process that has started another; 0 if there is none.
+func parentOf(pid int) int {
+	stat, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	if err != nil {
+		return 0
+	}
+	const parent = 1 // the place after the name; see proc(5)
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	if len(fields) <= parent {
+		return 0
+	}
+	n, _ := strconv.Atoi(fields[parent]) // 0 if it is none
+	return n
+}
+
+// sessions finds the SSH sessions with this host.
+func (r *reader) sessions() error {
+	peers := append(SSHPeers(!r.q.NoSessions), r.q.Sessions...)
 	slices.SortFunc(peers, netip.Addr.Compare)
 	for _, peer := range slices.Compact(peers) {
 		s := Session{Peer: peer}

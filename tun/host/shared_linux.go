@@ -153,6 +153,27 @@ func (s shared) release(link, key string) error {
 	})
 }
 
+// shown is what a person would have typed for an action: what a variable gets back
+// when it is released only the file of holdings knows.
+func (x *executor) shown(a Action) Action {
+	r, is := a.(ReleaseSysctl)
+	if !is {
+		return a
+	}
+	h, err := x.shared.read()
+	if err != nil {
+		return a // doing it will tell
+	}
+	held := h.Sysctls[r.Key]
+	if held == nil || len(held.By) != 1 || held.By[0] != r.Link || held.Was == held.Value {
+		return a
+	}
+	if now, err := readSysctl(r.Key); err != nil || now != held.Value {
+		return a
+	}
+	return Sysctl{r.Key, held.Was}
+}
+
 func (s shared) claim(a ClaimMark) error {
 	return s.change(func(h *holdings) error {
 		if other, ok := h.Marks[a.Mark]; ok && other != a.Link {

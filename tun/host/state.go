@@ -79,6 +79,9 @@ type Query struct {
 	// process: others are looked for among all processes, which takes longer than all
 	// the rest.
 	NoSessions bool
+	// Sessions are the other ends of those that somebody else has found: a confined
+	// process sees none.
+	Sessions []netip.Addr
 }
 
 // link returns the link of that name.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"sync"
 	"time"
@@ -247,8 +248,8 @@ func (e *Engine) deliver() {
 // PID is the engine's process id.
 func (e *Engine) PID() int { return e.process.Pid }
 
-// Ready is closed when the engine answers on the control socket. It reads nothing of
-// the device before Configured.
+// Ready is closed when the engine answers requests. It reads nothing of the device
+// before Configured.
 func (e *Engine) Ready() <-chan struct{} { return e.ready }
 
 // Done is closed when the engine's process has ended.
@@ -290,7 +291,24 @@ func (e *Engine) PeerDrops(ctx context.Context, peer key.Public) (tunnel.Drops, 
 	return tunnelDrops(r.Drops), nil
 }
 
-// Configured says that the engine knows its peers: from now on it reads the device.
+// Connect returns a connection for configuration requests that no other client of
+// the control socket stands before. It is the caller's.
+func (e *Engine) Connect() (net.Conn, error) {
+	ours, theirs, err := newStream()
+	if err != nil {
+		return nil, err
+	}
+	err = e.pair.send(&message{Kind: kindConnect}, sendTime, theirs)
+	unix.Close(theirs)
+	if err != nil {
+		ours.Close()
+		return nil, fmt.Errorf("connect to the engine of %s: %w", e.config.Name, err)
+	}
+	return ours, nil
+}
+
+// Configured says that the engine knows its peers: from now on it reads the device,
+// and answers at the control socket.
 func (e *Engine) Configured() error { return e.pair.send(&message{Kind: kindRead}, sendTime) }
 
 // Suspend has all session keys erased, and returns when they are. The tunnel is

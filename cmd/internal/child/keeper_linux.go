@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -47,6 +48,8 @@ type Keeper struct {
 	outbox *outbox
 	news   chan struct{} // holds one tick: the configuration has changed
 	orders chan *message // for the tunnel
+	own    *streams      // the keeper's own connections
+	public chan struct{} // closed when the control socket may be served
 	read   chan struct{} // closed when the device may be read
 	source atomic.Pointer[observe.Engine]
 	asked  atomic.Int32 // reports that are being told
@@ -61,7 +64,7 @@ func Connect(f *os.File) (*Keeper, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to the keeper: %w", err)
 	}
-	k := &Keeper{pair: p, outbox: newOutbox(), news: make(chan struct{}, 1), orders: make(chan *message, 16), read: make(chan struct{})}
+	k := &Keeper{pair: p, outbox: newOutbox(), news: make(chan struct{}, 1), orders: make(chan *message, 16), own: newStreams(), read: make(chan struct{})}
 	if err := k.begin(); err != nil {
 		p.close()
 		return nil, fmt.Errorf("connect to the keeper: %w", err)
@@ -84,6 +87,10 @@ func (k *Keeper) begin() error {
 		return fmt.Errorf("a message of kind %q with %d descriptors", r.Kind, len(r.files))
 	}
 	k.Listener, k.Device = r.files[0], r.files[1:]
+	if k.public = k.read; !r.Private {
+		k.public = make(chan struct{})
+		close(k.public)
+	}
 	return nil
 }
 
@@ -93,6 +100,12 @@ func (k *Keeper) Context() context.Context { return k.ctx }
 // Configured is closed when the keeper has given all that it had to give, so that
 // packets of the device may be read.
 func (k *Keeper) Configured() <-chan struct{} { return k.read }
+
+// Public is closed when requests at Listener may be answered.
+func (k *Keeper) Public() <-chan struct{} { return k.public }
+
+// Own is where the keeper itself connects.
+func (k *Keeper) Own() net.Listener { return k.own }
 
 // Close ends the connection.
 func (k *Keeper) Close() { k.pair.close() }
@@ -128,6 +141,8 @@ func (k *Keeper) listen() {
 			k.end(ErrStopped)
 		case kindReport:
 			k.report(r)
+		case kindConnect:
+			k.own.add(r)
 		default:
 			select {
 			case k.orders <- r.message:

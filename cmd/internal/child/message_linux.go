@@ -28,11 +28,12 @@ const (
 	kindReply kind = "reply" // either way
 
 	// To the engine.
-	kindStart   kind = "start"   // with the control socket and the queues of the device
+	kindStart   kind = "start"   // with the control socket and the queues of the device; Private: nobody is answered there yet
 	kindSuspend kind = "suspend" // asks
 	kindResume  kind = "resume"  // asks
 	kindDrops   kind = "drops"   // asks; Peer is nil for the interface
-	kindRead    kind = "read"    // the device
+	kindRead    kind = "read"    // the device, and the control socket if Private
+	kindConnect kind = "connect" // a stream comes with it, for requests as at the control socket
 	kindReport  kind = "report"  // asks for what Query says, as report.Line, over the stream that comes with it; Follow: for events
 	kindStop    kind = "stop"
 
@@ -67,6 +68,8 @@ type message struct {
 
 	Query  *report.Query `json:"query,omitempty"`
 	Follow bool          `json:"follow,omitempty"`
+
+	Private bool `json:"private,omitempty"`
 
 	Error string        `json:"error,omitempty"`
 	Errno syscall.Errno `json:"errno,omitempty"`

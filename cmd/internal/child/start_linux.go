@@ -15,7 +15,7 @@ import (
 // answered after Ready. When ctx ends, the engine is asked to end, and killed if
 // it takes too long.
 func Start(ctx context.Context, c Config) (*Engine, error) {
-	return Launch(c).Begin(ctx, c.Listener, c.Device)
+	return Launch(c).Begin(ctx, c.Listener, c.Device, false)
 }
 
 // Waiting is an engine's process that has nothing to run on yet. Whoever has one
@@ -59,15 +59,17 @@ func (w *Waiting) Cancel() {
 	}
 }
 
-// Begin gives the engine what to run on, which stays the caller's. It is otherwise
-// as Start.
-func (w *Waiting) Begin(ctx context.Context, listener *os.File, device []*os.File) (*Engine, error) {
+// Begin gives the engine what to run on, which stays the caller's. A private engine
+// answers nobody at the control socket before Configured: what others set there
+// while there was no engine comes after what it is given then. It is otherwise as
+// Start.
+func (w *Waiting) Begin(ctx context.Context, listener *os.File, device []*os.File, private bool) (*Engine, error) {
 	<-w.started
 	if w.err != nil {
 		return nil, fmt.Errorf("start the engine: %w", w.err)
 	}
 	err := descriptors(append([]*os.File{listener}, device...), func(fds []int) error {
-		return w.pair.send(&message{Kind: kindStart}, sendTime, fds...)
+		return w.pair.send(&message{Kind: kindStart, Private: private}, sendTime, fds...)
 	})
 	if err != nil && !errors.Is(err, unix.EPIPE) { // who has ended already says why by its end
 		w.Cancel()

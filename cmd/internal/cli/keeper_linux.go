@@ -59,6 +59,8 @@ func (d *daemon) serve(socket *os.File, err error) error {
 		Observe:  k.Observe,
 		Changed:  k.Changed,
 
+		Own:        k.Own(),
+		Public:     k.Public(),
 		Configured: k.Configured(),
 		Ready:      func(t *tunnel.Tunnel) { k.Ready(d.name, t) },
 	})

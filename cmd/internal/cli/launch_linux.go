@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -40,19 +41,17 @@ func runArgs(s source, force bool) []string {
 	return append(args, s.arg)
 }
 
-// launchUnit starts the unit of a name, or else makes one.
+// launchUnit starts the unit of a name, or else makes one, if nothing speaks against
+// it.
 func launchUnit(ctx context.Context, m *systemd.Manager, s source, force bool, show keeper.Show) error {
-	// What is wrong with the file is told here: a unit's log is elsewhere.
-	if s.text == nil {
-		warnings, err := keeper.Check(ctx, s.File)
-		if err != nil {
-			return err
-		}
-		for _, w := range warnings {
-			show(keeper.Message{Warning: w})
-		}
+	warnings, err := keeper.Check(ctx, s.File, force)
+	for _, w := range warnings {
+		show(keeper.Message{Warning: w})
 	}
-	err := startUnit(ctx, m, s, force)
+	if err != nil {
+		return err
+	}
+	err = startUnit(ctx, m, s, force)
 	var failed *systemd.StartError
 	if errors.As(err, &failed) {
 		for line := range strings.Lines(failed.Log) {
@@ -68,7 +67,7 @@ func launchUnit(ctx context.Context, m *systemd.Manager, s source, force bool, s
 		return err
 	}
 	return c.Log(ctx, func(m keeper.Message) {
-		if m.Warning == "" || s.text != nil {
+		if m.Warning == "" || !slices.Contains(warnings, m.Warning) {
 			show(m)
 		}
 	})

@@ -6,11 +6,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"vpn/cmd/internal/configfile"
+	"vpn/cmd/internal/keeper"
 	"vpn/cmd/internal/save"
 )
 
 func newSave() *cobra.Command {
-	return &cobra.Command{
+	var kept bool
+	cmd := &cobra.Command{
 		Use:   "save NAME|FILE",
 		Short: "Write to a file what its interface has by now",
 		Long: `Bring a file up to what its interface has by now: keys, peers, port and mark,
@@ -20,7 +22,8 @@ at none of its addresses any more. Keys that the file takes from other files are
 not copied into it.
 
 With "SaveConfig = true" in the file "vpn down" does this by itself. A full disk
-or a power cut leaves the old file, whole.`,
+or a power cut leaves the old file, whole. Of a link whose processes were killed
+it writes what is kept of them for those that "vpn up" starts next.`,
 		Example:           `  vpn save wg0`,
 		Args:              exactly(1),
 		ValidArgsFunction: completeAt(completeConfigs),
@@ -32,12 +35,24 @@ or a power cut leaves the old file, whole.`,
 			if f.Path == "" {
 				return usage(cmd, "standard input can't be written to")
 			}
-			// That the interface isn't there is told with a hint.
-			c, err := dial(f.Name)
+			if !kept {
+				c, err := dial(f.Name)
+				if err == nil {
+					return errors.Join(c.Close(), save.Save(cmd.Context(), f.Path, f.Name, nil))
+				}
+				if linkKind(f.Name) != otherLink { // one without its program
+					return err // that the interface isn't there is told with a hint
+				}
+			}
+			had, err := keeper.Had(f.Name)
 			if err != nil {
 				return err
 			}
-			return errors.Join(c.Close(), save.Save(cmd.Context(), f.Path, f.Name))
+			defer had.Erase()
+			return save.Save(cmd.Context(), f.Path, f.Name, had)
 		},
 	}
+	cmd.Flags().BoolVar(&kept, "kept", false, "")
+	_ = cmd.Flags().MarkHidden("kept") // it is there
+	return cmd
 }

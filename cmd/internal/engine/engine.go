@@ -37,6 +37,11 @@ type Config struct {
 	// configuration, but for candidates. It must not wait.
 	Changed func()
 
+	// Own is served besides, if it is not nil: who connects there has the first word,
+	// since Listener is served only when Public is closed; nil: at once.
+	Own    net.Listener
+	Public <-chan struct{}
+
 	// Configured is closed when packets may be read; nil: at once. See tunnel.Config.
 	Configured <-chan struct{}
 
@@ -76,8 +81,11 @@ func Run(ctx context.Context, c Config) error {
 	backend := &trimmer{Backend: observed(t, c.Changed)}
 	defer backend.stop()
 	server := uapi.NewServer(backend, c.Log)
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(c.Listener) }()
+	served, ending := make(chan error, 1), make(chan struct{})
+	if c.Own != nil {
+		go func() { _ = server.Serve(c.Own) }() // it ends with the server
+	}
+	go func() { served <- c.serve(server, ending) }()
 	if c.Ready != nil {
 		c.Ready(t)
 	}
@@ -96,6 +104,7 @@ func Run(ctx context.Context, c Config) error {
 		served <- err
 	}
 	c.Log.Info("tunnel ends", "why", why)
+	close(ending)
 	server.Close()
 	if err = <-served; err != nil {
 		c.Log.Warn("the control socket failed", "error", err)
@@ -105,4 +114,16 @@ func Run(ctx context.Context, c Config) error {
 		err = nil // it was deleted, as far as can be told
 	}
 	return errors.Join(err, t.Close())
+}
+
+// serve answers at the control socket as soon as it may. A server that has been
+// closed only closes the socket.
+func (c *Config) serve(s *uapi.Server, ending <-chan struct{}) error {
+	if c.Public != nil {
+		select {
+		case <-c.Public:
+		case <-ending:
+		}
+	}
+	return s.Serve(c.Listener)
 }

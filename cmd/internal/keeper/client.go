@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"vpn/cmd/internal/control"
+	"vpn/tun/host"
 )
 
 // Client talks to the keeper of one link. It may be used concurrently.
@@ -75,6 +76,7 @@ func (c *Client) Down(ctx context.Context, show Show) error {
 // Reload brings the link to what its file says now, and tells whether that was
 // any change.
 func (c *Client) Reload(ctx context.Context, r ReloadRequest, show Show) (changed bool, err error) {
+	r.Sessions = host.SSHPeers(true) // of which the keeper's sandbox shows it none
 	result, err := c.ask(ctx, http.MethodPost, pathReload, r, show)
 	if err != nil {
 		return false, err

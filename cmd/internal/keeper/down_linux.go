@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"vpn/cmd/internal/control"
 	"vpn/cmd/internal/outside"
@@ -61,7 +62,7 @@ func (k *Keeper) tearDown(show Show) error {
 	up := *k.journal.Up()
 	if up.Save {
 		show(Message{Step: "vpn save " + k.name})
-		if err := k.save(); err != nil {
+		if err := k.save(show); err != nil {
 			show(Message{Warning: fmt.Sprintf("not saved: %v", err)})
 			k.log.Error("not saved", "error", err)
 		}
@@ -77,21 +78,46 @@ func (k *Keeper) tearDown(show Show) error {
 	return err
 }
 
-// save writes what is in force to the file. It is a process of its own, since the
-// file may lie where this one may not write.
-func (k *Keeper) save() error {
+var errNoFile = errors.New("it came from standard input")
+
+// save writes what is in force to the file, or what the last engine had where there
+// is none.
+func (k *Keeper) save(show Show) error {
+	if k.c.File.Path == "" {
+		return errNoFile
+	}
+	if e := k.engine; e != nil {
+		ctx, cancel := context.WithCancel(k.base)
+		defer cancel()
+		go func() { // nobody would answer any more
+			select {
+			case <-e.Done():
+				cancel()
+			case <-ctx.Done():
+			}
+		}()
+		if err := save(ctx, k.name, k.c.File.Path, false, show); ctx.Err() == nil {
+			return err
+		}
+	}
+	return save(k.base, k.name, k.c.File.Path, true, show)
+}
+
+// save is a process of its own, since the file may lie where this one may not write.
+func save(ctx context.Context, name, path string, kept bool, show Show) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	if k.c.File.Path == "" {
-		return errors.New("it came from standard input")
+	args := []string{self, "save", path}
+	if kept {
+		args = append(args, "--kept")
 	}
-	return runOutside(k.base, outside.Command{
-		Description: "save the configuration of " + k.name,
-		Args:        []string{self, "save", k.c.File.Path},
-		Env:         hookRunner{k.name, k.c.File.Path}.env(),
-	}, func(m Message) { k.log.Info(m.Output) })
+	return runOutside(ctx, outside.Command{
+		Description: "save the configuration of " + name,
+		Args:        args,
+		Env:         hookRunner{name, path}.env(),
+	}, show)
 }
 
 // runHooks runs the hooks of one kind, as they were when the link came up, until
@@ -142,12 +168,19 @@ func Clean(ctx context.Context, name string, show Show) error {
 	if u := j.Up(); u != nil {
 		record := *u
 		up = &record
-		if up.Save {
-			show(Message{Warning: "not saved: no engine is left that knows the peers"})
-		}
 	}
 	if err := runHooks(ctx, name, up, host.PreDown, show); err != nil {
 		return hint(err, "%s is still there; mend the hook in the file, and \"vpn up %s\" takes it over", name, name)
+	}
+	if up != nil && up.Save {
+		show(Message{Step: "vpn save " + name})
+		err := errNoFile
+		if filepath.IsAbs(up.File) {
+			err = save(ctx, name, up.File, true, show)
+		}
+		if err != nil {
+			show(Message{Warning: fmt.Sprintf("not saved: %v", err)})
+		}
 	}
 	if err := host.Undo(ctx, j, showStep(show)); err != nil {
 		return err

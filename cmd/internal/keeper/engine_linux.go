@@ -61,8 +61,9 @@ func (k *Keeper) cancelEngine() {
 	}
 }
 
-// beginEngine gives what is open to an engine. It answers after awaitReady.
-func (k *Keeper) beginEngine() error {
+// beginEngine gives what is open to an engine. It answers after awaitReady; a
+// private one answers others only once it is configured.
+func (k *Keeper) beginEngine(private bool) error {
 	socket, err := k.listener.File()
 	if err != nil {
 		return err
@@ -74,7 +75,7 @@ func (k *Keeper) beginEngine() error {
 	}
 	w := k.waiting
 	k.waiting = nil
-	e, err := w.Begin(k.life, socket, k.device.Files())
+	e, err := w.Begin(k.life, socket, k.device.Files(), private)
 	if err != nil {
 		return fmt.Errorf("start the engine: %w", err)
 	}
@@ -168,7 +169,7 @@ func (k *Keeper) renewEngine(ctx context.Context) error {
 		return err
 	}
 	defer l.erase()
-	if err := k.beginEngine(); err != nil {
+	if err := k.beginEngine(true); err != nil {
 		return err
 	}
 	if err := k.awaitReady(ctx); err != nil {

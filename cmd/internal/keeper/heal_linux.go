@@ -16,7 +16,7 @@ import (
 // time, only keeps it going until he gives up.
 const settleTime = 200 * time.Millisecond
 
-// changed heals at once what others have changed after a time of rest, and once more
+// changed has names asked for that have no address, and heals at once what others have changed after a time of rest, and once more
 // when that has settled.
 func (k *Keeper) changed(c host.Change, watching bool) {
 	if !watching {
@@ -24,6 +24,7 @@ func (k *Keeper) changed(c host.Change, watching bool) {
 		return
 	}
 	k.last = c
+	k.names.Wake() // it may be another network, with other name servers
 	if k.settled == nil {
 		k.heal(c, true)
 		k.settled = time.After(settleTime)

@@ -63,6 +63,48 @@ func engineHad(name, hash string) (*uapi.Config, error) {
 	return uapi.ParseSet(bufio.NewReader(f))
 }
 
+// Had returns what the engine of a link had last that is gone. The keys are the
+// caller's to erase.
+func Had(name string) (*uapi.Device, error) {
+	text, err := os.ReadFile(host.RunPath(name, configFile))
+	var c *uapi.Config
+	if err == nil {
+		c, err = engineHad(name, hashOf(text))
+		clear(text)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("nobody runs %s, and what it had last is not kept: %w", name, err)
+	}
+	return asDevice(c), nil
+}
+
+// asDevice is the other way round of asConfig.
+func asDevice(c *uapi.Config) *uapi.Device {
+	d := &uapi.Device{}
+	take(&d.PrivateKey, c.PrivateKey)
+	take(&d.ListenPort, c.ListenPort)
+	take(&d.FwMark, c.FwMark)
+	take(&d.RekeyAfterTime, c.RekeyAfterTime)
+	take(&d.RekeyAfterPackets, c.RekeyAfterPackets)
+	for i := range c.Peers {
+		p := &c.Peers[i]
+		peer := uapi.Peer{PublicKey: p.PublicKey, Endpoint: p.Endpoint}
+		take(&peer.Preshared, p.Preshared)
+		take(&peer.Keepalive, p.Keepalive)
+		for _, a := range p.AllowedIPs {
+			peer.AllowedIPs = append(peer.AllowedIPs, a.Prefix)
+		}
+		d.Peers = append(d.Peers, peer)
+	}
+	return d
+}
+
+func take[T any](to, from *T) {
+	if from != nil {
+		*to = *from
+	}
+}
+
 // writePin writes the text that is in force.
 func writePin(name string, text []byte) error {
 	return host.Replace(host.RunPath(name, configFile), text)

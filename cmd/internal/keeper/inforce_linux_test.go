@@ -128,3 +128,43 @@ func TestAppliedAfterACrash(t *testing.T) {
 	}
 	w.a.do("down", "wg0")
 }
+
+// TestSetBetweenEngines sets peers while there is no engine: whoever is told that it
+// worked finds it in force under the next.
+func TestSetBetweenEngines(t *testing.T) {
+	w := newWorld(t)
+	w.peerUp()
+	w.a.write(w.a.config(w.b, "", w.b.endpoint()))
+	w.a.do("up", "wg0")
+	const atOnce = 20
+	keeper, engine := w.a.pid(), w.a.engine()
+	if err := unix.Kill(keeper, unix.SIGSTOP); err != nil { // it starts no other engine
+		t.Fatal(err)
+	}
+	w.a.kill(engine)
+	var set []*testnet.Process
+	var peers []string
+	for range atOnce {
+		peers = append(peers, base64Of(testnet.NewKey().Public))
+		set = append(set, w.a.Start(nil, "wg", "set", "wg0", "peer", peers[len(peers)-1], "allowed-ips", fmt.Sprintf("10.70.%d.0/24", len(peers))))
+	}
+	testnet.Until(t, "all wait at the control socket", func() bool {
+		return strings.Count(w.a.MustRun("cat", "/proc/self/net/unix"), "/run/wireguard/.wg0.") > atOnce // with the one that listens
+	})
+	if err := unix.Kill(keeper, unix.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range set {
+		if code := p.WaitEnd(); code != 0 {
+			t.Errorf("wg: code %d\n%s", code, p.Output())
+		}
+	}
+	now := w.a.do("show", "wg0", "allowed-ips")
+	for n, peer := range peers {
+		if !strings.Contains(now, fmt.Sprintf("%s\t10.70.%d.0/24", peer, n+1)) {
+			t.Errorf("peer %d is lost", n+1)
+		}
+	}
+	w.a.MustPing(w.b.inner)
+	w.a.do("down", "wg0")
+}

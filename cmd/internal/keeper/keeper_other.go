@@ -10,6 +10,7 @@ import (
 
 	"vpn/cmd/internal/configfile"
 	"vpn/cmd/internal/logs"
+	"vpn/tunnel/uapi"
 )
 
 var errOther = hint(errors.New("a link's addresses, routes and DNS are this program's work on Linux only"), "\"vpn device\" runs a bare interface here")
@@ -59,7 +60,10 @@ func Refuse(string) error { return errOther }
 func Pin(string, []byte) error { return errOther }
 
 // Check fails on this system.
-func Check(context.Context, configfile.File) ([]string, error) { return nil, errOther }
+func Check(context.Context, configfile.File, bool) ([]string, error) { return nil, errOther }
+
+// Had fails on this system.
+func Had(string) (*uapi.Device, error) { return nil, errOther }
 
 // Preview fails on this system.
 func Preview(context.Context, configfile.File, []byte, bool, Show) error { return errOther }

@@ -17,7 +17,6 @@ import (
 	"vpn/cmd/internal/setting"
 	"vpn/conf"
 	"vpn/noise/key"
-	"vpn/tun/host"
 	"vpn/tunnel/uapi"
 )
 
@@ -41,21 +40,6 @@ func (l *loaded) erase() {
 	if l.set != nil {
 		l.set.Erase()
 	}
-}
-
-// Check reads what a keeper would, and returns its warnings.
-func Check(ctx context.Context, f configfile.File) (warnings []string, err error) {
-	j, err := host.OpenJournal(f.Name)
-	if err != nil {
-		return nil, err
-	}
-	defer j.Close()
-	l, _, err := loadFor(ctx, f, j)
-	if err != nil {
-		return nil, err
-	}
-	l.erase()
-	return l.warnings, nil
 }
 
 // Load reads a file.

@@ -28,8 +28,9 @@ type owner struct {
 }
 
 // OpenLink makes the link and gives it to an engine, which may need a while yet.
+// The hooks of PreUp may configure it.
 func (o *owner) OpenLink(ctx context.Context, name string) (index int, err error) {
-	if err := o.open(ctx); err != nil {
+	if err := o.open(ctx, false); err != nil {
 		o.closeLink()
 		return 0, err
 	}
@@ -72,7 +73,7 @@ func (o *owner) Hook(ctx context.Context, h host.Hook) error {
 
 // open opens the device and the control socket, those that were handed on if there
 // are any, and gives them to an engine. What it made goes with closeLink.
-func (k *Keeper) open(ctx context.Context) error {
+func (k *Keeper) open(ctx context.Context, private bool) error {
 	var err error
 	if h := k.c.Handed; h != nil && h.Device != nil {
 		err = k.takeHanded(h)
@@ -88,7 +89,7 @@ func (k *Keeper) open(ctx context.Context) error {
 		}
 		close(gone)
 	}(k.gone, k.device.Events())
-	return k.beginEngine()
+	return k.beginEngine(private)
 }
 
 // create opens the device, which outlives this process, and makes the control
@@ -193,16 +194,15 @@ func (k *Keeper) closeListener() <-chan struct{} {
 
 var errNoEngine = errors.New("there is no engine just now")
 
-// ask makes a request to the engine. Without one it fails at once: the socket,
-// which outlives engines, would let it wait for the next.
+// ask makes a request to the engine, before all who wait at the control socket.
 func (k *Keeper) ask(request func(*uapi.Client) error) error {
 	e := k.running()
 	if e == nil {
 		return fmt.Errorf("configure %s: %w", k.name, errNoEngine)
 	}
-	conn, err := net.DialTimeout("unix", string(uapi.Default)+"/"+k.name+".sock", uapiPatience)
+	conn, err := e.Connect()
 	if err != nil {
-		return fmt.Errorf("configure %s: %w", k.name, err)
+		return err
 	}
 	if err := conn.SetDeadline(time.Now().Add(uapiPatience)); err != nil {
 		return err

@@ -66,6 +66,36 @@ func Preview(ctx context.Context, f configfile.File, text []byte, force bool, sh
 	return nil
 }
 
+// Check tells what is wrong with a configuration that is to be brought up elsewhere,
+// and the warnings: a service's log is not before the user's eyes, and the service
+// does not see the SSH session that the user types in. The text of standard input is
+// pinned.
+func Check(ctx context.Context, f configfile.File, force bool) (warnings []string, err error) {
+	j, err := host.OpenJournal(f.Name)
+	if err != nil {
+		return nil, err
+	}
+	defer j.Close()
+	l, adopted, err := loadFor(ctx, f, j)
+	if err != nil {
+		return nil, err
+	}
+	defer l.erase()
+	if adopted || len(leftOf(j)) > 0 { // then the plan is another
+		return l.warnings, nil
+	}
+	p, err := plan(ctx, l, force)
+	if err != nil {
+		return l.warnings, err
+	}
+	return append(l.warnings, p.Warnings...), nil
+}
+
+// leftOf is what has to be undone before anything else.
+func leftOf(j *host.Journal) []host.Entry {
+	return slices.DeleteFunc(slices.Clone(j.Entries()), func(e host.Entry) bool { return e.Undo == nil || isKillSwitch(e.Do) })
+}
+
 // planOver plans as Run would on a host on which an earlier run may have left
 // something. It is nil where that would have to be undone first, which it shows.
 func planOver(ctx context.Context, l *loaded, j *host.Journal, force bool, show Show) (*host.Plan, error) {
@@ -79,7 +109,7 @@ func planOver(ctx context.Context, l *loaded, j *host.Journal, force bool, show 
 		p, err := host.Reload(l.conf, j, s, host.Options{Link: l.file.Name, File: l.label, Mark: up.Mark, Force: true})
 		return p, ofConfig(err)
 	}
-	left := slices.DeleteFunc(slices.Clone(j.Entries()), func(e host.Entry) bool { return e.Undo == nil || isKillSwitch(e.Do) })
+	left := leftOf(j)
 	if len(left) == 0 {
 		return plan(ctx, l, force)
 	}

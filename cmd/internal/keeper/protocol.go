@@ -1,6 +1,9 @@
 package keeper
 
-import "time"
+import (
+	"net/netip"
+	"time"
+)
 
 // State is what a keeper says of itself and its link.
 type State struct {
@@ -35,6 +38,8 @@ type ReloadRequest struct {
 	Force   bool          `json:"force,omitempty"`
 	Confirm time.Duration `json:"confirm,omitempty"` // nanoseconds; 0: it stays
 	Text    []byte        `json:"text,omitempty"`    // instead of the file's
+
+	Sessions []netip.Addr `json:"sessions,omitempty"` // the other ends of SSH sessions; the client's to fill
 }
 
 // WaitRequest asks to wait for the peers.

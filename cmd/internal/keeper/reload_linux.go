@@ -66,7 +66,7 @@ func (k *Keeper) bring(ctx context.Context, l *loaded, r ReloadRequest, show Sho
 	for _, w := range l.warnings {
 		show(Message{Warning: w})
 	}
-	d, err := k.differences(ctx, l, r.Force)
+	d, err := k.differences(ctx, l, r)
 	if err != nil {
 		return false, err
 	}
@@ -135,7 +135,7 @@ func (d *differences) any() bool {
 }
 
 // differences holds the file against the live state.
-func (k *Keeper) differences(ctx context.Context, l *loaded, force bool) (*differences, error) {
+func (k *Keeper) differences(ctx context.Context, l *loaded, r ReloadRequest) (*differences, error) {
 	var d differences
 	err := k.ask(func(c *uapi.Client) (err error) {
 		d.current, err = c.Get()
@@ -148,11 +148,11 @@ func (k *Keeper) differences(ctx context.Context, l *loaded, force bool) (*diffe
 		d.current.Erase()
 		return nil, ofConfig(err)
 	}
-	s, err := k.read(ctx, l)
+	s, err := k.read(ctx, l, r.Sessions...)
 	if err != nil {
 		return fail(err)
 	}
-	d.plan, err = host.Reload(l.conf, k.journal, s, host.Options{Link: k.name, File: l.label, Mark: d.current.FwMark, Force: force})
+	d.plan, err = host.Reload(l.conf, k.journal, s, host.Options{Link: k.name, File: l.label, Mark: d.current.FwMark, Force: r.Force})
 	if err != nil {
 		return fail(err)
 	}

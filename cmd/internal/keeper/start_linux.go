@@ -130,7 +130,7 @@ func (k *Keeper) adopt(ctx context.Context, l *loaded, was host.UpRecord) error 
 		k.say(Message{Warning: w})
 	}
 	o := &owner{k, l, k.say}
-	err = o.open(ctx)
+	err = o.open(ctx, true)
 	if err == nil {
 		err = k.awaitReady(ctx)
 	}
@@ -175,12 +175,14 @@ func (k *Keeper) configureAfter(ctx context.Context, l *loaded, was host.UpRecor
 	}
 }
 
-// read takes down what the host is like now.
-func (k *Keeper) read(ctx context.Context, l *loaded) (*host.State, error) {
+// read takes down what the host is like now. The SSH sessions are those that a client
+// has found.
+func (k *Keeper) read(ctx context.Context, l *loaded, sessions ...netip.Addr) (*host.State, error) {
 	return host.Read(ctx, host.Query{
 		Link: k.name, Mark: k.mark, Journal: k.journal,
 		Toward:     toward(lookup.Peers(l.conf), k.names.Known),
 		NoSessions: !l.conf.Interface.KillSwitch.Value,
+		Sessions:   sessions,
 	})
 }
 

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"vpn/cmd/internal/testnet"
 )
 
 // TestUnits has systemd run what "vpn up" starts: the unit of a name, or one made
@@ -63,4 +65,86 @@ func TestUnits(t *testing.T) {
 		t.Errorf("a wrong file: code %d\n%s", code, said)
 	}
 	sys.MustRun("sh", "-c", "! ip link show wg0 2>/dev/null; ! systemctl is-active vpn@wg0.service")
+}
+
+// TestUnitCutsNoSession types "up" and "reload" in an SSH session, of which the
+// keeper, a unit, knows nothing.
+func TestUnitCutsNoSession(t *testing.T) {
+	w := newWorld(t)
+	install, err := filepath.Abs("../../../scripts/install")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.a.MustRun("mount", "-t", "tmpfs", "tmpfs", "/usr/local")
+	w.a.MustRun("ip", "route", "add", "default", "via", w.b.outer)
+	sys := w.a.StartSystemd()
+	sys.MustRun(install, "--binary", w.vpn)
+	in := func(command string) (said string, code int) {
+		return sys.Run("sh", "-c", "SSH_CONNECTION='198.51.100.9 1 192.0.2.1 22' /usr/local/bin/vpn "+command+" 2>&1")
+	}
+	plain := w.a.config(w.b, "", w.b.endpoint())
+	w.a.write(w.a.config(w.b, "", w.b.endpoint()+"\n"+fullTunnel))
+	if said, code := in("up wg0"); code != 0 || strings.Count(said, "takes the SSH session with 198.51.100.9 into the tunnel") != 1 {
+		t.Errorf("a default route: code %d\n%s", code, said)
+	}
+	sys.MustRun("/usr/local/bin/vpn", "down", "wg0")
+
+	locked := strings.Replace(plain, "[Interface]", "[Interface]\n#vpn: KillSwitch = on", 1)
+	w.a.write(locked)
+	for _, command := range []string{"up wg0", "apply wg0", "up - --name wg0 </etc/wireguard/wg0.conf"} {
+		if said, code := in(command); code == 0 || !strings.Contains(said, "would cut the SSH session with 198.51.100.9") || !strings.Contains(said, "--force") {
+			t.Errorf("%s: code %d\n%s", command, code, said)
+		}
+	}
+	if said, code := in("up wg0 --force"); code != 0 {
+		t.Errorf("by force: code %d\n%s", code, said)
+	}
+	sys.MustRun("/usr/local/bin/vpn", "down", "wg0")
+	w.a.write(plain)
+	sys.MustRun("/usr/local/bin/vpn", "up", "wg0")
+	w.a.write(locked)
+	for _, command := range []string{"reload wg0", "apply wg0"} {
+		if said, code := in(command); code == 0 || !strings.Contains(said, "would cut the SSH session with 198.51.100.9") {
+			t.Errorf("%s: code %d\n%s", command, code, said)
+		}
+	}
+	if said, code := in("reload wg0 --force"); code != 0 {
+		t.Errorf("reload by force: code %d\n%s", code, said)
+	}
+	sys.MustRun("/usr/local/bin/vpn", "down", "wg0")
+}
+
+// TestKillSwitchUnits has the units of two links at once: the second says why it
+// can't be, and takes nothing from the first.
+func TestKillSwitchUnits(t *testing.T) {
+	w := newWorld(t)
+	install, err := filepath.Abs("../../../scripts/install")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.a.MustRun("mount", "-t", "tmpfs", "tmpfs", "/usr/local")
+	sys := w.a.StartSystemd()
+	sys.MustRun(install, "--binary", w.vpn)
+	text := w.a.config(w.b, "#vpn: KillSwitch = on", w.b.endpoint())
+	w.a.write(text)
+	w.a.WriteFile("/etc/wireguard/wg1.conf", strings.NewReplacer("51001", "51009", "10.9.0.1/24", "10.8.0.1/24", w.b.inner+"/32", "10.8.0.2/32").Replace(text), 0o600)
+	sys.MustRun("systemctl", "start", "vpn-killswitch@wg0")
+	before := sys.MustRun("nft", "list", "ruleset")
+	if _, code := sys.Run("systemctl", "start", "vpn-killswitch@wg1"); code == 0 {
+		t.Error("the second starts")
+	}
+	if status := sys.MustRun("systemctl", "show", "--property=ExecMainStatus", "--value", "vpn-killswitch@wg1"); status != "78\n" {
+		t.Errorf("its exit code is %s", status)
+	}
+	for _, part := range []string{"/etc/wireguard/wg1.conf:5: KillSwitch", "wg0 has one that is loaded", "\"vpn down wg0\" lifts that one"} {
+		testnet.Until(t, "the journal has "+part, func() bool {
+			return strings.Contains(sys.MustRun("journalctl", "--unit=vpn-killswitch@wg1", "--output=cat"), part)
+		})
+	}
+	if diff := cmp.Diff(before, sys.MustRun("nft", "list", "ruleset")); diff != "" {
+		t.Errorf("before and after the second:\n%s", diff)
+	}
+	sys.MustRun("/usr/local/bin/vpn", "down", "wg0")
+	sys.MustRun("systemctl", "start", "vpn-killswitch@wg1")
+	sys.MustRun("/usr/local/bin/vpn", "down", "wg1")
 }

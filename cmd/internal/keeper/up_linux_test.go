@@ -26,7 +26,12 @@ func TestUpAndDown(t *testing.T) {
 	w.a.MustPing(w.b.inner)
 	w.a.fail(1, []string{"wg0 is held by process", "vpn run wg0", "is up already", "hint:"}, "up", "wg0")
 	w.a.MustPing(w.b.inner)
-	w.a.do("down", "wg0")
+	text = w.a.do("down", "wg0")
+	for _, step := range []string{"[#] ip link delete dev wg0\n", "[#] sysctl -q net.ipv4.ip_forward=0\n"} {
+		if !strings.Contains(text, step) {
+			t.Errorf("no step %q in\n%s", step, text)
+		}
+	}
 	w.a.Run("rm", "/etc/wireguard/wg0.conf")
 	if diff := cmp.Diff(before, w.a.facts()); diff != "" {
 		t.Errorf("before and after:\n%s", diff)
@@ -96,8 +101,50 @@ func TestDownAll(t *testing.T) {
 	w.a.do("up", "wg0")
 	w.a.do("up", "wg1")
 	w.a.kill(w.a.pid())
+	w.a.MustRun("install", "-D", "-m", "755", w.vpn, "/run/program/vpn")
+	said, code := w.a.Run("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "/run/program/vpn", "down", "--all")
+	if code != 1 || !strings.Contains(said, "permission denied") || !strings.Contains(said, "hint: run it as root") {
+		t.Errorf("another user: code %d\n%s", code, said)
+	}
 	w.a.do("down", "--all")
 	w.a.MustRun("sh", "-c", "rm /etc/wireguard/*")
+	if diff := cmp.Diff(before, w.a.facts()); diff != "" {
+		t.Errorf("before and after:\n%s", diff)
+	}
+}
+
+// TestWithoutPrograms is a host that has no ip, nft, resolvconf, sysctl or bash, nor
+// any other program: a full tunnel with all that there is comes up and goes. Like the
+// kernel's interface it has no address of its own making, and sends no redirects.
+func TestWithoutPrograms(t *testing.T) {
+	w := newWorld(t)
+	w.peerUp()
+	w.a.MustRun("ip", "route", "add", "default", "via", w.b.outer)
+	before := w.a.facts()
+	alone := func(args string) string {
+		t.Helper()
+		return w.a.MustRun("unshare", "--mount", "sh", "-c", "mount -t tmpfs none /usr/sbin; mount -t tmpfs none /usr/bin; exec "+w.vpn+" "+args)
+	}
+	w.a.write(w.a.config(w.b, "Address = fd09::1/64\nDNS = 10.9.0.53, corp.example\n#vpn: KillSwitch = on\n#vpn: Masquerade = "+w.outer.Name, w.b.endpoint()+"\n"+fullTunnel))
+	alone("up wg0 --wait")
+	w.a.MustPing(w.b.inner)
+	for what, has := range map[string]string{
+		"ip -6 address show dev wg0":                     "fd09::1/64",
+		"ip rule; ip -6 rule":                            "suppress_prefixlength 0",
+		"nft list ruleset":                               "vpn-killswitch-wg0",
+		"cat /etc/resolv.conf":                           "nameserver 10.9.0.53",
+		"sysctl net.ipv4.ip_forward":                     "= 1",
+		"sysctl net.ipv4.conf.wg0.send_redirects":        "= 0",
+		"sysctl net.ipv4.conf.all.send_redirects":        "= 0",
+		"sysctl net.ipv4.conf.all.src_valid_mark":        "= 1",
+		"ip -4 route show table all dev wg0 | grep defa": "default",
+	} {
+		if text := w.a.MustRun("sh", "-c", what); !strings.Contains(text, has) || strings.Contains(text, "fe80") && strings.Contains(what, "address") {
+			t.Errorf("%s:\n%s", what, text)
+		}
+	}
+	alone("down wg0")
+	w.a.MustRun("rm", "/etc/wireguard/wg0.conf")
 	if diff := cmp.Diff(before, w.a.facts()); diff != "" {
 		t.Errorf("before and after:\n%s", diff)
 	}

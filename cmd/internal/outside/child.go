@@ -14,7 +14,11 @@ const patience = 10 * time.Second
 
 // asChild runs the command as a child of this process.
 func asChild(ctx context.Context, c Command) error {
-	cmd := exec.CommandContext(ctx, c.Args[0], c.Args[1:]...)
+	args := c.Args
+	if c.Running != nil {
+		args = append([]string{"/bin/sh", "-c", gate, "sh"}, args...)
+	}
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Env = c.Env
 	// A nil *os.File in an interface would not be nil.
 	if c.Stdin != nil {
@@ -29,11 +33,8 @@ func asChild(ctx context.Context, c Command) error {
 	cmd.Cancel = func() error { return cmd.Process.Signal(terminate) }
 	cmd.WaitDelay = patience
 	ownGroup(cmd)
-	err := cmd.Start()
+	err := c.start(cmd)
 	if err == nil {
-		if c.Running != nil {
-			c.Running(handleOf(cmd.Process.Pid))
-		}
 		err = cmd.Wait()
 	}
 	var exit *exec.ExitError
@@ -44,6 +45,32 @@ func asChild(ctx context.Context, c Command) error {
 		return &ExitError{code(exit.ProcessState)}
 	}
 	return err
+}
+
+// gate is a shell that becomes the command once it is told to, over descriptor 3, and
+// ends if nobody is left who could.
+const gate = `read -r _ <&3 && exec 3<&- && exec "$@"`
+
+// start starts the command. One that somebody is to be told of begins after that: if
+// this process is killed before, it never does.
+func (c *Command) start(cmd *exec.Cmd) error {
+	if c.Running == nil {
+		return cmd.Start()
+	}
+	wait, open, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer open.Close()
+	cmd.ExtraFiles = []*os.File{wait}
+	err = cmd.Start()
+	wait.Close()
+	if err != nil {
+		return err
+	}
+	c.Running(handleOf(cmd.Process.Pid))
+	_, _ = open.WriteString("\n") // who has ended meanwhile says so by its end
+	return nil
 }
 
 // code is the state's exit code as a shell has it.

@@ -22,8 +22,8 @@ type Command struct {
 	// goes to /dev/null, or the journal.
 	Stdin, Stdout, Stderr *os.File
 
-	// Running is told, if it is not nil, by what handle End finds the command, as soon
-	// as it runs.
+	// Running is told, if it is not nil, by what handle End finds the command, before it
+	// does anything.
 	Running func(handle string)
 }
 

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"os/signal"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -35,10 +37,21 @@ var confined = []struct {
 	{"given up", []string{"/bin/sh", "-c", "trap 'echo told; exit 1' TERM; echo begun; while :; do sleep 0.1; done"}, "begun\ntold\nerror: context canceled\n"},
 }
 
-const envCase = "VPN_TEST_OUTSIDE"
+// What the test binary is to be instead of the tests.
+const (
+	envCase = "VPN_TEST_OUTSIDE"      // runs the case of that number
+	envTell = "VPN_TEST_OUTSIDE_TELL" // prints the handle; "and die": and is killed at that moment
+	envEnd  = "VPN_TEST_OUTSIDE_END"  // ends the command of that handle
+)
 
 // The test binary is the confined process too.
 func TestMain(m *testing.M) {
+	if handle := os.Getenv(envEnd); handle != "" {
+		if err := End(context.Background(), handle); err != nil {
+			fmt.Println("error:", err)
+		}
+		return
+	}
 	n, err := strconv.Atoi(os.Getenv(envCase))
 	if err != nil {
 		os.Exit(testnet.Main(m))
@@ -48,13 +61,119 @@ func TestMain(m *testing.M) {
 	if !Confined() {
 		fmt.Println("not confined")
 	}
-	err = Run(ctx, Command{Description: "a test", Args: confined[n].args, Env: []string{"X=x y"}, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr})
+	c := Command{Description: "a test", Args: confined[n].args, Env: []string{"X=x y"}, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
+	if tell := os.Getenv(envTell); tell != "" {
+		c.Running = func(handle string) {
+			fmt.Println(handle)
+			if tell == "and die" {
+				_ = unix.Kill(os.Getpid(), unix.SIGKILL)
+			}
+		}
+	}
+	err = Run(ctx, c)
 	var exit *ExitError
 	switch {
 	case errors.As(err, &exit):
 		fmt.Println("code:", exit.Code)
 	case err != nil:
 		fmt.Println("error:", err)
+	}
+}
+
+// startConfined has systemd run a case, confined.
+func startConfined(s *testnet.Systemd, n int, variables ...string) {
+	start := []string{"--quiet", "--unit=confined", "--setenv=" + envCase + "=" + strconv.Itoa(n)}
+	for _, v := range variables {
+		start = append(start, "--setenv="+v)
+	}
+	for _, p := range []string{
+		"NoNewPrivileges=yes", "CapabilityBoundingSet=", "ProtectSystem=strict", "ProtectKernelTunables=yes", "WorkingDirectory=/usr/share", "CollectMode=inactive-or-failed",
+		"KillMode=mixed", "StandardInput=file:/run/input", "StandardOutput=append:/run/out", "StandardError=append:/run/out",
+	} {
+		start = append(start, "-p", p)
+	}
+	s.MustRun("systemd-run", append(start, "/run/outside")...)
+}
+
+// caseOf is the number of a case.
+func caseOf(name string) int {
+	for n, c := range confined {
+		if c.name == name {
+			return n
+		}
+	}
+	panic(name)
+}
+
+// TestEndService ends a service of a process that was killed, with what it has
+// started; one that has ended is none to it.
+func TestEndService(t *testing.T) {
+	h := testnet.NewMachine(t, "machine")
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.WriteFile("/run/input", "", 0o600)
+	h.MustRun("cp", self, "/run/outside")
+	s := h.StartSystemd()
+	startConfined(s, caseOf("given up"), envTell+"=yes")
+	var handle string
+	testnet.Until(t, "the command runs", func() bool {
+		text, _ := s.Run("cat", "/run/out")
+		first, rest, _ := strings.Cut(text, "\n")
+		handle = first
+		return rest == "begun\n"
+	})
+	s.MustRun("systemctl", "kill", "--kill-who=main", "--signal=KILL", "confined")
+	testnet.Until(t, "who has it run is gone", func() bool {
+		_, code := s.Run("systemctl", "is-active", "--quiet", "confined")
+		return code != 0
+	})
+	units := func() string {
+		return s.MustRun("systemctl", "list-units", "--all", "--plain", "--no-legend", "vpn-run-*")
+	}
+	if units() == "" {
+		t.Fatal("the command is gone by itself")
+	}
+	for _, handle := range []string{handle, handle, "service vpn-run-none.service"} {
+		if text := s.MustRun("env", envEnd+"="+handle, "/run/outside"); text != "" {
+			t.Errorf("%s: %s", handle, text)
+		}
+		if text := units(); text != "" {
+			t.Errorf("%s: there is still\n%s", handle, text)
+		}
+	}
+	if text := s.MustRun("cat", "/run/out"); strings.Contains(text, "told") {
+		t.Errorf("it was asked, not killed:\n%s", text)
+	}
+}
+
+// TestGate kills a process between the start of its command and the moment at which
+// it could be told of it: the command has done nothing.
+func TestGate(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(self)
+	cmd.Env = append(os.Environ(), envCase+"="+strconv.Itoa(caseOf("both outputs and a code")), envTell+"=and die")
+	var out bytes.Buffer
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer read.Close()
+	cmd.Stdout, cmd.Stderr = write, write
+	err = cmd.Run()
+	write.Close()
+	if err == nil {
+		t.Fatal("it was not killed")
+	}
+	if _, err := out.ReadFrom(read); err != nil { // to the end of the last who could write
+		t.Fatal(err)
+	}
+	if text := out.String(); !strings.HasPrefix(text, "not confined\ngroup ") || strings.Count(text, "\n") != 2 {
+		t.Errorf("the command has run:\n%s", text)
 	}
 }
 
@@ -68,14 +187,7 @@ func TestConfined(t *testing.T) {
 	h.MustRun("cp", self, "/run/outside")
 	s := h.StartSystemd()
 	for n, c := range confined {
-		start := []string{"--quiet", "--unit=confined", "--setenv=" + envCase + "=" + strconv.Itoa(n)}
-		for _, p := range []string{
-			"NoNewPrivileges=yes", "CapabilityBoundingSet=", "ProtectSystem=strict", "ProtectKernelTunables=yes", "WorkingDirectory=/usr/share", "CollectMode=inactive-or-failed",
-			"KillMode=mixed", "StandardInput=file:/run/input", "StandardOutput=append:/run/out", "StandardError=append:/run/out",
-		} {
-			start = append(start, "-p", p)
-		}
-		s.MustRun("systemd-run", append(start, "/run/outside")...)
+		startConfined(s, n)
 		if c.name == "given up" {
 			testnet.Until(t, "the command runs", func() bool {
 				text, _ := s.Run("cat", "/run/out")

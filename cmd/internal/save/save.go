@@ -25,8 +25,10 @@ type Live struct {
 
 // Save writes to the file at path what the interface of that name has. Nothing is
 // written if the file says all that already. It waits a little for the names of
-// endpoints to be looked up, and no longer than ctx.
-func Save(ctx context.Context, path, name string) error {
+// endpoints to be looked up, and no longer than ctx. Had is what the interface had
+// last, where nobody is left who could be asked; else nil. Its keys stay the
+// caller's.
+func Save(ctx context.Context, path, name string, had *uapi.Device) error {
 	text, _, err := configfile.File{Name: name, Path: path}.Read()
 	if err != nil {
 		return err
@@ -37,11 +39,21 @@ func Save(ctx context.Context, path, name string) error {
 		return err
 	}
 	defer c.Erase()
-	live, err := read(name)
-	if err != nil {
-		return fmt.Errorf("save %s: %w", name, err)
+	live := &Live{Device: had, Now: time.Now()}
+	if had == nil {
+		if live.Device, err = ask(name); err != nil {
+			return fmt.Errorf("save %s: %w", name, err)
+		}
+		defer live.Erase()
 	}
-	defer live.Erase()
+	live.Addresses, live.MTU, err = link(name)
+	switch {
+	case err == nil:
+	case had == nil:
+		return fmt.Errorf("save %s: %w", name, err)
+	default: // a link that is gone leaves the file its addresses
+		live.Addresses, live.MTU = addresses(c), c.Interface.MTU.Value
+	}
 	ctx, cancel := context.WithTimeout(ctx, lookupLimit)
 	defer cancel()
 	live.apply(c, newNames(ctx, name, live.FwMark).has)
@@ -56,21 +68,20 @@ func Save(ctx context.Context, path, name string) error {
 	return configfile.Write(path, merged)
 }
 
-// read asks the interface and the kernel.
-func read(name string) (*Live, error) {
+// ask asks the interface.
+func ask(name string) (*uapi.Device, error) {
 	client, err := uapi.Dial(name)
 	if err != nil {
 		return nil, err
 	}
 	defer client.Close()
-	d, err := client.Get()
-	if err != nil {
-		return nil, err
+	return client.Get()
+}
+
+// addresses are those that a file gives.
+func addresses(c *conf.Config) (all []netip.Prefix) {
+	for _, a := range c.Interface.Addresses {
+		all = append(all, a.Value)
 	}
-	live := &Live{Device: d, Now: time.Now()}
-	if live.Addresses, live.MTU, err = link(name); err != nil {
-		d.Erase()
-		return nil, err
-	}
-	return live, nil
+	return all
 }
