@@ -16,6 +16,7 @@ type Session struct {
 	Why      string    `json:"why,omitempty"`  // as report.Event has it
 	Sent     uint64    `json:"sent_messages"`
 	Received uint64    `json:"received_messages"`
+	Place    string    `json:"place,omitempty"` // while it is alive, as report.Session has it
 
 	peer key.Public
 }
@@ -70,7 +71,7 @@ func (c *chain) happened(e *report.Event) {
 	case s == nil && e.Kind == "session_started":
 		c.add(Session{Name: e.Session, Role: e.Role, Born: e.Time, peer: e.Peer})
 	case s != nil && e.Kind == "session_ended" && s.Ended.IsZero():
-		s.Ended, s.Why, s.Sent, s.Received = e.Time, e.Why, e.SentMessages, e.ReceivedMessages
+		s.Ended, s.Why, s.Place, s.Sent, s.Received = e.Time, e.Why, "", e.SentMessages, e.ReceivedMessages
 	}
 }
 
@@ -82,7 +83,7 @@ func (c *chain) alive(p *report.Peer) {
 		if s == nil {
 			s = c.add(Session{Name: now.Name, peer: p.PublicKey})
 		}
-		s.Role, s.Born, s.Sent, s.Received = now.Role, now.Born, now.SentMessages, now.ReceivedMessages
+		s.Role, s.Place, s.Born, s.Sent, s.Received = now.Role, now.Place, now.Born, now.SentMessages, now.ReceivedMessages
 	}
 }
 
@@ -101,7 +102,7 @@ func (c *chain) shook(peer key.Public, at time.Time) {
 func (c *chain) lost(at time.Time) {
 	for n := range c.all {
 		if s := &c.all[n]; s.Ended.IsZero() && s.Born.Before(at) {
-			s.Ended, s.Why = at, "engine_ended"
+			s.Ended, s.Why, s.Place = at, "engine_ended", ""
 		}
 	}
 }

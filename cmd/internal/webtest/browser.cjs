@@ -10,7 +10,7 @@ const [scenario, address, folder] = process.argv.slice(2);
 const axe = fs.readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 const wide = {width: 1280, height: 900}, phone = {width: 360, height: 740};
 
-const step = text => console.log(`ok: ${text}`);
+const step = text => console.log(`ok: ${text} (${Math.round(performance.now())} ms)`);
 
 // open opens the page, and holds that it keeps to its own server, says nothing wrong, and is set no cookie.
 async function open(browser, options) {
@@ -72,7 +72,7 @@ async function live(browser) {
 	const before = await bars(page);
 	await page.waitForFunction(n => document.querySelectorAll("#timeline rect.bar").length > n, before);
 	step("a rekey as it happens");
-	await page.waitForFunction(() => document.querySelector("#timeline rect.why-replaced"));
+	await page.waitForFunction(() => document.querySelector("#timeline rect.why-replaced") && document.querySelector("#timeline rect.why-alive"));
 	step("a session that was replaced");
 	await page.waitForFunction(() => document.querySelector("#link-plot path.line.rx")?.getAttribute("d").includes("L"));
 	step("the plot has points");

@@ -54,7 +54,7 @@ export function keyed(parent, items, key, make, update) {
 
 // windows are how much of the past a picture shows: the least that holds what is there.
 export function windowOf(ms) {
-	return [5, 15, 30, 60].map(m => m * 60e3).find(w => ms <= w) ?? 3600e3;
+	return [2, 5, 15, 30, 60].map(m => m * 60e3).find(w => ms <= w) ?? 3600e3;
 }
 
 // ticks are the round times within a picture, and far enough apart to be read.

@@ -114,6 +114,9 @@ function show(v) {
 	if (!place().get("peer") && v.peers.length === 1 && i.peer_count === 1) {
 		go({peer: v.peers[0].public_key}, true); // there is nothing to choose
 	}
+	const one = i.peer_count === 1 && Boolean(v.peer); // then a list says nothing more
+	$("columns").classList.toggle("one", one);
+	$("peers").hidden = one;
 	showPeer(v.peer, now);
 }
 

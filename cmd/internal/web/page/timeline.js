@@ -5,17 +5,19 @@ import {count, many, minute, plain, second, span, whys} from "./words.js";
 const row = 22, gap = 4, bottom = 20;
 const order = Object.keys(whys);
 
-// kindOf is why a session ended, and "" while it lives.
+// kindOf is why a session ended or, while it lives, what it is for.
 function kindOf(s, now) {
-	if (!s.name) {
-		return Date.parse(s.ended) > now ? "" : "unknown";
+	if (s.ended && (s.name || Date.parse(s.ended) <= now)) {
+		return s.why || "unknown";
 	}
-	return s.ended ? s.why || "unknown" : "";
+	return !s.place || s.place === "current" ? "alive" : s.place === "next" ? "next" : "receiving";
 }
+
+const lives = kind => kind === "alive" || kind === "next" || kind === "receiving";
 
 function describe(s, now) {
 	const born = Date.parse(s.born), ended = s.ended ? Date.parse(s.ended) : now, kind = kindOf(s, now);
-	const life = kind === "" ? `since ${second(born)}, for ${span(now - born)}` : `${second(born)} to ${second(ended)}, ${span(ended - born)}`;
+	const life = lives(kind) ? `since ${second(born)}, for ${span(now - born)}` : `${second(born)} to ${second(ended)}, ${span(ended - born)}`;
 	const parts = [s.name || "session", life, whys[kind] ?? plain(kind)];
 	if (s.name) {
 		parts.push(`${count(s.sent_messages)} sent, ${count(s.received_messages)} received`);
@@ -73,13 +75,13 @@ export class Timeline {
 		const x = t => Math.max(0, (t - from) / wide) * (width - 2);
 		const lanes = [];
 		const bars = chain.map((s, n) => {
-			const born = Date.parse(s.born), kind = kindOf(s, now), ended = kind === "" ? now : Date.parse(s.ended);
+			const born = Date.parse(s.born), kind = kindOf(s, now), ended = lives(kind) ? now : Date.parse(s.ended);
 			let lane = lanes.findIndex(free => free <= born);
 			lane = lane < 0 ? lanes.length : lane;
 			lanes[lane] = ended;
 			const on = this.chosen === s.born + s.name;
 			const at = {x: x(born).toFixed(1), y: lane * (row + gap) + 2, width: Math.max(3, x(ended) - x(born) - 1).toFixed(1), height: row, rx: 3};
-			const bar = svg("rect", {...at, class: `bar why-${kind || "alive"}${on ? " on" : ""}`});
+			const bar = svg("rect", {...at, class: `bar why-${kind}${on ? " on" : ""}`});
 			bar.dataset.n = n;
 			return bar;
 		});
@@ -104,14 +106,14 @@ export class Timeline {
 		}
 		const kinds = [...counts.keys()].sort((a, b) => order.indexOf(a) - order.indexOf(b));
 		attribute(this.svg, "aria-label", `${many(chain.length, "session")} in the last hour: ${kinds.map(k => `${counts.get(k)} ${whys[k] ?? plain(k)}`).join(", ") || "none"}. ${chosen ? describe(chosen, now) : ""}`);
-		keyed(this.legend, kinds, k => k || "alive",
-			k => el("li", {}, el("i", {class: `key why-${k || "alive"}`}), el("span")),
+		keyed(this.legend, kinds, k => k,
+			k => el("li", {}, el("i", {class: `key why-${k}`}), el("span")),
 			(node, k) => text(node.lastChild, `${counts.get(k)} ${whys[k] ?? plain(k)}`));
 		if (!this.table.open) {
 			return;
 		}
 		keyed(this.body, [...chain].reverse(), s => s.born + s.name, () => el("tr", {}, ...Array.from({length: 7}, () => el("td"))), (node, s) => {
-			const born = Date.parse(s.born), kind = kindOf(s, now), ended = kind === "" ? now : Date.parse(s.ended);
+			const born = Date.parse(s.born), kind = kindOf(s, now), ended = lives(kind) ? now : Date.parse(s.ended);
 			const cells = [s.name || "-", second(born), span(ended - born), s.role || "-", whys[kind] ?? plain(kind), count(s.sent_messages), count(s.received_messages)];
 			cells.forEach((c, n) => text(node.children[n], c));
 		});

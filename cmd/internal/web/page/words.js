@@ -47,9 +47,11 @@ export function span(ms) {
 
 export const plain = term => term.replaceAll("_", " ");
 
-// whys are the ends of sessions.
+// whys are the ends of sessions, and what those that live are for.
 export const whys = {
-	"": "alive",
+	alive: "alive",
+	receiving: "followed by a newer one, still receives",
+	next: "waits for the peer's first message",
 	replaced: "replaced by a newer session",
 	expired: "expired: nothing was sent to renew it",
 	displaced: "displaced before it was confirmed",
