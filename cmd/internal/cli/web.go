@@ -25,7 +25,7 @@ import (
 // webListen is where the page is unless told otherwise, and webMemory where the collector begins to work harder.
 const (
 	webListen = "127.0.0.1:9587"
-	webMemory = 40 << 20
+	webMemory = 36 << 20
 )
 
 // webOptions are the flags of "vpn web".

@@ -12,19 +12,20 @@ import "time"
 const (
 	hour = time.Hour
 
-	// An interface is plotted in steps of 5 s, each of its peers in steps of 20 s: 1.4 KB of memory for a peer that has talked.
+	// An interface is plotted in steps of 5 s, each of its peers in steps of 30 s: 1 KB of memory for a peer that has talked.
 	linkStep = 5 * time.Second
-	peerStep = 20 * time.Second
+	peerStep = 30 * time.Second
 
 	// maxPlots is how many peers of an interface have a plot, and maxSessions how many sessions it remembers, the last of all its peers.
 	maxPlots    = 16384
 	maxSessions = 32768
 
-	// How often an interface is asked: while somebody looks, and otherwise. An answer that took long makes the pause longer, so that watching
-	// never takes more than a share of the time.
+	// How often an interface is asked: while somebody looks, and otherwise. An answer that took long makes the pause longer, up to a point,
+	// so that watching takes a tenth of the time at most.
 	attentive = time.Second
 	patient   = 5 * time.Second
-	share     = 20
+	longest   = 10 * time.Second
+	share     = 10
 	// looking is for how long a view counts as somebody who looks, and everyPeer how often all peers are asked about, not only who has talked.
 	looking   = 5 * time.Second
 	everyPeer = 30 * time.Second

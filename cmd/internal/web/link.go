@@ -98,7 +98,11 @@ func (l *link) attend(ctx context.Context, pause func() time.Duration) error {
 			}
 			return err
 		}
-		wait(ctx, max(pause(), share*time.Since(began)))
+		rest := pause()
+		if !past { // which takes much longer, and once
+			rest = max(rest, min(share*time.Since(began), longest))
+		}
+		wait(ctx, rest)
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -175,9 +179,9 @@ func (l *link) met(before, is *report.Interface, now *report.Peer) (rx, tx uint6
 	if p.plot != nil {
 		p.plot.add(is.Now, rx, tx)
 	}
-	now.Events, now.Drops = nil, nil // asked for again when they are shown
-	p.now, p.seen = now, is.Now
 	p.active = len(now.Sessions) > 0 || now.Attempt != nil
+	now.Events, now.Drops, now.Sessions, now.Candidates = nil, nil, nil, nil // asked for again when they are shown
+	p.now, p.seen = now, is.Now
 	return rx, tx
 }
 

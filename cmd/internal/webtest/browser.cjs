@@ -100,6 +100,8 @@ async function live(browser) {
 async function many(browser) {
 	const page = await open(browser);
 	await page.waitForFunction(() => document.querySelectorAll("#list [role=option]").length > 10 && /10,000 up/.test(document.querySelector("#counts").textContent));
+	await page.waitForFunction(() => /\d Mbit/.test(document.querySelector("#link-plot output.rx").textContent));
+	step("what passes now");
 	const list = page.locator("#list");
 	await list.focus();
 	await page.keyboard.press("End");

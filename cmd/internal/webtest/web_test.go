@@ -45,6 +45,7 @@ func browse(t *testing.T, h *testnet.Host, scenario, address string, steps ...st
 		})
 	}
 	p.WaitEnd()
+	t.Log(p.Output())
 	return p.Output()
 }
 

@@ -4,7 +4,7 @@ import {bytes, rate, span} from "./words.js";
 
 const narrow = matchMedia("(max-width: 620px)");
 const beyond = 10; // rows above and below those in sight
-const tallest = 12;
+const tallest = () => narrow.matches ? 8 : 18; // rows
 
 export class List {
 	// choose is called with the key of a peer, look when other rows come into sight.
@@ -42,11 +42,11 @@ export class List {
 	// wanted is which rows to ask for.
 	wanted() {
 		const [first, end] = this.inSight();
-		return {first: Math.max(0, first - beyond), count: Math.max(end - first, tallest) + 2 * beyond};
+		return {first: Math.max(0, first - beyond), count: Math.max(end - first, tallest()) + 2 * beyond};
 	}
 
 	key(e) {
-		const step = {ArrowDown: 1, ArrowUp: -1, PageDown: tallest - 1, PageUp: 1 - tallest, Home: -Infinity, End: Infinity}[e.key];
+		const step = {ArrowDown: 1, ArrowUp: -1, PageDown: tallest() - 1, PageUp: 1 - tallest(), Home: -Infinity, End: Infinity}[e.key];
 		if (step === undefined || this.total === 0) {
 			return;
 		}
@@ -86,7 +86,7 @@ export class List {
 	draw() {
 		const h = this.height();
 		this.space.style.height = `${this.total * h}px`;
-		this.box.style.height = `${Math.min(this.total, tallest) * h}px`;
+		this.box.style.height = `${Math.min(this.total, tallest()) * h}px`;
 		this.box.hidden = this.total === 0;
 		const [first, end] = this.inSight();
 		const from = Math.max(first - beyond, this.first);
