@@ -263,7 +263,14 @@ func (l *link) tellPeer(ctx context.Context, public key.Public) *Peer {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.sessions.alive(p.Peer)
+	for n := range p.Events { // an interface with many peers may have forgotten
+		e := p.Events[n]
+		e.Peer = public
+		l.sessions.happened(&e)
+	}
+	if is.Engine == report.EngineVPN {
+		l.sessions.alive(p.Peer)
+	}
 	p.Chain = l.sessions.of(public, is.Now.Add(-hour))
 	if kept := l.peers[public]; kept != nil {
 		p.RxRate, p.TxRate = kept.now.RxRate, kept.now.TxRate

@@ -63,12 +63,17 @@ async function look(page, name) {
 
 const bars = page => page.locator("#timeline rect.bar").count();
 
-// live is a tunnel with one peer, on which packets pass and sessions are replaced.
+// live is a tunnel with a peer with which packets pass and sessions are replaced, and one that is not there.
 async function live(browser) {
 	const page = await open(browser);
 	await page.waitForFunction(() => /\d [kM]bit/.test(document.querySelector("#link-plot output.rx").textContent));
-	await page.waitForFunction(() => /\d [kM]bit/.test(document.querySelector("#peer-plot output.tx").textContent));
 	step("throughput");
+	await page.waitForFunction(() => /connection refused/.test(document.querySelector("#list [data-state=silent] .verdict")?.textContent));
+	step("a peer that does not answer, and why");
+	await page.locator("#list").focus();
+	await page.keyboard.press("Home");
+	await page.waitForFunction(() => /\d [kM]bit/.test(document.querySelector("#peer-plot output.tx").textContent));
+	step("the throughput of a peer");
 	const before = await bars(page);
 	await page.waitForFunction(n => document.querySelectorAll("#timeline rect.bar").length > n, before);
 	step("a rekey as it happens");

@@ -67,11 +67,13 @@ func TestLive(t *testing.T) {
 	p.A.MustPing(p.B.Inner4)
 	p.A.Start(nil, "ping", "-q", "-i", "0.005", "-s", "1200", p.B.Inner4)
 	p.A.Ping("10.9.0.99", 3, 20*time.Millisecond) // nobody's
+	p.A.Daemon.Set("public_key="+testnet.NewKey().Public, "endpoint="+p.B.Outer4+":9", "allowed_ip=10.9.0.77/32")
+	p.A.Start(nil, "ping", "-q", "10.9.0.77")
 	sink := p.A.ListenUDP(net.JoinHostPort(p.A.Inner4, "0"))
 	stream(t, p.B.Host, sink.LocalAddr().String())
 	web, address := serve(t, p.A.Host, p.A.Daemon.Link.Name)
 	browse(t, p.A.Host, "live", address,
-		"throughput", "a rekey as it happens", "that was replaced", "has points", "keyboard", "drops", "fit for everybody")
+		"throughput", "does not answer", "of a peer", "a rekey as it happens", "that was replaced", "has points", "keyboard", "drops", "fit for everybody")
 	if token := address[strings.Index(address, "token="):]; strings.Count(web.Output(), token[len("token="):]) != 1 {
 		t.Errorf("the token is printed again: %s", web.Output())
 	}

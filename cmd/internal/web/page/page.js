@@ -117,7 +117,7 @@ function show(v) {
 	const one = i.peer_count === 1 && Boolean(v.peer); // then a list says nothing more
 	$("columns").classList.toggle("one", one);
 	$("peers").hidden = one;
-	showPeer(v.peer, now);
+	showPeer(v.peer, now, one);
 }
 
 function showLinks(v) {
@@ -155,10 +155,10 @@ function showLink(i, now) {
 	}
 }
 
-function showPeer(p, now) {
+function showPeer(p, now, alone) {
 	$("peer-all").hidden = !p;
 	$("peer-hint").hidden = Boolean(p);
-	text($("peer-name"), p ? p.name || "Peer" : place().get("peer") ? "This peer is not there" : "No peer chosen");
+	text($("peer-name"), p ? p.name || `Peer ${p.public_key.slice(0, 8)}…` : place().get("peer") ? "This peer is not there" : "No peer chosen");
 	text($("peer-state"), p?.verdict ?? "");
 	$("peer-state").dataset.state = p?.state ?? "";
 	if (!p) {
@@ -174,7 +174,7 @@ function showPeer(p, now) {
 		["Sent", bytes(p.tx_bytes)],
 	];
 	keyed($("peer-facts"), facts, f => f[0], f => el("div", {}, el("dt", {}, f[0]), el("dd")), (node, f) => text(node.lastChild, f[1]));
-	$("peer-plot").hidden = !p.plot;
+	$("peer-plot").hidden = !p.plot || alone; // the interface's is the same
 	if (p.plot) {
 		plots.peer.name = p.name || "the peer";
 		plots.peer.update(p.plot, p.rx_rate, p.tx_rate);

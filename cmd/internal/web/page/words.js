@@ -49,7 +49,7 @@ export const plain = term => term.replaceAll("_", " ");
 
 // whys are the ends of sessions, and what those that live are for.
 export const whys = {
-	alive: "alive",
+	alive: "in use",
 	receiving: "followed by a newer one, still receives",
 	next: "waits for the peer's first message",
 	replaced: "replaced by a newer session",
