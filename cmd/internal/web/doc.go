@@ -29,4 +29,8 @@ const (
 	// looking is for how long a view counts as somebody who looks, and everyPeer how often all peers are asked about, not only who has talked.
 	looking   = 5 * time.Second
 	everyPeer = 30 * time.Second
+
+	// few peers are asked about with their last events each time, so that the list says why one is silent; of many only the one shown is.
+	few       = 500
+	fewEvents = 8
 )

@@ -118,8 +118,11 @@ func (l *link) sample(ctx context.Context, source report.Source, past bool) erro
 		q.Which = report.All
 	}
 	l.mu.Unlock()
-	if past {
+	switch {
+	case past:
 		q.Events = report.MaxEvents
+	case before != nil && before.PeerCount <= few:
+		q.Events = fewEvents
 	}
 	var is *report.Interface
 	var rx, tx uint64
