@@ -56,31 +56,42 @@ func (s *series) add(now time.Time, rx, tx uint64) {
 
 // Plot is a series as the page draws it.
 type Plot struct {
-	From time.Time `json:"from"` // when counting began
-	Ends time.Time `json:"ends"` // the end of the last step
-	Step float64   `json:"step"` // seconds
-	Rx   []float32 `json:"rx"`   // bytes a second, oldest first, none before From
-	Tx   []float32 `json:"tx"`
+	From  time.Time `json:"from"`  // when counting began
+	Begin time.Time `json:"begin"` // of the first step
+	Ends  time.Time `json:"ends"`  // until when the last step has come
+	Step  float64   `json:"step"`  // seconds
+	Rx    []float32 `json:"rx"`    // bytes a second, oldest first
+	Tx    []float32 `json:"tx"`
 }
 
-// plot returns the steps that are over. The one that isn't is left out: its rate would jump.
+// tellable is how much of a step has to be known for its rate to mean something.
+const tellable = time.Second
+
+// plot returns the steps of which enough is known; nil if nothing was counted.
 func (s *series) plot() *Plot {
 	if s.last.IsZero() {
 		return nil
 	}
 	end := s.number(s.last)
-	p := &Plot{From: s.from, Ends: time.Unix(0, end*int64(s.step)), Step: s.step.Seconds(), Rx: []float32{}, Tx: []float32{}}
-	for n := max(s.number(s.from), end-s.size()+1); n < end; n++ {
+	first := max(s.number(s.from), end-s.size()+1)
+	p := &Plot{From: s.from, Begin: time.Unix(0, first*int64(s.step)), Ends: s.last, Step: s.step.Seconds(), Rx: []float32{}, Tx: []float32{}}
+	for n := first; n <= end; n++ {
+		begin, over := time.Unix(0, n*int64(s.step)), time.Unix(0, (n+1)*int64(s.step))
+		if begin.Before(s.from) {
+			begin = s.from
+		}
+		if over.After(s.last) {
+			over = s.last
+		}
+		covered := over.Sub(begin)
+		if n == end && covered < tellable {
+			break
+		}
 		var rx, tx float32
-		if s.rx != nil {
-			rx, tx = s.rx[n%s.size()], s.tx[n%s.size()]
+		if seconds := float32(covered.Seconds()); s.rx != nil && seconds > 0 {
+			rx, tx = s.rx[n%s.size()]/seconds, s.tx[n%s.size()]/seconds
 		}
-		covered := s.step
-		if begin := time.Unix(0, n*int64(s.step)); begin.Before(s.from) {
-			covered -= s.from.Sub(begin)
-		}
-		seconds := float32(covered.Seconds())
-		p.Rx, p.Tx = append(p.Rx, rx/seconds), append(p.Tx, tx/seconds)
+		p.Rx, p.Tx = append(p.Rx, rx), append(p.Tx, tx)
 	}
 	return p
 }

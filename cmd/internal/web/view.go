@@ -85,9 +85,11 @@ var orders = map[string]func(a, b *peer) int{
 	"total": func(a, b *peer) int {
 		return cmp.Or(cmp.Compare(b.now.RxBytes+b.now.TxBytes, a.now.RxBytes+a.now.TxBytes), byName(a, b))
 	},
-	"name":      byName,
-	"handshake": func(a, b *peer) int { return cmp.Or(b.now.LatestHandshake.Compare(a.now.LatestHandshake), byName(a, b)) },
-	"state":     func(a, b *peer) int { return cmp.Or(cmp.Compare(trouble(a), trouble(b)), byName(a, b)) },
+	"name": byName,
+	"handshake": func(a, b *peer) int {
+		return cmp.Or(b.now.LatestHandshake.Compare(a.now.LatestHandshake), byName(a, b))
+	},
+	"state": func(a, b *peer) int { return cmp.Or(cmp.Compare(trouble(a), trouble(b)), byName(a, b)) },
 }
 
 // byName puts peers that have no name behind those that have.

@@ -79,7 +79,7 @@ async function live(browser) {
 	step("a rekey as it happens");
 	await page.waitForFunction(() => document.querySelector("#timeline rect.why-replaced") && document.querySelector("#timeline rect.why-alive"));
 	step("a session that was replaced");
-	await page.waitForFunction(() => document.querySelector("#link-plot path.line.rx")?.getAttribute("d").includes("L"));
+	await page.waitForFunction(() => document.querySelector("#link-plot path.line.rx")?.getAttribute("d").includes("V"));
 	step("the plot has points");
 
 	await page.locator("#link-plot svg").focus();

@@ -117,6 +117,7 @@ export class List {
 		text(who, r.name || r.public_key);
 		who.classList.toggle("mono", !r.name);
 		text(verdict, r.verdict);
+		attribute(verdict, "title", r.verdict);
 		text(rx, `↓ ${rate(r.rx_rate)}`);
 		text(tx, `↑ ${rate(r.tx_rate)}`);
 		text(sum, bytes(r.rx_bytes + r.tx_bytes));

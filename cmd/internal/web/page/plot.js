@@ -59,7 +59,7 @@ export class Plot {
 			return;
 		}
 		const {rx, tx} = this.plot, step = this.plot.step * 1000, end = Date.parse(this.plot.ends);
-		const span = windowOf(end - Date.parse(this.plot.from)), begin = end - rx.length * step;
+		const from = Date.parse(this.plot.from), begin = Date.parse(this.plot.begin), span = windowOf(end - from);
 		const left = 4, right = 4, bottom = 20, height = this.height - bottom, middle = height / 2;
 		const across = width - left - right;
 		const x = t => left + (t - (end - span)) / span * across;
@@ -67,11 +67,10 @@ export class Plot {
 		const y = (v, sign) => middle - sign * v / top * (middle - 12);
 		this.scale = {begin, step, time: at => end - span + (at - left) / across * span};
 		const part = (values, sign) => {
-			let line = "";
-			values.forEach((v, n) => {
-				line += `${n ? "L" : "M"}${x(begin + (n + 0.5) * step).toFixed(1)} ${y(v, sign).toFixed(1)}`;
-			});
-			const area = values.length ? `${line}L${x(begin + (values.length - 0.5) * step).toFixed(1)} ${middle}L${x(begin + step / 2).toFixed(1)} ${middle}Z` : "";
+			const left = n => x(Math.max(begin + n * step, from, end - span)).toFixed(1);
+			const right = n => x(Math.min(begin + (n + 1) * step, end)).toFixed(1);
+			const line = values.map((v, n) => `${n ? "V" : `M${left(n)} `}${y(v, sign).toFixed(1)}H${right(n)}`).join("");
+			const area = values.length ? `${line}V${middle}H${left(0)}Z` : "";
 			const c = sign > 0 ? "rx" : "tx";
 			return [svg("path", {d: area, class: `area ${c}`}), svg("path", {d: line, class: `line ${c}`})];
 		};
