@@ -175,12 +175,9 @@ async function strangers(browser) {
 		for (const [what, outcome] of Object.entries(got)) {
 			assert.equal(outcome, "refused", `${name}: ${what}`);
 		}
-		await page.evaluate(src => {
-			const frame = document.createElement("iframe");
-			document.body.append(frame);
-			return new Promise(told => { Object.assign(frame, {onload: told, src}); });
-		}, address);
-		assert.match(page.frames()[1].url(), /^chrome-error:/, `${name}: a frame`);
+		const framed = page.waitForEvent("requestfailed", r => r.url().startsWith(`${target.origin}/`));
+		await page.evaluate(src => document.body.append(Object.assign(document.createElement("iframe"), {src})), address);
+		assert.equal((await framed).failure().errorText, "net::ERR_BLOCKED_BY_RESPONSE", `${name}: a frame`);
 		step(`another site at ${name}`);
 	}
 	server.close();
