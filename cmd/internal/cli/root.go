@@ -78,6 +78,7 @@ Commands that wg has take the same arguments and print the same text.`,
 	)
 	for _, cmd := range []*cobra.Command{
 		newApply(), newDiagnose(), newDown(), newKillswitch(), newMetrics(), newReload(), newRestart(), newRun(), newStatus(), newUp(),
+		newWeb(),
 	} {
 		run := cmd.RunE
 		cmd.RunE = func(cmd *cobra.Command, args []string) error { return permissionHint(run(cmd, args)) }
