@@ -1,5 +1,5 @@
-// Package cli is the command line: one file per command. It is the only
-// package that knows cobra, and it holds no logic that another program could
+// Package cli is the command line: one file per command. Beside
+// manuals, which describes them, it is the only package that knows cobra, and it holds no logic that another program could
 // want; that lies in its neighbours:
 //
 //   - show prints what interfaces answer
@@ -50,6 +50,10 @@ func Main() int {
 func calledAs(path string) string {
 	return strings.TrimSuffix(filepath.Base(path), ".exe")
 }
+
+// Commands returns all commands, as the tree that they are, for their manual
+// pages.
+func Commands() *cobra.Command { return newRoot() }
 
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
