@@ -15,7 +15,7 @@ from then on nothing leaves this host but through the link, which need not be up
 yet. vpn-killswitch@.service does this early in a boot. "vpn down" lifts it.`,
 		Example:           `  vpn killswitch wg0`,
 		Args:              exactly(1),
-		ValidArgsFunction: completeAt(completeConfigs),
+		ValidArgsFunction: completeConfig,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f, err := linkFile(cmd, args[0])
 			if err != nil {

@@ -50,7 +50,7 @@ up drops it within a minute. wg and wg-quick, to which this is a comment, do not
   vpn peer add wg0 office --out office.conf --keepalive 25
   vpn peer add wg0 server --public-key xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=`,
 		Args:              exactly(2),
-		ValidArgsFunction: completeAt(completeConfigs),
+		ValidArgsFunction: completeConfig,
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.publicKey, "public-key", "", "the public `KEY` of a peer that has its private one already")

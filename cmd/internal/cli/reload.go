@@ -38,11 +38,11 @@ depend on.`,
   vpn reload wg0 --dry-run
   vpn reload wg0 --confirm 30s && vpn reload wg0 --keep`,
 		Args:              exactly(1),
-		ValidArgsFunction: completeAt(completeUp),
+		ValidArgsFunction: completeLink,
 	}
 	cmd.Flags().BoolVarP(&r.DryRun, "dry-run", "n", false, "print what would change, and change nothing")
-	cmd.Flags().BoolVar(&r.Force, "force", false, "also with SaveConfig, and if the kill switch cuts an SSH session")
-	cmd.Flags().DurationVar(&r.Confirm, "confirm", 0, "go back after this time, unless it is confirmed")
+	cmd.Flags().BoolVar(&r.Force, "force", false, "go on with SaveConfig, and if the kill switch would cut an SSH session")
+	cmd.Flags().DurationVar(&r.Confirm, "confirm", 0, "go back after this `TIME`, such as 30s, unless it is confirmed")
 	cmd.Flags().BoolVar(&keep, "keep", false, "confirm a reload that was made with --confirm")
 	cmd.MarkFlagsMutuallyExclusive("keep", "dry-run")
 	cmd.MarkFlagsMutuallyExclusive("keep", "force")

@@ -23,7 +23,7 @@ With "SaveConfig = true" in the file "vpn down" does this by itself. A full disk
 or a power cut leaves the old file, whole.`,
 		Example:           `  vpn save wg0`,
 		Args:              exactly(1),
-		ValidArgsFunction: completeAt(completeConfigs),
+		ValidArgsFunction: completeConfig,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f, err := configfile.Find(args[0])
 			if err != nil {

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"vpn/cmd/internal/cli"
@@ -73,7 +74,7 @@ func generate(overview []byte) (map[string][]byte, error) {
 	}
 	all := commands(cli.Commands())
 	pages := map[string][]byte{
-		"vpn.8": slicesOf(before, listBegin, list(all), listEnd, after),
+		"vpn.8": slices.Concat(before, []byte(listBegin), []byte(list(all)), []byte(listEnd), after),
 	}
 	for _, cmd := range all {
 		pages[pageName(cmd)+".8"] = page(cmd)

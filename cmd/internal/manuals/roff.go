@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"regexp"
 	"strings"
 	"unicode"
@@ -9,11 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 )
-
-// slicesOf joins parts of a page.
-func slicesOf(before []byte, begin, list, end string, after []byte) []byte {
-	return bytes.Join([][]byte{before, []byte(begin), []byte(list), []byte(end), after}, nil)
-}
 
 // inline keeps roff from reading something else in a text. A hyphen is escaped,
 // so that options can be copied from a page.
