@@ -166,6 +166,9 @@ func (d *daemon) open() error {
 // that knows who answers there.
 func createDevice(name string) (tun.Device, error) {
 	device, err := tun.Create(name, 0, 1)
+	if errors.Is(err, syscall.EINVAL) && !uapi.ValidName(name) {
+		return nil, invalidName(name)
+	}
 	if errors.Is(err, syscall.EBUSY) {
 		l, inUse := uapi.Listen(name)
 		if inUse != nil {

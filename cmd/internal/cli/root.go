@@ -76,7 +76,7 @@ and print the same text.`,
 		SuggestionsMinimumDistance: 2,
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return hint(err, "see %q", cmd.CommandPath()+" --help")
+		return hint(flagError(err), "see %q", cmd.CommandPath()+" --help")
 	})
 	root.AddCommand(
 		newAddconf(), newCheck(), newCompletion(), newDemo(), newDevice(), newGenkey(), newGenpsk(), newInit(), newPeer(), newPubkey(), newSave(), newSet(),

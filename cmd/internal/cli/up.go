@@ -89,7 +89,7 @@ func (o *upOptions) check(cmd *cobra.Command) error {
 	case o.timeout < 0:
 		return usage(cmd, "--timeout %v is no time to wait", o.timeout)
 	case cmd.Flags().Changed("timeout") && !o.wait:
-		return usage(cmd, "--timeout is of --wait")
+		return usage(cmd, "--timeout says nothing without --wait")
 	}
 	return nil
 }
