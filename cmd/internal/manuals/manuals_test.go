@@ -137,8 +137,9 @@ func TestPagesSayWhatCommandsSay(t *testing.T) {
 
 func TestSentences(t *testing.T) {
 	var b strings.Builder
-	prose(&b, "One (of two). And \"so on.\" It takes A,... and B\\n\n.Sh not, 'x'.\n\n  as it\n  is")
-	want := "One (of two).\nAnd \"so on.\"\nIt takes A,... and B\\en .Sh not, \\(aqx\\(aq.\n.Bd -literal -offset indent\nas it\nis\n.Ed\n"
+	prose(&b, "One (of two). And \"so on.\" It takes A,... and B\\n\n.Sh not, 'x'.\nKeys:\n  as it\n  is\nafter\n\n  more\n\nend")
+	want := "One (of two).\nAnd \"so on.\"\nIt takes A,... and B\\en .Sh not, \\(aqx\\(aq.\nKeys:\n" +
+		".Bd -literal -offset indent\nas it\nis\n.Ed\n.Pp\nafter\n.Bd -literal -offset indent\nmore\n.Ed\n.Pp\nend\n"
 	if got := b.String(); got != want {
 		t.Errorf("got\n%s", got)
 	}

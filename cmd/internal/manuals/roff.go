@@ -21,19 +21,39 @@ func guarded(text string) string {
 	return text
 }
 
-// prose writes paragraphs, which an empty line separates. What is indented is
-// kept as it is. Each sentence begins a line.
+// prose writes paragraphs, which an empty line separates. Lines that are indented
+// are kept as they are. Each sentence begins a line.
 func prose(b *strings.Builder, text string) {
-	for i, paragraph := range strings.Split(strings.Trim(text, "\n"), "\n\n") {
-		if strings.HasPrefix(paragraph, " ") {
-			literal(b, paragraph)
-			continue
-		}
-		if i > 0 {
+	paragraph, table, first := "", "", true
+	flush := func() {
+		switch {
+		case paragraph != "" && !first:
 			line(b, ".Pp")
+			fallthrough
+		case paragraph != "":
+			filled(b, paragraph)
+		case table != "":
+			literal(b, table)
 		}
-		filled(b, paragraph)
+		if paragraph != "" || table != "" {
+			first = false
+		}
+		paragraph, table = "", ""
 	}
+	for l := range strings.Lines(text) {
+		switch indented := strings.HasPrefix(l, " "); {
+		case strings.TrimSpace(l) == "", indented && paragraph != "", !indented && table != "":
+			flush()
+		}
+		switch {
+		case strings.HasPrefix(l, " "):
+			table += l
+		default:
+			paragraph += strings.TrimSuffix(l, "\n") + " "
+			paragraph = strings.TrimLeft(paragraph, " ")
+		}
+	}
+	flush()
 }
 
 // fill is how long a line of a page is at most: mandoc finds fault with more
