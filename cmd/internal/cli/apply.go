@@ -16,7 +16,7 @@ func newApply() *cobra.Command {
 	var o upOptions
 	var dryRun bool
 	cmd := &cobra.Command{
-		Use:   "apply NAME|FILE|- [--dry-run] [--wait [--timeout 30s]] [--force]",
+		Use:   "apply NAME|FILE|- [--dry-run] [--wait [--timeout 30s]] [--name NAME] [--force]",
 		Short: "Make a link what its file says: up, reload, or nothing",
 		Long: `Bring the link up if it isn't, or else change what differs from the file, as
 "vpn reload" does. It can be done again and again, and prints one word to
@@ -25,12 +25,12 @@ standard output: "changed" or "unchanged".`,
   vpn apply wg0 --dry-run
   generate-config | vpn apply - --name wg0`,
 		Args:              exactly(1),
-		ValidArgsFunction: completeAt(completeConfigs),
+		ValidArgsFunction: completeConfig,
 	}
 	o.flags(cmd)
 	cmd.Flags().BoolVarP(&dryRun, "dry-run", "n", false, "print what would change, and change nothing")
-	cmd.Flags().BoolVar(&o.wait, "wait", false, "after bringing it up, return when all peers with an endpoint have shaken hands")
-	cmd.Flags().DurationVar(&o.timeout, "timeout", 30*time.Second, "of --wait; 0 waits for ever")
+	cmd.Flags().BoolVar(&o.wait, "wait", false, "if it was brought up, return when all peers with an endpoint have shaken hands, or --timeout is over")
+	cmd.Flags().DurationVar(&o.timeout, "timeout", 30*time.Second, "how long --wait waits, as a `TIME` such as 30s or 2m; 0 is for ever")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 		defer stop()

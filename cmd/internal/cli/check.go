@@ -39,7 +39,7 @@ The exit code is 0 if nothing would be refused, and 1 if something would; with
   vpn check ./office.conf --strict
   vpn check wg0 --json | jq -r '.[] | "\(.line): \(.message)"'`,
 		Args:              exactly(1),
-		ValidArgsFunction: completeAt(completeConfigs),
+		ValidArgsFunction: completeConfig,
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.Flags().BoolVar(&strict, "strict", false, "end with 1 for warnings as well")

@@ -37,12 +37,12 @@ func newDevice() *cobra.Command {
 	var d daemon
 	var format string
 	cmd := &cobra.Command{
-		Use:   "device NAME [-f]",
+		Use:   "device NAME [--foreground] [--log-format text|json]",
 		Short: "Make a WireGuard interface, and run it",
 		Long: `Make the link NAME and run it in the background, until it or its control socket
-is deleted, or SIGTERM. "vpn set", "wg" and "ip" configure it. As
-root it keeps in /var/lib/vpn/floor how far its timestamps have gone, so that
-peers hear it also if it starts anew with the clock set back.
+is deleted, or SIGTERM. "vpn set", "wg" and "ip" configure it. As root it keeps
+in /var/lib/vpn/floor how far its timestamps have gone, so that peers hear it
+also if it starts anew with the clock set back.
 
 It takes the place of wireguard-go: a link to vpn by another name is "vpn
 device", as WG_QUICK_USERSPACE_IMPLEMENTATION wants it, and these variables are
@@ -50,8 +50,8 @@ heeded:
 
   LOG_LEVEL               verbose, debug, info, error or silent; in the
                           background nothing is logged unless it is set
-  WG_TUN_FD, WG_UAPI_FD   descriptors to use instead of opening a TUN link and a
-                          control socket
+  WG_TUN_FD, WG_UAPI_FD   descriptors to use instead of opening a TUN link
+                          and a control socket
   WG_PROCESS_FOREGROUND   1: as --foreground`,
 		Example: `  vpn device wg0
   ip address add 10.0.0.1/24 dev wg0
@@ -63,7 +63,7 @@ heeded:
 		ValidArgsFunction: completeAt(),
 	}
 	cmd.Flags().BoolVarP(&d.foreground, "foreground", "f", false, "stay in the foreground, and log to stderr")
-	cmd.Flags().StringVar(&format, "log-format", string(logs.Text), "text or json")
+	cmd.Flags().StringVar(&format, "log-format", string(logs.Text), "the `FORMAT` of the log, text or json")
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
 		d.name = args[0]
 		if d.format, err = logs.ParseFormat(format); err != nil {
@@ -166,6 +166,9 @@ func (d *daemon) open() error {
 // that knows who answers there.
 func createDevice(name string) (tun.Device, error) {
 	device, err := tun.Create(name, 0, 1)
+	if errors.Is(err, syscall.EINVAL) && !uapi.ValidName(name) {
+		return nil, invalidName(name)
+	}
 	if errors.Is(err, syscall.EBUSY) {
 		l, inUse := uapi.Listen(name)
 		if inUse != nil {

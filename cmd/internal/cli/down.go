@@ -26,9 +26,9 @@ when the file, the link or the keeper is gone. If a PreDown hook fails, the link
 stays up; if a PostDown hook fails, it is down all the same.`,
 		Example: `  vpn down wg0
   vpn down --all`,
-		ValidArgsFunction: completeAt(completeUp),
+		ValidArgsFunction: completeLink,
 	}
-	cmd.Flags().BoolVarP(&all, "all", "a", false, "take all links down")
+	cmd.Flags().BoolVarP(&all, "all", "a", false, "take down all links that vpn has brought up")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 		defer stop()

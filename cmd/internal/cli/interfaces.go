@@ -19,7 +19,7 @@ const socketDir = string(uapi.Default)
 // dial connects to an interface's control socket.
 func dial(name string) (*uapi.Client, error) {
 	if !uapi.ValidName(name) {
-		return nil, fmt.Errorf("%q can't be the name of an interface", name)
+		return nil, invalidName(name)
 	}
 	c, err := uapi.Dial(name)
 	switch {
@@ -31,6 +31,10 @@ func dial(name string) (*uapi.Client, error) {
 		return nil, unreachable(name)
 	}
 	return nil, err
+}
+
+func invalidName(name string) error {
+	return hint(fmt.Errorf("%q can't be the name of an interface", name), "it has at most 15 letters, digits, and _ = + . -")
 }
 
 // unreachable says why no program listens for an interface.

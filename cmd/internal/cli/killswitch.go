@@ -17,7 +17,7 @@ There can be one at a time, since each would cut the other's tunnel: a second is
 refused, with exit code 78.`,
 		Example:           `  vpn killswitch wg0`,
 		Args:              exactly(1),
-		ValidArgsFunction: completeAt(completeConfigs),
+		ValidArgsFunction: completeConfig,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f, err := linkFile(cmd, args[0])
 			if err != nil {

@@ -24,10 +24,10 @@ and if its interface is up, the change is made there too.`,
 }
 
 // completePeerNames lists the names of a file's peers, for a shell.
-func completePeerNames(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+func completePeerNames(cmd *cobra.Command, args []string, word string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	switch len(args) {
 	case 0:
-		return completeConfigs(), cobra.ShellCompDirectiveDefault
+		return completeConfig(cmd, args, word)
 	case 1:
 		return peerNames(args[0]), cobra.ShellCompDirectiveNoFileComp
 	}

@@ -50,7 +50,7 @@ up drops it within a minute. wg and wg-quick, to which this is a comment, do not
   vpn peer add wg0 office --out office.conf --keepalive 25
   vpn peer add wg0 server --public-key xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=`,
 		Args:              exactly(2),
-		ValidArgsFunction: completeAt(completeConfigs),
+		ValidArgsFunction: completeConfig,
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.publicKey, "public-key", "", "the public `KEY` of a peer that has its private one already")
@@ -64,8 +64,10 @@ up drops it within a minute. wg and wg-quick, to which this is a comment, do not
 	f.StringVarP(&o.out, "out", "o", "", "write the peer's file to `FILE`")
 	f.BoolVar(&o.qr, "qr", false, "print the peer's file as a QR code")
 	f.StringVar(&o.png, "png", "", "write the QR code to `FILE`")
-	cmd.MarkFlagsMutuallyExclusive("full-tunnel", "split")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if o.fullTunnel && len(o.split) > 0 {
+			return usage(cmd, "--full-tunnel and --split can't both be meant")
+		}
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 		defer stop()
 		e, err := openEdit(args[0], console(cmd.ErrOrStderr()))

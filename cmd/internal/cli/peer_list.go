@@ -28,7 +28,7 @@ somebody has added to the interface by hand are listed too, and marked.`,
 		Example: `  vpn peer list wg0
   vpn peer list wg0 --json | jq -r '.[] | select(.expired) | .name'`,
 		Args:              exactly(1),
-		ValidArgsFunction: completeAt(completeConfigs),
+		ValidArgsFunction: completeConfig,
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, with the names that wg-json uses where it has them")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

@@ -38,18 +38,18 @@ depend on.`,
   vpn reload wg0 --dry-run
   vpn reload wg0 --confirm 30s && vpn reload wg0 --keep`,
 		Args:              exactly(1),
-		ValidArgsFunction: completeAt(completeUp),
+		ValidArgsFunction: completeLink,
 	}
 	cmd.Flags().BoolVarP(&r.DryRun, "dry-run", "n", false, "print what would change, and change nothing")
-	cmd.Flags().BoolVar(&r.Force, "force", false, "also with SaveConfig, and if the kill switch cuts an SSH session")
-	cmd.Flags().DurationVar(&r.Confirm, "confirm", 0, "go back after this time, unless it is confirmed")
+	cmd.Flags().BoolVar(&r.Force, "force", false, "go on with SaveConfig, and if the kill switch would cut an SSH session")
+	cmd.Flags().DurationVar(&r.Confirm, "confirm", 0, "go back after this `TIME`, such as 30s, unless it is confirmed")
 	cmd.Flags().BoolVar(&keep, "keep", false, "confirm a reload that was made with --confirm")
-	cmd.MarkFlagsMutuallyExclusive("keep", "dry-run")
-	cmd.MarkFlagsMutuallyExclusive("keep", "force")
-	cmd.MarkFlagsMutuallyExclusive("keep", "confirm")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if r.Confirm < 0 {
 			return usage(cmd, "--confirm %v is no time to wait", r.Confirm)
+		}
+		if keep && cmd.Flags().NFlag() > 1 {
+			return usage(cmd, "--keep confirms what was reloaded before, and goes with no other option")
 		}
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 		defer stop()

@@ -17,7 +17,7 @@ when something is odd. Link, addresses, routes and port stay as they are, and
 peers shake hands anew.`,
 		Example:           `  vpn restart wg0`,
 		Args:              exactly(1),
-		ValidArgsFunction: completeAt(completeUp),
+		ValidArgsFunction: completeLink,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 			defer stop()

@@ -1,6 +1,6 @@
-// Package cli is the command line: one file per command. It is the only
-// package that knows cobra, and it holds no logic that another program could
-// want; that lies in its neighbours:
+// Package cli is the command line: one file per command. It and manuals, which
+// describes the commands, are the only packages that know cobra. It holds no
+// logic that another program could want; that lies in its neighbours:
 //
 //   - show prints what interfaces answer
 //   - setting turns files and arguments into configuration for an interface
@@ -51,26 +51,32 @@ func calledAs(path string) string {
 	return strings.TrimSuffix(filepath.Base(path), ".exe")
 }
 
+// Commands returns all commands, as the tree that they are, for their manual
+// pages.
+func Commands() *cobra.Command { return newRoot() }
+
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:   programName,
 		Short: "WireGuard in userspace",
-		Long: `WireGuard in userspace: the device, and the tool that configures it.
-
-Commands that wg has take the same arguments and print the same text.`,
-		Example: `  vpn device wg0
-  vpn set wg0 private-key /etc/wireguard/private.key listen-port 51820
-  vpn show`,
+		Long: `WireGuard in userspace: the device, what brings it up as a wg-quick file says,
+and the tool that configures it. Commands that wg has take the same arguments
+and print the same text.`,
+		Example: `  vpn init wg0 --gateway
+  vpn up wg0
+  vpn peer add wg0 phone --full-tunnel
+  vpn status`,
 		Args:              noSuchCommand,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 
+		DisableFlagsInUseLine:      true,
 		SuggestionsMinimumDistance: 2,
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return hint(err, "see %q", cmd.CommandPath()+" --help")
+		return hint(flagError(err), "see %q", cmd.CommandPath()+" --help")
 	})
 	root.AddCommand(
 		newAddconf(), newCheck(), newCompletion(), newDemo(), newDevice(), newGenkey(), newGenpsk(), newInit(), newPeer(), newPubkey(), newSave(), newSet(),
@@ -86,8 +92,10 @@ Commands that wg has take the same arguments and print the same text.`,
 	}
 	for _, cmd := range root.Commands() {
 		cmd.DisableFlagsInUseLine = true
+		completeFlags(cmd)
 		for _, sub := range cmd.Commands() {
 			sub.DisableFlagsInUseLine = true
+			completeFlags(sub)
 		}
 	}
 	return root

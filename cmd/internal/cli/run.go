@@ -28,7 +28,7 @@ type runOptions struct {
 func newRun() *cobra.Command {
 	var o runOptions
 	cmd := &cobra.Command{
-		Use:   "run NAME|FILE",
+		Use:   "run NAME|FILE [--log-format text|json] [--force]",
 		Short: "Bring a link up and keep it, in the foreground",
 		Long: `Do what "vpn up" does, and stay: this is what services run. SIGTERM takes the
 link down, SIGHUP reads the file anew, as "vpn reload" does, and SIGUSR2 starts
@@ -44,11 +44,11 @@ for a configuration that cannot be right, and that of a hook that fails.`,
 		Example: `  vpn run wg0
   systemctl start vpn@wg0`,
 		Args:              cobra.MaximumNArgs(1),
-		ValidArgsFunction: completeAt(completeConfigs),
+		ValidArgsFunction: completeConfig,
 	}
 	f := cmd.Flags()
-	f.BoolVar(&o.force, "force", false, "also if the kill switch cuts an SSH session")
-	f.StringVar(&o.format, "log-format", string(logs.Text), "text or json")
+	f.BoolVar(&o.force, "force", false, forceUsage)
+	f.StringVar(&o.format, "log-format", string(logs.Text), "the `FORMAT` of the log, text or json")
 	f.BoolVar(&o.detached, "detached", false, "")
 	f.StringVar(&o.pinned, "pinned", "", "")
 	_ = f.MarkHidden("detached") // they are there

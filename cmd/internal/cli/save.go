@@ -26,7 +26,7 @@ or a power cut leaves the old file, whole. Of a link whose processes were killed
 it writes what is kept of them for those that "vpn up" starts next.`,
 		Example:           `  vpn save wg0`,
 		Args:              exactly(1),
-		ValidArgsFunction: completeAt(completeConfigs),
+		ValidArgsFunction: completeConfig,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f, err := configfile.Find(args[0])
 			if err != nil {

@@ -18,7 +18,7 @@ left, keys and all, is for "setconf" and "syncconf", and for those of wg. "-" is
 standard input.`,
 		Example:           `  vpn syncconf wg0 <(vpn strip wg0)`,
 		Args:              exactly(1),
-		ValidArgsFunction: completeAt(completeConfigs),
+		ValidArgsFunction: completeConfig,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f, err := configfile.Find(args[0])
 			if err != nil {

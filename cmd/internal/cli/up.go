@@ -24,8 +24,8 @@ func newUp() *cobra.Command {
 	var o upOptions
 	var dryRun bool
 	cmd := &cobra.Command{
-		Use:   "up NAME|FILE|- [--dry-run] [--wait [--timeout 30s]] [--force]",
-		Short: "Bring a link up as a wg-quick file says",
+		Use:   "up NAME|FILE|- [--dry-run] [--wait [--timeout 30s]] [--name NAME] [--force]",
+		Short: "Bring a link up as its file says",
 		Long: `Make the link, give it keys and peers, addresses, routes, DNS and firewall as
 the file says, and run its hooks. Each step is printed as the command that a
 person would have typed. If one fails, all of them are undone.
@@ -41,12 +41,12 @@ What an earlier run has left, because it was killed, is set right first.`,
   vpn up wg0 --dry-run
   pass show vpn/office | vpn up - --name office`,
 		Args:              exactly(1),
-		ValidArgsFunction: completeAt(completeConfigs),
+		ValidArgsFunction: completeConfig,
 	}
 	o.flags(cmd)
 	cmd.Flags().BoolVarP(&dryRun, "dry-run", "n", false, "print the steps, and do none of them")
-	cmd.Flags().BoolVar(&o.wait, "wait", false, "return when all peers with an endpoint have shaken hands")
-	cmd.Flags().DurationVar(&o.timeout, "timeout", 30*time.Second, "of --wait; 0 waits for ever")
+	cmd.Flags().BoolVar(&o.wait, "wait", false, "return when all peers with an endpoint have shaken hands, or --timeout is over")
+	cmd.Flags().DurationVar(&o.timeout, "timeout", 30*time.Second, "how long --wait waits, as a `TIME` such as 30s or 2m; 0 is for ever")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 		defer stop()
@@ -67,6 +67,9 @@ What an earlier run has left, because it was killed, is set right first.`,
 	return cmd
 }
 
+// forceUsage says what --force is for.
+const forceUsage = "go on if the kill switch would cut an SSH session"
+
 // upOptions are what "vpn up" and "vpn apply" have in common.
 type upOptions struct {
 	name    string // for standard input
@@ -76,8 +79,8 @@ type upOptions struct {
 }
 
 func (o *upOptions) flags(cmd *cobra.Command) {
-	cmd.Flags().BoolVar(&o.force, "force", false, "also if the kill switch cuts an SSH session")
-	cmd.Flags().StringVar(&o.name, "name", "", "of the link, for standard input; the first wgN that is free")
+	cmd.Flags().BoolVar(&o.force, "force", false, forceUsage)
+	cmd.Flags().StringVar(&o.name, "name", "", "the `NAME` of the link that standard input describes; else the first of wg0, wg1, ... that is free")
 }
 
 // check rejects flags that make no sense.
@@ -86,7 +89,7 @@ func (o *upOptions) check(cmd *cobra.Command) error {
 	case o.timeout < 0:
 		return usage(cmd, "--timeout %v is no time to wait", o.timeout)
 	case cmd.Flags().Changed("timeout") && !o.wait:
-		return usage(cmd, "--timeout is of --wait")
+		return usage(cmd, "--timeout says nothing without --wait")
 	}
 	return nil
 }
@@ -176,26 +179,4 @@ func (o *upOptions) up(ctx context.Context, s source, show keeper.Show) error {
 	}
 	return hint(fmt.Errorf("%s is up, but not all of its peers have answered:\n  %s", s.Name, strings.Join(silent, "\n  ")),
 		"\"vpn show %s\" shows them; the link stays up until \"vpn down %s\"", s.Name, s.Name)
-}
-
-// completeConfigs lists the names of the files in /etc/wireguard, for a shell.
-func completeConfigs() []string {
-	paths, err := filepath.Glob(filepath.Join(configfile.Dir, "*.conf"))
-	if err != nil {
-		return nil
-	}
-	var names []string
-	for _, path := range paths {
-		names = append(names, strings.TrimSuffix(filepath.Base(path), ".conf"))
-	}
-	return names
-}
-
-// completeUp lists the links that are up, for a shell.
-func completeUp() []string {
-	names, err := keeper.Links()
-	if err != nil {
-		return nil
-	}
-	return names
 }

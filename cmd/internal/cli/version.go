@@ -17,6 +17,7 @@ func newVersion() *cobra.Command {
 	return &cobra.Command{
 		Use:     "version",
 		Short:   "Print which version this is",
+		Long:    "Print the version, what it was built for, and the version of Go.",
 		Example: `  vpn version`,
 		Args:    exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
