@@ -77,7 +77,7 @@ Commands that wg has take the same arguments and print the same text.`,
 		newSetconf(), newShow(), newShowconf(), newStrip(), newSyncconf(), newVersion(),
 	)
 	for _, cmd := range []*cobra.Command{
-		newApply(), newDown(), newKillswitch(), newReload(), newRestart(), newRun(), newStatus(), newUp(),
+		newApply(), newDown(), newKillswitch(), newReload(), newRestart(), newRun(), newStatus(), newTop(), newUp(),
 	} {
 		run := cmd.RunE
 		cmd.RunE = func(cmd *cobra.Command, args []string) error { return permissionHint(run(cmd, args)) }
