@@ -67,6 +67,9 @@ ASCII.`,
 		if errors.Is(err, top.ErrNoTerminal) {
 			return noTerminal(err)
 		}
+		if errors.Is(err, gather.ErrNone) {
+			return hint(err, "\"vpn status\" lists those that are there")
+		}
 		return forRoot(err)
 	}
 	return cmd

@@ -130,7 +130,7 @@ func (o order) compare(a, b *row) int {
 	bIn, bOut := b.rates()
 	switch o {
 	case byTraffic:
-		return cmp.Compare(bIn+bOut, aIn+aOut)
+		return cmp.Or(cmp.Compare(bIn+bOut, aIn+aOut), cmp.Compare(b.peer.RxBytes+b.peer.TxBytes, a.peer.RxBytes+a.peer.TxBytes))
 	case byIn:
 		return cmp.Compare(bIn, aIn)
 	case byOut:

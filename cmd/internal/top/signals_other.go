@@ -14,4 +14,4 @@ func notify(_, _, _, end chan<- os.Signal) (cancel func()) {
 }
 
 // suspend does nothing: this system stops no processes.
-func suspend(chan os.Signal, <-chan os.Signal) {}
+func suspend(<-chan os.Signal) {}

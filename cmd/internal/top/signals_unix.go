@@ -24,15 +24,14 @@ func notify(resize, stop, resume, end chan<- os.Signal) (cancel func()) {
 }
 
 // suspend stops the process and those of its job, as the terminal does by itself where nobody takes its keys, and returns when the shell has
-// them go on. In a job without a shell it does nothing.
-func suspend(stop chan os.Signal, resume <-chan os.Signal) {
+// them go on. In a job without a shell it does nothing. The signal is one that nobody has asked for: Go's runtime never gives SIGTSTP back
+// what the kernel does with it.
+func suspend(resume <-chan os.Signal) {
 	select {
 	case <-resume: // of an earlier stop
 	default:
 	}
-	signal.Reset(syscall.SIGTSTP)
-	defer signal.Notify(stop, syscall.SIGTSTP)
-	if syscall.Kill(0, syscall.SIGTSTP) != nil {
+	if syscall.Kill(0, syscall.SIGTTOU) != nil {
 		return
 	}
 	select {

@@ -113,7 +113,7 @@ func (p *program) suspend() error {
 	if err := p.screen.leave(); err != nil {
 		return err
 	}
-	suspend(p.stop, p.resume)
+	suspend(p.resume)
 	return p.screen.enter()
 }
 

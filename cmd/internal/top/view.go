@@ -13,9 +13,11 @@ const (
 	minColumns = 60
 	minLines   = 10
 	tallLines  = 32 // from there on the selected peer has plots of its own
-	plotLines  = 6
-	detailRows = 6 // that a peer has details for, at most
+	detailRows = 6  // that a peer has details for, at most
 )
+
+// plotLines is how high the plots of the selected peer are.
+func (v *view) plotLines() int { return (v.lines-tallLines)/3 + 4 }
 
 // view draws a model on a screen of a size.
 type view struct {
@@ -42,7 +44,7 @@ func (m *model) draw(look Look, columns, lines int) []string {
 		below += 1 + detailRows
 	}
 	if m.details && lines >= tallLines {
-		below += plotLines + 1
+		below += v.plotLines() + 1
 	}
 	m.page = max(lines-len(v.drawn)-below, 1)
 	m.follow()
@@ -147,7 +149,7 @@ func (v *view) columns() columns {
 			c.link = max(c.link, len(i.Name))
 		}
 	}
-	used := marker + c.name + 1 + c.state + 1 + c.bar + 1 + c.age + 1 + 2*(c.rate+1) + 1
+	used := marker + c.name + 1 + c.state + 1 + c.bar + 1 + c.age + 1 + 2*(c.rate+1) + 1 // and one between the plots
 	if c.link != 0 {
 		used += c.link + 1
 	}
@@ -204,7 +206,7 @@ func (v *view) titles(l *line) {
 		in, out = mark(byTraffic, in), mark(byTraffic, out)
 	}
 	l.number(bold, in, c.rate)
-	l.to(l.used + c.plot)
+	l.to(l.used + c.plot + 1)
 	l.number(bold, out, c.rate)
 }
 
@@ -275,7 +277,7 @@ func (v *view) drawRate(l *line, rate float64, past []float32, top float32, c co
 	l.number(paint, text, c.rate)
 	end := l.used + c.plot
 	l.put(colour, v.look.plot(past, top, c.plot, 1)[0])
-	l.to(end)
+	l.to(end + 1)
 }
 
 // drawDetails is what `vpn status` says of the selected peer, and on a tall screen its rates.
@@ -309,7 +311,7 @@ func (v *view) drawDetails() {
 func (v *view) drawPlots(r *row) {
 	room := (v.wide - 3*marker) / 2
 	top := highest(room, r.in, r.out)
-	in, out := v.look.plot(r.in, top, room, plotLines), v.look.plot(r.out, top, room, plotLines)
+	in, out := v.look.plot(r.in, top, room, v.plotLines()), v.look.plot(r.out, top, room, v.plotLines())
 	v.add(func(l *line) {
 		l.to(marker)
 		l.cell(dim, "in, up to "+report.Rate(float64(top)), room)
