@@ -83,8 +83,8 @@ and print the same text.`,
 		newSetconf(), newShow(), newShowconf(), newStrip(), newSyncconf(), newVersion(),
 	)
 	for _, cmd := range []*cobra.Command{
-		newApply(), newDiagnose(), newDown(), newKillswitch(), newMetrics(), newReload(), newRestart(), newRun(), newStatus(), newUp(),
-		newWeb(),
+		newApply(), newDiagnose(), newDown(), newKillswitch(), newMetrics(), newReload(), newRestart(), newRun(), newStatus(), newTop(),
+		newUp(), newWeb(),
 	} {
 		run := cmd.RunE
 		cmd.RunE = func(cmd *cobra.Command, args []string) error { return permissionHint(run(cmd, args)) }

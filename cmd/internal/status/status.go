@@ -25,23 +25,27 @@ type painter struct {
 	err    error
 }
 
-type paint string
+// Paint is the escape sequence that begins a colour.
+type Paint string
 
 const (
-	bold   paint = "\x1b[1m"
-	dim    paint = "\x1b[2m"
-	red    paint = "\x1b[31m"
-	green  paint = "\x1b[32m"
-	yellow paint = "\x1b[33m"
-	cyan   paint = "\x1b[36m"
+	bold   Paint = "\x1b[1m"
+	dim    Paint = "\x1b[2m"
+	red    Paint = "\x1b[31m"
+	green  Paint = "\x1b[32m"
+	yellow Paint = "\x1b[33m"
+	cyan   Paint = "\x1b[36m"
 	reset        = "\x1b[0m"
 )
 
-func (p *painter) in(c paint, text string) string {
+// On returns text in that colour.
+func (c Paint) On(text string) string { return string(c) + text + reset }
+
+func (p *painter) in(c Paint, text string) string {
 	if !p.colour {
 		return text
 	}
-	return string(c) + text + reset
+	return c.On(text)
 }
 
 func (p *painter) line(text string) {
@@ -100,18 +104,23 @@ func Draw(w io.Writer, is []Interface, colour bool) error {
 	return p.err
 }
 
-func (p *painter) drawInterface(i *Interface) {
-	state, c := "up", green
+// Condition says how an interface is, and in which colour that is written.
+func Condition(i *report.Interface) (text string, c Paint) {
 	switch {
 	case i.Phase != "" && i.Phase != "up":
-		state, c = i.Phase, yellow
+		return i.Phase, yellow
 	case !i.LinkUp:
-		state, c = "down", red
+		return "down", red
 	case i.Engine == report.EngineVPN && !i.Listening:
-		state, c = fmt.Sprintf("deaf: port %d can't be opened", i.ListenPort), red
+		return fmt.Sprintf("deaf: port %d can't be opened", i.ListenPort), red
 	case i.UnderLoad:
-		state, c = "up, under load: cookies are demanded", yellow
+		return "up, under load: cookies are demanded", yellow
 	}
+	return "up", green
+}
+
+func (p *painter) drawInterface(i *Interface) {
+	state, c := Condition(i.Interface)
 	head := p.in(bold, i.Name) + "  " + p.in(c, state)
 	if i.ListenPort != 0 {
 		head += fmt.Sprintf("  port %d", i.ListenPort)
@@ -154,22 +163,43 @@ func runBy(i *Interface) []string {
 	return parts
 }
 
-var stateColours = map[report.State]paint{
+// Colours are those that states are written in.
+var Colours = map[report.State]Paint{
 	report.Up: green, report.Idle: cyan, report.Waiting: cyan, report.Never: yellow, report.Handshake: yellow,
 	report.Silent: red, report.Unresolved: red, report.Off: red,
 }
 
 func (p *painter) drawPeer(i *Interface, peer *report.Peer) {
 	v := report.Judge(i.Interface, peer)
-	p.line("  " + p.in(bold, peer.Title()) + "  " + p.in(stateColours[v.State], v.Text))
-	if peer.Name != "" {
-		p.entry("key", "", peer.PublicKey.String())
+	p.line("  " + p.in(bold, peer.Title()) + "  " + p.in(Colours[v.State], v.Text))
+	for _, e := range Details(i.Interface, peer) {
+		p.entry(e.Label, e.Between, e.Parts...)
 	}
-	p.entry("endpoint", ",", endpoint(peer)...)
-	p.entry("allowed", ",", prefixes(peer.AllowedIPs)...)
-	p.entry("handshake", ",", handshake(i.Interface, peer)...)
-	p.entry("traffic", ",", traffic(peer)...)
-	p.entry("dropped", ",", drops(i.Now, peer.Drops)...)
+}
+
+// Entry is what is told of a peer under one label. Between goes between two parts, and then a space.
+type Entry struct {
+	Label, Between string
+	Parts          []string
+}
+
+// Details is what is told of a peer below its name and verdict.
+func Details(i *report.Interface, peer *report.Peer) (all []Entry) {
+	if peer.Name != "" {
+		all = append(all, Entry{"key", "", []string{peer.PublicKey.String()}})
+	}
+	for _, e := range []Entry{
+		{"endpoint", ",", endpoint(peer)},
+		{"allowed", ",", prefixes(peer.AllowedIPs)},
+		{"handshake", ",", handshake(i, peer)},
+		{"traffic", ",", traffic(peer)},
+		{"dropped", ",", drops(i.Now, peer.Drops)},
+	} {
+		if len(e.Parts) > 0 {
+			all = append(all, e)
+		}
+	}
+	return all
 }
 
 var origins = map[report.Origin]string{
