@@ -3,6 +3,7 @@
 package churntest
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/binary"
 	"encoding/hex"
@@ -166,9 +167,11 @@ func (w *world) addCrowdHost() (crowd *testnet.Host, packets *ipv4.PacketConn) {
 // program has read, it has delivered.
 func (w *world) onlyTheKernelLost() {
 	w.t.Helper()
-	lost, patience := 0, time.After(testnet.Patience/3)
+	patience, end := context.WithTimeout(w.t.Context(), testnet.Patience/3)
+	defer end()
+	lost := 0
 	for _, s := range w.spokes {
-		lost += s.traffic.lost(patience)
+		lost += s.traffic.lost(patience.Done())
 	}
 	overflow := w.hub.Host.MustRun("awk", "/^Udp: [0-9]/ { print $6 }", "/proc/net/snmp")
 	most, err := strconv.Atoi(strings.TrimSpace(overflow))
