@@ -17,7 +17,7 @@ const (
 	underLoadTime = time.Second
 	// wastedLimit is how many handshake messages a second may turn out to be worth nothing before cookies are demanded too: forged or
 	// replayed ones, which come to a tenth of a processor at most. The queue alone would not tell: a worker that keeps up with a flood
-	// takes the processor from packets.
+	// takes the processor from packets. Cookies are demanded for as long as so many messages come without one.
 	wastedLimit = underLoadLen
 )
 
@@ -72,6 +72,7 @@ func (h *handshakes) receive(kind wire.Type, m []byte, from udp.Endpoint, replie
 		// Only who has a good mac1, and so knows our public key, is told that anybody is here (section 5.3).
 		if !id.cookies.CheckMAC2(m, from.Addr, now) {
 			t.refuseStranger(CookieDemanded, key.Public{}, from, now)
+			h.wasted(now) // so that load lasts as long as the flood
 			replies.add(t, id, m, from, now)
 			return
 		}
@@ -107,9 +108,8 @@ func (h *handshakes) load(now time.Duration) (waiting int, under bool) {
 	return h.count + len(h.wanted), h.count >= underLoadLen || h.loadedAt != 0 && now-h.loadedAt < underLoadTime
 }
 
-// wasted notes that the work on a message was for nothing.
-func (h *handshakes) wasted() {
-	now := h.tunnel.clock.Now()
+// wasted notes that the work on a message was for nothing, or that it was not worked on as it brought no cookie.
+func (h *handshakes) wasted(now time.Duration) {
 	if h.waste.allow(now, wastedLimit) {
 		return
 	}
@@ -202,7 +202,7 @@ func (h *handshakes) run() {
 		switch m.kind {
 		case wire.TypeInitiation:
 			if !t.consumeInitiation(wire.AsInitiation(m.bytes[:wire.SizeInitiation]), m.from) {
-				h.wasted()
+				h.wasted(t.clock.Now())
 			}
 		case wire.TypeResponse:
 			t.consumeResponse(wire.AsResponse(m.bytes[:wire.SizeResponse]), m.from)

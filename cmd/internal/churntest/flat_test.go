@@ -26,6 +26,9 @@ type levels map[string][]level
 // enough is how many levels tell a slope from noise.
 const enough = 9
 
+// lateGoroutines are what the runtime itself begins late, for its first collection of garbage and others.
+const lateGoroutines = 4
+
 // flat reports whether values stay where they are. The first third is for warming up. Of the second and of the last third the lowest are
 // compared: what is borrowed for a moment raises single values, and only what is never given back raises the lowest. The last may be
 // higher by slack and by a part of the other.
@@ -48,7 +51,7 @@ func (w *world) judge() {
 			of          func(level) float64
 			part, slack float64
 		}{
-			{"goroutines", func(l level) float64 { return l.goroutines }, 0, 4}, // the runtime begins some of its own late,
+			{"goroutines", func(l level) float64 { return l.goroutines }, 0, lateGoroutines},
 			{"descriptors", func(l level) float64 { return l.descriptors }, 0, 1},
 			{"bytes of memory", func(l level) float64 { return l.bytes }, 0.1, 2 << 20},
 		} {
@@ -86,20 +89,25 @@ func (w *world) sample() {
 
 func (w *world) take(name string, pid int) {
 	w.t.Helper()
+	process := fmt.Sprintf("%s (%d)", name, pid)
+	w.levels[process] = append(w.levels[process], levelOf(w.t, pid))
+}
+
+func levelOf(t *testing.T, pid int) level {
+	t.Helper()
 	goroutines, err := countGoroutines(pid)
 	if err != nil {
-		w.t.Fatalf("%s: goroutines: %v", name, err)
+		t.Fatalf("process %d: goroutines: %v", pid, err)
 	}
 	descriptors, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
 	if err != nil {
-		w.t.Fatalf("%s: descriptors: %v", name, err)
+		t.Fatalf("process %d: descriptors: %v", pid, err)
 	}
 	bytes, err := anonymous(pid)
 	if err != nil {
-		w.t.Fatalf("%s: memory: %v", name, err)
+		t.Fatalf("process %d: memory: %v", pid, err)
 	}
-	process := fmt.Sprintf("%s (%d)", name, pid)
-	w.levels[process] = append(w.levels[process], level{float64(goroutines), float64(len(descriptors)), bytes})
+	return level{float64(goroutines), float64(len(descriptors)), bytes}
 }
 
 // anonymous returns the resident memory of a process that no file backs.

@@ -3,6 +3,7 @@
 package churntest
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/binary"
 	"encoding/hex"
@@ -50,10 +51,16 @@ func newCaller(hub key.Public, i int) (*caller, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := netip.MustParsePrefix(crowdPrefix).Addr().As4()
-	binary.BigEndian.PutUint32(a[:], binary.BigEndian.Uint32(a[:])+uint32(i))
-	c := &caller{from: netip.AddrFrom4(a), local: noise.NewLocal(&private), remote: noise.NewRemote(hub), cookies: cookie.NewGenerator(hub)}
+	c := &caller{from: crowdAddress(i), local: noise.NewLocal(&private), remote: noise.NewRemote(hub), cookies: cookie.NewGenerator(hub)}
 	return c, c.begin(uint32(i))
+}
+
+// crowdAddress is one of the crowd's four million addresses, over and over.
+func crowdAddress(i int) netip.Addr {
+	crowd := netip.MustParsePrefix(crowdPrefix)
+	a := crowd.Addr().As4()
+	binary.BigEndian.PutUint32(a[:], binary.BigEndian.Uint32(a[:])|uint32(i)<<crowd.Bits()>>crowd.Bits())
+	return netip.AddrFrom4(a)
 }
 
 // begin begins a handshake. The one before it was not answered, or the answer was lost.
@@ -66,7 +73,7 @@ func (c *caller) begin(index uint32) (err error) {
 // address of its own, and those that were told to bring a cookie do so. All are answered, and a peer that is in loses nothing.
 func TestStorm(t *testing.T) {
 	w := newWorld(t)
-	packets := w.addCrowdHost()
+	_, packets := w.addCrowdHost()
 	callers := newCallers(t, w.hub.Key.Public, *flagStorm)
 	configure(w.hub, callers, 10**flagStorm)
 	w.settle()
@@ -142,9 +149,9 @@ func configure(hub *testnet.Daemon, callers []*caller, n int) {
 var hubForCrowd = net.UDPAddrFromAddrPort(netip.MustParseAddrPort(crowdAtHub + ":" + hubPort))
 
 // addCrowdHost makes a host that has all addresses of the crowd, and a socket that speaks for all of them.
-func (w *world) addCrowdHost() *ipv4.PacketConn {
+func (w *world) addCrowdHost() (crowd *testnet.Host, packets *ipv4.PacketConn) {
 	w.t.Helper()
-	crowd := testnet.NewHost(w.t, "crowd")
+	crowd = testnet.NewHost(w.t, "crowd")
 	atHub, out := testnet.Connect(w.hub.Host, crowd, 0)
 	atHub.Address(crowdAtHub + "/24")
 	out.Address("192.168.9.1/24")
@@ -153,16 +160,18 @@ func (w *world) addCrowdHost() *ipv4.PacketConn {
 	crowd.MustPing(crowdAtHub)
 	conn := crowd.ListenUDP("0.0.0.0:51820")
 	_ = conn.SetReadBuffer(8 << 20) // it is enlarged as far as it goes
-	return ipv4.NewPacketConn(conn)
+	return crowd, ipv4.NewPacketConn(conn)
 }
 
 // onlyTheKernelLost fails if more datagrams are lost than did not fit into the hub's receive buffer, by the kernel's own count: what the
 // program has read, it has delivered.
 func (w *world) onlyTheKernelLost() {
 	w.t.Helper()
-	lost, patience := 0, time.After(testnet.Patience/3)
+	patience, end := context.WithTimeout(w.t.Context(), testnet.Patience/3)
+	defer end()
+	lost := 0
 	for _, s := range w.spokes {
-		lost += s.traffic.lost(patience)
+		lost += s.traffic.lost(patience.Done())
 	}
 	overflow := w.hub.Host.MustRun("awk", "/^Udp: [0-9]/ { print $6 }", "/proc/net/snmp")
 	most, err := strconv.Atoi(strings.TrimSpace(overflow))

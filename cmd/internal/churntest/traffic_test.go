@@ -3,6 +3,7 @@
 package churntest
 
 import (
+	"context"
 	"encoding/binary"
 	"net"
 	"sync"
@@ -144,8 +145,8 @@ func (x *traffic) settle() {
 	x.excusing = false
 }
 
-// lost waits for the answers to all that has been sent, and returns how many don't come.
-func (x *traffic) lost(patience <-chan time.Time) int {
+// lost waits for the answers to all that has been sent, until patience is closed, and returns how many don't come.
+func (x *traffic) lost(patience <-chan struct{}) int {
 	x.mu.Lock()
 	last := x.sent
 	x.mu.Unlock()
@@ -174,9 +175,10 @@ func (x *traffic) lost(patience <-chan time.Time) int {
 // nothingLost fails if a datagram was lost that nothing excuses.
 func (w *world) nothingLost(when string) {
 	w.t.Helper()
-	patience := time.After(testnet.Patience)
+	patience, end := context.WithTimeout(w.t.Context(), testnet.Patience)
+	defer end()
 	for _, s := range w.spokes {
-		if n := s.traffic.lost(patience); n > 0 {
+		if n := s.traffic.lost(patience.Done()); n > 0 {
 			w.t.Fatalf("%s: %s: %d datagrams were lost for no reason", when, s.host.Name, n)
 		}
 	}
@@ -216,11 +218,15 @@ func TestTrafficSeesLoss(t *testing.T) {
 	x.excuse()
 	interrupt()
 	x.settle()
-	if n := x.lost(time.After(testnet.Patience)); n != 0 {
+	patience, end := context.WithTimeout(t.Context(), testnet.Patience)
+	defer end()
+	if n := x.lost(patience.Done()); n != 0 {
 		t.Errorf("%d excused datagrams count as lost", n)
 	}
 	interrupt()
-	if x.settle(); x.lost(time.After(time.Second)) == 0 {
+	patience, end = context.WithTimeout(t.Context(), time.Second)
+	defer end()
+	if x.settle(); x.lost(patience.Done()) == 0 {
 		t.Error("the loss was not seen")
 	}
 }
