@@ -7,7 +7,7 @@
 //
 // What is measured, by the names that --only takes:
 //
-//	tcp         one stream and four, there and both ways at once; CPU seconds per GB,
+//	tcp         one stream and four (cubic), there and both ways at once; CPU seconds per GB,
 //	            resident memory, and pings beside the one stream
 //	rtt         pings through a tunnel that is otherwise idle, and its memory
 //	udp         the highest rate of which less than 1 % is lost, for packets of three

@@ -51,7 +51,7 @@ func benchFlood(tb testnet.TB, s *settings, kind testnet.Kind, r *report) {
 		tb.Fatalf("%v", err)
 	}
 	f := newFlood(tb, attacker, key.Public(public))
-	load := streams{startStream(testnet.Dial(p.A.Host, p.B.Host, p.B.Inner4))}
+	load := streams{startStream(tb, testnet.Dial(p.A.Host, p.B.Host, p.B.Inner4))}
 	measure := func() float64 {
 		<-time.After(s.seconds / 16)
 		begin, bytes := time.Now(), load.received()

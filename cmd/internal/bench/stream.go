@@ -3,10 +3,14 @@
 package main
 
 import (
+	"errors"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"vpn/cmd/internal/testnet"
+
+	"golang.org/x/sys/unix"
 )
 
 // flows are the TCP loads, in the order measured: how many streams run there,
@@ -31,10 +35,10 @@ func benchTCP(tb testnet.TB, s *settings, kind testnet.Kind, r *report) {
 	for _, flow := range flows {
 		var load streams
 		for range flow.there {
-			load = append(load, startStream(testnet.Dial(p.A.Host, p.B.Host, p.B.Inner4)))
+			load = append(load, startStream(tb, testnet.Dial(p.A.Host, p.B.Host, p.B.Inner4)))
 		}
 		for range flow.back {
-			load = append(load, startStream(testnet.Dial(p.B.Host, p.A.Host, p.A.Inner4)))
+			load = append(load, startStream(tb, testnet.Dial(p.B.Host, p.A.Host, p.A.Inner4)))
 		}
 		<-time.After(s.seconds / 4) // the streams find their speed
 
@@ -59,6 +63,25 @@ func benchTCP(tb testnet.TB, s *settings, kind testnet.Kind, r *report) {
 	r.add(tb, kind, memoryBusy, resident)
 }
 
+// congestionControl is every stream's, whatever this machine prefers: how much a
+// stream lets wait depends on it more than on anything else.
+const congestionControl = "cubic"
+
+// setCongestionControl has the sending end of s use it.
+func setCongestionControl(tb testnet.TB, s *testnet.Stream) {
+	tb.Helper()
+	raw, err := s.From.(syscall.Conn).SyscallConn()
+	if err == nil {
+		closed := raw.Control(func(fd uintptr) {
+			err = unix.SetsockoptString(int(fd), unix.IPPROTO_TCP, unix.TCP_CONGESTION, congestionControl)
+		})
+		err = errors.Join(closed, err)
+	}
+	if err != nil {
+		tb.Fatalf("TCP congestion control %s (modprobe tcp_%s): %v", congestionControl, congestionControl, err)
+	}
+}
+
 // endless is a TCP stream that never ends.
 type endless struct {
 	stream *testnet.Stream
@@ -66,7 +89,9 @@ type endless struct {
 	ended  chan struct{}
 }
 
-func startStream(s *testnet.Stream) *endless {
+func startStream(tb testnet.TB, s *testnet.Stream) *endless {
+	tb.Helper()
+	setCongestionControl(tb, s)
 	f := &endless{stream: s, ended: make(chan struct{}, 2)}
 	go func() {
 		block := make([]byte, 128<<10)

@@ -58,7 +58,7 @@ The exit code is 0 if all is healthy, and 1 if not.`,
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	cmd.Flags().DurationVar(&watch, "watch", 3*time.Second, "for how long to watch, at least")
+	cmd.Flags().DurationVar(&watch, "watch", 3*time.Second, "for how long to watch, at least, as a `TIME`")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 		defer stop()

@@ -63,10 +63,10 @@ collector of node_exporter.`,
 		Args: exactly(0),
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.listen, "listen", metrics.DefaultListen, "where to listen for Prometheus")
-	f.IntVar(&o.maxPeers, "max-peers", metrics.DefaultMaxPeers, "peers of one interface that have series of their own")
+	f.StringVar(&o.listen, "listen", metrics.DefaultListen, "where to listen for Prometheus, `ADDRESS:PORT`")
+	f.IntVar(&o.maxPeers, "max-peers", metrics.DefaultMaxPeers, "at most `N` peers of an interface have series of their own")
 	f.BoolVar(&o.once, "once", false, "print the metrics, and end")
-	f.StringVar(&o.format, "log-format", string(logs.Text), "text or json")
+	f.StringVar(&o.format, "log-format", string(logs.Text), "`FORMAT` of the log: text or json")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return forRoot(o.run(cmd)) }
 	return cmd
 }

@@ -47,7 +47,7 @@ ASCII.`,
 			return names, cobra.ShellCompDirectiveNoFileComp
 		},
 	}
-	cmd.Flags().DurationVar(&interval, "interval", interval, "time between two looks")
+	cmd.Flags().DurationVar(&interval, "interval", interval, "`TIME` between two looks")
 	cmd.RunE = func(cmd *cobra.Command, names []string) error {
 		if interval < minInterval {
 			return hint(fmt.Errorf("--interval %v: less than %v", interval, minInterval), "give it as in \"--interval 2s\"")

@@ -41,17 +41,17 @@ func newWeb() *cobra.Command {
 		Use:   "web [INTERFACE...] [--listen ADDRESS:PORT] [--host NAME...] [--no-token]",
 		Short: "Show interfaces and their peers on a page, for a browser",
 		Long: `Serve one page that shows all interfaces, or those that are named, as they are
-now: throughput over the last hour, the peers, the sessions of each with why they
+now: throughput over the last hour, the peers, each one's sessions with why they
 ended, and what was dropped and why. It changes nothing, and runs until it is
 interrupted; the hour begins when it starts.
 
 The address that it prints holds a token, and what the page shows is for those
-who have that: other users of this host reach the port too. The token is new each
-time, and is printed once. --no-token does without, on loopback only.
+who have that: other users of this host reach the port too. The token is new
+each time, and is printed once. --no-token does without, on loopback only.
 
-It listens on ` + webListen + ` unless told otherwise. From another machine reach it
-through SSH, or listen on an address inside a tunnel: the page is plain HTTP. A
-browser has to use an address or localhost; --host allows another name.`,
+It listens on ` + webListen + ` unless told otherwise. From another machine, use
+SSH, or listen on an address inside a tunnel: the page is plain HTTP. A browser
+has to use an address or localhost; --host allows another name.`,
 		Example: `  vpn web
   vpn web wg0 --listen 10.0.0.1:9587
   ssh -L 9587:127.0.0.1:9587 gateway sudo vpn web`,
@@ -61,8 +61,8 @@ browser has to use an address or localhost; --host allows another name.`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.listen, "listen", webListen, "where to listen; port 0 is any")
-	f.StringSliceVar(&o.hosts, "host", nil, "a further name by which browsers may know this host")
+	f.StringVar(&o.listen, "listen", webListen, "where to listen, `ADDRESS:PORT`; port 0 is any")
+	f.StringSliceVar(&o.hosts, "host", nil, "a further `NAME` by which browsers may know this host")
 	f.BoolVar(&o.noToken, "no-token", false, "for every user of this host")
 	cmd.RunE = func(cmd *cobra.Command, names []string) error { return forRoot(o.run(cmd, names)) }
 	return cmd
