@@ -34,13 +34,18 @@ func Dial(name string) (*Client, error) {
 		return nil, fmt.Errorf("ask %s: %w", name, err)
 	}
 	c.Close()
-	return &Client{name: name, http: http.Client{Transport: &http.Transport{
+	return &Client{name: name, http: Transport(path)}, nil
+}
+
+// Transport returns a client that sends each request to the socket at that path, over a connection of its own.
+func Transport(path string) http.Client {
+	return http.Client{Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			var d net.Dialer
 			return d.DialContext(ctx, "unix", path)
 		},
 		DisableKeepAlives: true,
-	}}}, nil
+	}}
 }
 
 // Status implements report.Source.

@@ -37,13 +37,7 @@ func Dial(name string) (*Client, error) {
 		return nil, fmt.Errorf("ask the keeper of %s: %w", name, err)
 	}
 	c.Close()
-	return &Client{name: name, http: http.Client{Transport: &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			var d net.Dialer
-			return d.DialContext(ctx, "unix", path)
-		},
-		DisableKeepAlives: true,
-	}}}, nil
+	return &Client{name: name, http: control.Transport(path)}, nil
 }
 
 // State asks how things are.

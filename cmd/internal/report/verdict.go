@@ -149,3 +149,28 @@ func (p *Peer) Rates(before *Peer, span time.Duration) bool {
 	p.RxRate, p.TxRate = &rx, &tx
 	return true
 }
+
+// Health is how an interface is, in one word.
+type Health int
+
+// The healths.
+const (
+	Well     Health = iota
+	Strained        // it works, or soon will, and is worth a look
+	Ill
+)
+
+// Condition says how the interface itself is, whatever its peers do.
+func (i *Interface) Condition() (text string, how Health) {
+	switch {
+	case i.Phase != "" && i.Phase != "up":
+		return i.Phase, Strained
+	case !i.LinkUp:
+		return "down", Ill
+	case i.Engine == EngineVPN && !i.Listening:
+		return fmt.Sprintf("deaf: port %d can't be opened", i.ListenPort), Ill
+	case i.UnderLoad:
+		return "up, under load: cookies are demanded", Strained
+	}
+	return "up", Well
+}

@@ -106,17 +106,8 @@ func Draw(w io.Writer, is []Interface, colour bool) error {
 
 // Condition says how an interface is, and in which colour that is written.
 func Condition(i *report.Interface) (text string, c Paint) {
-	switch {
-	case i.Phase != "" && i.Phase != "up":
-		return i.Phase, yellow
-	case !i.LinkUp:
-		return "down", red
-	case i.Engine == report.EngineVPN && !i.Listening:
-		return fmt.Sprintf("deaf: port %d can't be opened", i.ListenPort), red
-	case i.UnderLoad:
-		return "up, under load: cookies are demanded", yellow
-	}
-	return "up", green
+	text, how := i.Condition()
+	return text, map[report.Health]Paint{report.Well: green, report.Strained: yellow, report.Ill: red}[how]
 }
 
 func (p *painter) drawInterface(i *Interface) {

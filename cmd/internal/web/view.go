@@ -185,16 +185,10 @@ func (l *link) state() (text string, good bool) {
 		return "can't be asked", false
 	case i == nil:
 		return "being asked", true
-	case i.Phase != "" && i.Phase != "up":
-		return i.Phase, false
-	case !i.LinkUp:
-		return "down", false
-	case i.Engine == report.EngineVPN && !i.Listening:
-		return fmt.Sprintf("deaf: UDP port %d can't be opened", i.ListenPort), false
-	case i.UnderLoad:
-		return "up, under load: cookies are demanded", false
+	default:
+		text, how := i.Condition()
+		return text, how == report.Well
 	}
-	return "up", true
 }
 
 // tell fills in what a view has of the interface and of the peers that it lists. It reports whether anything is known.
