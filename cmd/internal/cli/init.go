@@ -221,19 +221,13 @@ func (o *initOptions) chooseAddresses(host *lint.Host, others []*conf.Config) (a
 }
 
 // neighbours are the other files that are found by name, as far as they can be
-// read. Their keys are erased.
+// read.
 func neighbours() (all []*conf.Config) {
 	paths, _ := filepath.Glob(filepath.Join(configfile.Dir, "*.conf")) // the pattern is a good one
 	for _, path := range paths {
-		text, _, err := conf.ReadFile(path)
-		if err != nil {
-			continue
-		}
-		if c, _, err := conf.Parse(path, text, conf.WGQuick); err == nil {
-			c.Erase()
+		if c := configfile.Peek(path); c != nil {
 			all = append(all, c)
 		}
-		clear(text)
 	}
 	return all
 }

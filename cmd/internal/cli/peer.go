@@ -4,7 +4,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"vpn/cmd/internal/configfile"
-	"vpn/conf"
 )
 
 func newPeer() *cobra.Command {
@@ -35,20 +34,10 @@ func completePeerNames(cmd *cobra.Command, args []string, word string) ([]cobra.
 }
 
 func peerNames(arg string) (names []string) {
-	f, err := configfile.Find(arg)
-	if err != nil || f.Path == "" {
+	c := configfile.Peek(arg)
+	if c == nil {
 		return nil
 	}
-	text, _, err := f.Read()
-	if err != nil {
-		return nil
-	}
-	defer clear(text)
-	c, _, err := conf.Parse(f.Path, text, conf.WGQuick)
-	if err != nil {
-		return nil
-	}
-	defer c.Erase()
 	for i := range c.Peers {
 		if p := &c.Peers[i]; p.Name.Given {
 			names = append(names, p.Name.Value)

@@ -75,6 +75,27 @@ func (f File) Read() ([]byte, []conf.Warning, error) {
 	return text, warnings, err
 }
 
+// Peek returns what the file says that an argument names, less its keys, which are
+// erased; nil if it can't be read or isn't valid. It is for whoever looks at a file that
+// nobody has asked about, and can do without.
+func Peek(arg string) *conf.Config {
+	f, err := Find(arg)
+	if err != nil || f.Path == "" {
+		return nil
+	}
+	text, _, err := f.Read()
+	defer clear(text)
+	if err != nil {
+		return nil
+	}
+	c, _, err := conf.Parse(f.Path, text, conf.WGQuick)
+	if err != nil {
+		return nil
+	}
+	c.Erase()
+	return c
+}
+
 // An argumentError is what is wrong with the argument that named the file.
 type argumentError struct {
 	message, hint string

@@ -95,3 +95,27 @@ func TestListed(t *testing.T) {
 		}
 	}
 }
+
+func TestPeek(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	const private = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk="
+	c := Peek(write("wg0.conf", "[Interface]\nPrivateKey = "+private+"\nListenPort = 4\n"))
+	if c == nil || c.Interface.ListenPort.Value != 4 {
+		t.Fatal("a valid file says nothing")
+	}
+	if !c.Interface.PrivateKey.Value.IsZero() {
+		t.Error("the private key is still there")
+	}
+	for _, arg := range []string{"-", "not a name", filepath.Join(dir, "gone.conf"), write("wg1.conf", "[Interface]\nListenPort = x\n")} {
+		if Peek(arg) != nil {
+			t.Errorf("%q says something", arg)
+		}
+	}
+}

@@ -4,27 +4,16 @@ import (
 	"net/netip"
 
 	"vpn/cmd/internal/configfile"
-	"vpn/conf"
 	"vpn/noise/key"
 )
 
 // givenTwice finds prefixes that a config file gives to two peers, of which the later one has them. A file that can't be read says nothing:
 // it could be read when the link came up.
 func givenTwice(path string) (all []Twice) {
-	f, err := configfile.Find(path)
-	if err != nil {
+	c := configfile.Peek(path)
+	if c == nil {
 		return nil
 	}
-	text, _, err := f.Read()
-	defer clear(text)
-	if err != nil {
-		return nil
-	}
-	c, _, err := conf.Parse(f.String(), text, conf.WGQuick)
-	if err != nil {
-		return nil
-	}
-	defer c.Erase()
 	type place struct {
 		peer key.Public
 		line int

@@ -15,7 +15,6 @@ import (
 	"vpn/cmd/internal/configfile"
 	"vpn/cmd/internal/control"
 	"vpn/cmd/internal/report"
-	"vpn/conf"
 	"vpn/noise/key"
 	"vpn/tun/host"
 	"vpn/tunnel/uapi"
@@ -122,20 +121,10 @@ func (n named) Status(ctx context.Context, q report.Query, tell func(*report.Lin
 
 // fileNames are the names of a file's peers, none if it can't be read: nobody has asked for it.
 func fileNames(name string) map[key.Public]string {
-	f, err := configfile.Find(name)
-	if err != nil {
+	c := configfile.Peek(name)
+	if c == nil {
 		return nil
 	}
-	text, _, err := f.Read()
-	defer clear(text)
-	if err != nil {
-		return nil
-	}
-	c, _, err := conf.Parse(f.String(), text, conf.WGQuick)
-	if err != nil {
-		return nil
-	}
-	defer c.Erase()
 	names := make(map[key.Public]string)
 	for i := range c.Peers {
 		if p := &c.Peers[i]; p.Name.Value != "" {
