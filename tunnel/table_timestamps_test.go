@@ -1,6 +1,7 @@
 package tunnel
 
 import (
+	"bytes"
 	"errors"
 	"sync"
 	"testing"
@@ -39,6 +40,31 @@ func TestReplayedInitiation(t *testing.T) {
 		if len(older.answers(wire.TypeResponse)) != 1 {
 			t.Error("a newer initiation is not answered")
 		}
+	})
+}
+
+// Copies of one initiation that several workers have in hand at once: one is answered. The others are replays, as what says so is looked at
+// under the lock under which it is stored.
+func TestReplayedInitiationRaced(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		a, b := w.newPair()
+		for range 3 {
+			b.running.Go(b.handshakes.run)
+		}
+		const rounds, copies = 50, 40
+		c := newCaller(&a.private, elsewhere, b)
+		for range rounds {
+			d := c.initiation(time.Now())
+			for range copies {
+				b.socket4().deliver(datagram{from: d.from, to: d.to, data: bytes.Clone(d.data)})
+			}
+			if got := len(c.answers(wire.TypeResponse)); got != 1 {
+				t.Fatalf("%d responses to one initiation", got)
+			}
+			w.sleep(time.Second)
+		}
+		b.wantDropped(ReplayedInitiation, rounds*(copies-1))
+		b.wantDropped(InitiationFlood, 0)
 	})
 }
 
