@@ -90,6 +90,36 @@ func TestConcurrentMachine(t *testing.T) {
 	}
 }
 
+// TestConcurrentReplay is the same messages by several hands: each counter passes once.
+func TestConcurrentReplay(t *testing.T) {
+	const runs = 5000
+	k := NewKeypair(Params{})
+	passed := make([]atomic.Uint32, 64*runs)
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for run := range uint64(runs) {
+				ms := check64()
+				for i := range ms {
+					ms[i].Counter += 64 * run
+				}
+				k.CheckReplay(ms)
+				for i := range ms {
+					if ms[i].OK {
+						passed[ms[i].Counter].Add(1)
+					}
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for c := range passed {
+		if n := passed[c].Load(); n != 1 {
+			t.Fatalf("counter %d passed %d times", c, n)
+		}
+	}
+}
+
 // TestNoDeadlineIsMissed is traffic that arms a timer while a poll works out the deadline: either the one sees the other's
 // deadline and asks for a poll, or the other sees the timer.
 func TestNoDeadlineIsMissed(t *testing.T) {

@@ -186,6 +186,8 @@ func TestKeepaliveArmsNoKeepalive(t *testing.T) {
 	if x.receives(k, keepalive) {
 		t.Error("a keepalive asks for a poll")
 	}
+	x.poll()
+	x.wantDeadline(RejectAfterTime)
 	x.sends(keepalive)
 	x.poll()
 	x.wantDeadline(RejectAfterTime)
