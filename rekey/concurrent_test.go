@@ -1,6 +1,7 @@
 package rekey
 
 import (
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -90,18 +91,25 @@ func TestConcurrentMachine(t *testing.T) {
 	}
 }
 
-// TestConcurrentReplay is the same messages by several hands: each counter passes once.
+// TestConcurrentReplay is the same messages in two hands at the same moment: each counter passes once.
 func TestConcurrentReplay(t *testing.T) {
-	const runs = 5000
+	const runs = 10_000
 	k := NewKeypair(Params{})
 	passed := make([]atomic.Uint32, 64*runs)
+	var at [2]atomic.Int64 // the run that each is at
 	var wg sync.WaitGroup
-	for range 4 {
+	for mine := range at {
 		wg.Go(func() {
-			for run := range uint64(runs) {
-				ms := check64()
+			ms := check64()
+			for run := range int64(runs) {
 				for i := range ms {
-					ms[i].Counter += 64 * run
+					ms[i] = aead.Sealed{Counter: uint64(64*run) + uint64(i), OK: true}
+				}
+				at[mine].Store(run)
+				for n := 0; at[1-mine].Load() < run; n++ {
+					if n%1000 == 999 { // the other has no processor
+						runtime.Gosched()
+					}
 				}
 				k.CheckReplay(ms)
 				for i := range ms {
