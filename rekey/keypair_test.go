@@ -39,7 +39,7 @@ func TestAcquireEdges(t *testing.T) {
 		age  time.Duration
 		want bool
 	}{
-		{0, true}, {RejectAfterTime - 1, true}, {RejectAfterTime, false}, {RejectAfterTime + 1, false}, {time.Hour, false},
+		{0, true}, {180*time.Second - 1, true}, {180 * time.Second, false}, {180*time.Second + 1, false}, {time.Hour, false},
 	} {
 		if got := k.Acquire(origin + c.age); got != c.want {
 			t.Errorf("at the age of %v: %v", c.age, got)
@@ -91,7 +91,7 @@ func TestLastHolderErases(t *testing.T) {
 }
 
 func TestReserveEdges(t *testing.T) {
-	const limit = uint64(RejectAfterMessages)
+	const limit = uint64(math.MaxUint64 - 1<<13) // 2^64 - 2^13 - 1
 	for _, c := range []struct {
 		sent  uint64
 		n     int
@@ -145,7 +145,7 @@ func check(k *Keypair, counters ...uint64) (ok []bool) {
 // TestReplayWindow holds each counter against both edges of a window of 8192 bits, 8128 of them usable.
 func TestReplayWindow(t *testing.T) {
 	const usable = 8128
-	const limit = uint64(RejectAfterMessages)
+	const limit = uint64(math.MaxUint64 - 1<<13)
 	for _, top := range []uint64{usable, usable + 1, usable + 63, usable + 64, 8191, 8192, 8193, 100_000, 1<<32 + 5, 1 << 60, limit - 1} {
 		// The highest and the lowest counter of the window, once each.
 		k := NewKeypair(Params{})

@@ -14,6 +14,8 @@ func TestUnreachable(t *testing.T) {
 		}
 		return b
 	}
+	icmpFragment := ip4("10.0.0.1", "10.9.9.9", 1, []byte{3, 1, 0, 0, 0, 0, 0, 0})
+	icmpFragment[6] = 0x20
 	for name, c := range map[string]struct {
 		packet []byte
 		answer bool
@@ -24,10 +26,12 @@ func TestUnreachable(t *testing.T) {
 		"echo":                 {ip4("10.0.0.1", "10.9.9.9", 1, []byte{8, 0, 0, 0, 0, 1, 0, 1}), true},
 		"ICMP error":           {ip4("10.0.0.1", "10.9.9.9", 1, []byte{3, 1, 0, 0, 0, 0, 0, 0}), false},
 		"empty ICMP":           {ip4("10.0.0.1", "10.9.9.9", 1, nil), false},
+		"error in a fragment":  {icmpFragment, false},
 		"multicast":            {ip4("10.0.0.1", "224.0.0.5", 17, make([]byte, 8)), false},
 		"broadcast":            {ip4("10.0.0.1", "255.255.255.255", 17, make([]byte, 8)), false},
 		"from nobody":          {ip4("0.0.0.0", "10.9.9.9", 17, make([]byte, 8)), false},
 		"from multicast":       {ip4("224.0.0.5", "10.9.9.9", 17, make([]byte, 8)), false},
+		"from broadcast":       {ip4("255.255.255.255", "10.9.9.9", 17, make([]byte, 8)), false},
 		"IPv6":                 {ip6("fd00::1", "fd00::99", 17, make([]byte, 2000)), true},
 		"IPv6 echo":            {ip6("fd00::1", "fd00::99", 58, []byte{128, 0, 0, 0, 0, 0, 0, 0}), true},
 		"IPv6 ICMP error":      {ip6("fd00::1", "fd00::99", 58, []byte{1, 0, 0, 0, 0, 0, 0, 0}), false},
@@ -46,6 +50,12 @@ func TestUnreachable(t *testing.T) {
 				checkUnreachable(t, got, c.packet)
 			}
 		})
+	}
+	// Behind an extension header there may be an error, which is not looked for: hop-by-hop, routing, ESP, AH, destination, mobility, HIP, shim6.
+	for _, header := range []byte{0, 43, 50, 51, 60, 135, 139, 140} {
+		if got := unreachable(ip6("fd00::1", "fd00::99", header, []byte{58, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0})); got != nil {
+			t.Errorf("an answer to what may be an ICMP error behind a header of type %d", header)
+		}
 	}
 }
 

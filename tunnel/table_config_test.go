@@ -41,6 +41,46 @@ func TestPeerRemovedInHandshake(t *testing.T) {
 	})
 }
 
+// A peer that is removed while its initiation is in a worker's hands gets no answer.
+func TestPeerRemovedWhileItCalls(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		a, b := w.newPair()
+		p := b.peer(a)
+		p.mu.Lock()
+		p.removed = true // and whoever looked it up before still has it
+		p.mu.Unlock()
+		w.inject(newCaller(&a.private, a.outer4(), b).initiation(time.Now()))
+		if got := w.sent(); len(got) != 0 {
+			t.Errorf("sent %v to a peer that was removed", got)
+		}
+		b.wantKeys(0)
+		p.mu.Lock()
+		p.removed = false
+		p.mu.Unlock()
+	})
+}
+
+// To be removed and added again lets nobody initiate sooner.
+func TestPeerAddedAgainKeepsItsDistance(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		a, b := w.newPair()
+		w.setFilter(lose(a.outer4(), wire.TypeResponse))
+		for range 10 {
+			a.set(peers(uapi.PeerConfig{PublicKey: b.public(), Remove: true}))
+			a.set(peers(b.asPeer(b.outer4())))
+			a.send(a.packetTo(b))
+		}
+		w.sleep(rekey.RekeyTimeout - 1)
+		if got := len(find(w.sent(), b.outer4(), wire.TypeInitiation)); got != 1 {
+			t.Errorf("%d initiations, want one", got)
+		}
+		w.sleep(rekey.RekeyTimeoutJitterMax + 1)
+		if got := len(find(w.sent(), b.outer4(), wire.TypeInitiation)); got != 1 {
+			t.Errorf("%d initiations after RekeyTimeout, want one", got)
+		}
+	})
+}
+
 func collect(all func(func(uapi.Peer) bool)) (ps []uapi.Peer) {
 	for p := range all {
 		ps = append(ps, p)
@@ -295,6 +335,38 @@ func TestAllowedIPsSwapped(t *testing.T) {
 		close(stop)
 		swapping.Wait()
 		a.wantDropped(NoPeer, 0)
+	})
+}
+
+// A prefix can be taken from the peer that has it, and only from that one; and all of a peer's can be replaced.
+func TestAllowedIPTaken(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		a, b := w.newSession()
+		c := w.newHost()
+		a.set(peers(c.asPeer(c.outer4())))
+		one, other := netip.MustParsePrefix("10.7.0.0/16"), netip.MustParsePrefix("10.8.0.0/16")
+		change := func(h *host, replace bool, ps ...uapi.AllowedIP) {
+			a.set(peers(uapi.PeerConfig{PublicKey: h.public(), ReplaceAllowedIPs: replace, AllowedIPs: ps}))
+		}
+		owned := func(want1, want2 *host) {
+			t.Helper()
+			for p, want := range map[netip.Prefix]*host{one: want1, other: want2} {
+				owner, _ := a.allowed.Lookup(p.Addr())
+				if want == nil && owner != nil || want != nil && owner != a.peer(want) {
+					t.Errorf("%v has another owner than host %v", p, want)
+				}
+			}
+		}
+		change(b, false, uapi.AllowedIP{Prefix: one}, uapi.AllowedIP{Prefix: other})
+		owned(b, b)
+		change(b, false, uapi.AllowedIP{Prefix: one, Remove: true})
+		owned(nil, b)
+		change(c, false, uapi.AllowedIP{Prefix: one}, uapi.AllowedIP{Prefix: other, Remove: true}) // which is not c's
+		owned(c, b)
+		change(b, true, uapi.AllowedIP{Prefix: one})
+		owned(b, nil)
+		change(b, true)
+		owned(nil, nil)
 	})
 }
 

@@ -190,15 +190,20 @@ func TestAttemptGivenUp(t *testing.T) {
 			t.Error("the handshake is still there")
 		}
 		log := w.sent()
-		ephemerals := make(map[[32]byte]bool)
+		ephemerals, gaps := make(map[[32]byte]bool), make(map[time.Duration]bool)
 		for i, d := range log {
 			ephemerals[*wire.AsInitiation(d.data).Ephemeral()] = true
 			if gap := d.at.Sub(log[max(i-1, 0)].at); i > 0 && (gap < rekey.RekeyTimeout || gap > rekey.RekeyTimeout+rekey.RekeyTimeoutJitterMax) {
 				t.Errorf("initiation %d comes %v after the one before", i, gap)
+			} else if i > 0 {
+				gaps[gap] = true
 			}
 		}
 		if len(log) < 17 || len(log) > 18 || len(ephemerals) != len(log) {
 			t.Errorf("%d initiations with %d ephemerals in 90 s", len(log), len(ephemerals))
+		}
+		if len(gaps) < 2 {
+			t.Errorf("all retries come after %v: peers that lost each other go on in step", gaps)
 		}
 		if events := a.happened(); !slices.ContainsFunc(events, func(e Event) bool { return e.Kind == AttemptGivenUp }) {
 			t.Error("nobody was told that the attempt is over")

@@ -64,6 +64,24 @@ func (w *world) flood(h *host) *caller {
 	return c
 }
 
+// A message with a bad mac1 never comes to where Diffie-Hellman is done: it is gone while all workers are busy.
+func TestBadMAC1TakesNoWorker(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		a, b := w.newHost(), w.newHost()
+		w.load(a)
+		waiting := a.handshakesWaiting()
+		d := newCaller(&b.private, elsewhere, a).initiation(time.Now())
+		d.data[20] ^= 1
+		for range 2 * handshakeQueueLen {
+			w.inject(d)
+		}
+		a.wantDropped(BadMAC1, 2*handshakeQueueLen)
+		if got := a.handshakesWaiting(); got != waiting {
+			t.Errorf("%d messages wait for a worker, want %d", got, waiting)
+		}
+	})
+}
+
 // "Only a 64-byte cookie reply goes out; with a valid mac2, the per-source limiter."
 func TestFloodGetsCookies(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {

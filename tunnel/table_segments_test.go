@@ -1,11 +1,13 @@
 package tunnel
 
 import (
+	"bytes"
 	"math/rand/v2"
 	"slices"
 	"sync"
 	"testing"
 
+	"vpn/noise/aead"
 	"vpn/noise/wire"
 	"vpn/tun"
 	"vpn/tunnel/udp"
@@ -136,6 +138,31 @@ func TestMTUShrinksInMidFlow(t *testing.T) {
 				want = append(want, p)
 			}
 			wantPackets(t, b.received(), want)
+		}
+	})
+}
+
+// Padding is zeros, and no rest of another packet: not even of one for another peer, which had the same place in memory.
+func TestPaddingIsZeros(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		a, b := w.newSession()
+		k := b.peer(a).machine.Current()
+		w.setFilter(func(*datagram) bool { return false })
+		for n := 28; n < 60; n++ {
+			full := bytes.Repeat([]byte{0xff}, 1400)
+			copy(full, ip4(a.inner4(), b.inner4(), protocolUDP, full[:1380]))
+			a.send(full)
+			w.sent()
+			a.send(a.numbered(b, n, n))
+			for _, d := range w.sent() {
+				text := d.data[wire.SizeDataHeader:]
+				if !k.ReceiveKey().Open(text, wire.DataCounter(d.data)) {
+					t.Fatal("the message can't be opened")
+				}
+				if rest := text[n : len(text)-aead.Overhead]; !bytes.Equal(rest, make([]byte, len(rest))) {
+					t.Errorf("behind a packet of %d bytes there is %x", n, rest)
+				}
+			}
 		}
 	})
 }

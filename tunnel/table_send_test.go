@@ -2,7 +2,9 @@ package tunnel
 
 import (
 	"fmt"
+	"log/slog"
 	"os"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -53,6 +55,25 @@ func TestSendErrors(t *testing.T) {
 			})
 		})
 	}
+}
+
+// "Logged at a limited rate": once a second, whatever the kernel refuses meanwhile.
+func TestSendErrorsLogged(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		a, b := w.newSession()
+		var log strings.Builder // written by one lane at a time
+		a.Tunnel.log = slog.New(slog.NewTextHandler(&log, nil))
+		a.socket4().setRefuse(func(*udp.Outgoing) error { return &udp.SendError{Err: syscall.ENETUNREACH} })
+		for second := 1; second <= 3; second++ {
+			for range 100 {
+				a.send(a.packetTo(b))
+			}
+			if got := strings.Count(log.String(), syscall.ENETUNREACH.Error()); got != second {
+				t.Errorf("%d lines after %d s, want one a second", got, second)
+			}
+			w.sleep(time.Second)
+		}
+	})
 }
 
 // What one peer's path refuses does not hold up what is behind it for another.

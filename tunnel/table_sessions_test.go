@@ -1,8 +1,11 @@
 package tunnel
 
 import (
+	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"math"
+	"slices"
 	"testing"
 	"time"
 
@@ -275,4 +278,35 @@ func TestDeviceGone(t *testing.T) {
 		}
 		b.send(b.packetTo(a))
 	})
+}
+
+// A session's name is random: it is made of no key, and two sides of a session don't have the same one.
+func TestNamesAreNoFingerprints(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		a, b := w.newPair()
+		random := new(recordedRandom)
+		a.Tunnel.rand, a.Tunnel.index.rand = random, random
+		for range 3 {
+			a.deliver(b)
+			k := a.peer(b).machine.Current()
+			if !slices.Contains(random.numbers, k.ID()) {
+				t.Errorf("%s comes from something else than randomness", k.Name())
+			}
+			if k.Name() == b.peer(a).machine.Current().Name() {
+				t.Errorf("both sides call a session %s", k.Name())
+			}
+			w.sleep(rekey.RejectAfterTime)
+		}
+	})
+}
+
+// recordedRandom notes the 64-bit numbers that were read from it. It is read by one goroutine at a time.
+type recordedRandom struct{ numbers []uint64 }
+
+func (r *recordedRandom) Read(b []byte) (int, error) {
+	n, err := rand.Read(b)
+	if len(b) == 8 {
+		r.numbers = append(r.numbers, binary.LittleEndian.Uint64(b))
+	}
+	return n, err
 }

@@ -18,6 +18,10 @@ import (
 func TestSleepAnnounced(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		a, b := w.newSession()
+		quiet := w.newHost() // which has a session, and nothing to say
+		a.set(peers(quiet.asPeer(quiet.outer4())))
+		quiet.set(peers(a.asPeer(a.outer4())))
+		w.exchange(a, quiet)
 		stranger := w.newHost()
 		a.set(peers(stranger.asPeer(stranger.outer4())))
 		k := a.peer(b).machine.Current()
@@ -40,8 +44,14 @@ func TestSleepAnnounced(t *testing.T) {
 		w.sent()
 		a.Resume()
 		a.Resume()
-		if got := w.sent(); count(got, wire.TypeInitiation) != 1 || len(find(got, b.outer4(), wire.TypeInitiation)) != 1 {
-			t.Errorf("sent %v on waking, want one initiation to who had a session", got)
+		got := w.sent()
+		for _, h := range []*host{b, quiet} {
+			if len(find(got, h.outer4(), wire.TypeInitiation)) != 1 {
+				t.Errorf("sent %v on waking, want one initiation to each who had a session", got)
+			}
+		}
+		if count(got, wire.TypeInitiation) != 2 {
+			t.Errorf("sent %v on waking", got)
 		}
 		w.exchange(a, b)
 	})

@@ -142,25 +142,26 @@ func TestMAC2(t *testing.T) {
 
 // "R_m [...] is changed every two minutes"
 func TestSecretRotates(t *testing.T) {
+	const lifetime = 120 * time.Second
 	c, g := withCookie(t, here, start)
 	msg := message(t, wire.SizeInitiation)
 	g.AddMACs(msg, start)
-	if !c.CheckMAC2(msg, here, start+SecretLifetime-instant) {
+	if !c.CheckMAC2(msg, here, start+lifetime-instant) {
 		t.Error("a cookie is stale before its time")
 	}
-	if c.CheckMAC2(msg, here, start+SecretLifetime) {
+	if c.CheckMAC2(msg, here, start+lifetime) {
 		t.Error("a cookie outlives its secret")
 	}
 	old := c.secret
-	exchange(t, c, g, here, start+SecretLifetime-instant)
+	exchange(t, c, g, here, start+lifetime-instant)
 	if c.secret != old {
 		t.Error("the secret changes before its time")
 	}
-	exchange(t, c, g, here, start+SecretLifetime)
-	if c.secret == old || c.born != start+SecretLifetime {
+	exchange(t, c, g, here, start+lifetime)
+	if c.secret == old || c.born != start+lifetime {
 		t.Error("the secret doesn't change")
 	}
-	if c.CheckMAC2(msg, here, start+SecretLifetime) {
+	if c.CheckMAC2(msg, here, start+lifetime) {
 		t.Error("a cookie is good under another secret")
 	}
 }

@@ -294,6 +294,13 @@ func TestServerDropsTheIdle(t *testing.T) {
 	s.log.wait("i/o timeout", 5)
 }
 
+// What is capped is capped unless somebody says otherwise.
+func TestServerDefaults(t *testing.T) {
+	if s := NewServer(new(memory), slog.New(slog.DiscardHandler)); s.Idle != time.Minute || s.MaxConnections != 64 {
+		t.Errorf("idle for %v, %d connections", s.Idle, s.MaxConnections)
+	}
+}
+
 // The last of so many waits until one of the others is done.
 func TestServerCapsConnections(t *testing.T) {
 	s := serve(t, new(memory), func(s *Server) { s.MaxConnections = 2 })

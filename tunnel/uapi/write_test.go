@@ -28,7 +28,7 @@ func sample(t testing.TB) (Device, []Peer) {
 				Keepalive: 25, LastHandshake: time.Unix(1700000000, 5), Rx: 1<<64 - 1, Tx: 2,
 				AllowedIPs: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::/0")},
 			},
-			{PublicKey: public(3), Endpoint: netip.MustParseAddrPort("192.0.2.1:1"), LastHandshake: time.Unix(1, 0)},
+			{PublicKey: public(0xef), Endpoint: netip.MustParseAddrPort("192.0.2.1:1"), LastHandshake: time.Unix(1, 0)},
 		}
 }
 

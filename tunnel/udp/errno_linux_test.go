@@ -112,6 +112,25 @@ func TestReceiveAfterError(t *testing.T) {
 	}
 }
 
+// An ICMP error waits for whoever uses the socket next. Who sends to somebody else then is not told that it failed.
+func TestSendAfterError(t *testing.T) {
+	for _, family := range families {
+		s, other := open(t, System()), open(t, System())
+		one, _ := loopback(t, s, family)
+		live, there := loopback(t, other, family)
+		closed := open(t, System())
+		_, nobody := loopback(t, closed, family)
+		closed.Close()
+		for range 5 {
+			mustSend(t, one, Outgoing{Data: []byte("anyone?"), To: nobody})
+			mustSend(t, one, Outgoing{Data: []byte("hello"), To: there})
+			if got := collect(t, live, 1); string(got[0].data) != "hello" {
+				t.Errorf("%s: received %q", family, got[0].data)
+			}
+		}
+	}
+}
+
 // What sendmmsg fails with is reported, and tells a segmented send from a
 // plain one; it ends nothing.
 func TestSendErrors(t *testing.T) {

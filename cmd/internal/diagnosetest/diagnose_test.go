@@ -8,10 +8,15 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"net"
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"vpn/cmd/internal/diagnose"
 	"vpn/cmd/internal/testnet"
@@ -196,6 +201,10 @@ var rows = map[string]row{
 		p.A.Start(nil, "ping", "-i", "0.2", "10.9.0.99")
 		return []string{"from " + p.A.Inner4 + " to 10.9.0.99", "AllowedIPs"}
 	}},
+	"no packets": {diagnose.Dropped, func(t *testing.T, p *testnet.Pair) []string {
+		sendFrames(t, p.A.Daemon.Link)
+		return []string{"not ip while it was watched", "what is no IP packet"}
+	}},
 	"not configured there": {diagnose.Silence, func(_ *testing.T, p *testnet.Pair) []string {
 		p.B.Daemon.Set("replace_peers=true")
 		return []string{p.B.Endpoint(false), "tcpdump", base64Of(p.A.Daemon.Key.Public)}
@@ -226,6 +235,44 @@ func TestVerdicts(t *testing.T) {
 			wantOnly(t, run(t, p.A.Host, p.A.Daemon.Link.Name, base64Of(peerOf(p))), row.verdict, words...)
 		})
 	}
+}
+
+// sendFrames writes to a link, again and again, what is no packet of IP.
+func sendFrames(t *testing.T, link *testnet.Link) {
+	t.Helper()
+	var fd int
+	var to unix.SockaddrLinklayer
+	var err error
+	link.Host.Do(func() {
+		var i *net.Interface
+		if i, err = net.InterfaceByName(link.Name); err != nil {
+			return
+		}
+		to = unix.SockaddrLinklayer{Protocol: 0xdada, Ifindex: i.Index}
+		fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := make(chan struct{})
+	var sending sync.WaitGroup
+	sending.Go(func() {
+		tick := time.NewTicker(100 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				_ = unix.Sendto(fd, make([]byte, 40), 0, &to) // the link may go before the test does
+			case <-stop:
+				return
+			}
+		}
+	})
+	t.Cleanup(func() {
+		close(stop)
+		sending.Wait()
+		unix.Close(fd)
+	})
 }
 
 // peerOf is the key of the peer at whose endpoint the other side is: the only one that has an endpoint, or that there is.

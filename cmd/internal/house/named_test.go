@@ -29,7 +29,7 @@ func TestNamedTestsAreThere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, document := range []string{"ARCHITECTURE.md", "SECURITY.md"} {
+	for _, document := range []string{"ARCHITECTURE.md", "SECURITY.md", "tunnel/FAULTS.md"} {
 		text, err := os.ReadFile(filepath.Join(root, document))
 		if err != nil {
 			t.Fatal(err)

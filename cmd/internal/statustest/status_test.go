@@ -159,6 +159,10 @@ func TestReasons(t *testing.T) {
 		t.Errorf("nobody at %v for %v", e.Address, e.From)
 	}
 
+	if text := p.A.MustRun(testnet.Binary(t, testnet.VPN), "status", link); !strings.Contains(text, " no peer") || !strings.Contains(text, "source not allowed") {
+		t.Errorf("what was dropped is not shown: %s", text)
+	}
+
 	// Another preshared key there: its response is not what we can read.
 	p.B.Daemon.Set("public_key="+p.A.Daemon.Key.Public, "preshared_key="+testnet.NewKey().Public)
 	p.A.Daemon.Down()
