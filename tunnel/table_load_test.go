@@ -55,7 +55,7 @@ func (w *world) flood(h *host) *caller {
 	w.t.Helper()
 	private := newPrivateKey(w.t)
 	c := newCaller(&private, elsewhere, h)
-	for h.handshakesWaiting() < underLoadLen {
+	for h.handshakesWaiting() < 512 {
 		w.inject(c.junk())
 	}
 	if got := w.sent(); len(got) != 0 {
@@ -170,7 +170,7 @@ func TestHandshakeQueueFull(t *testing.T) {
 		c := w.flood(a)
 		w.inject(c.junk())
 		c.cookies.Consume(wire.AsCookieReply(c.answers(wire.TypeCookieReply)[0].data), a.clock.Now())
-		for a.handshakesWaiting() < handshakeQueueLen {
+		for a.handshakesWaiting() < 4096 {
 			if !a.handshakes.push(wire.TypeInitiation, c.junk().data, udp.Endpoint{Addr: elsewhere}, 0) {
 				t.Fatal("the queue is full too early")
 			}
@@ -282,7 +282,7 @@ func TestLoadEnds(t *testing.T) {
 		release()
 		w.sent()
 		c := newCaller(&a.private, elsewhere, b)
-		w.sleep(underLoadTime - 1)
+		w.sleep(time.Second - 1)
 		w.inject(c.initiation(time.Now()))
 		if len(c.answers(wire.TypeCookieReply)) != 1 {
 			t.Error("no cookie is demanded within a second")

@@ -126,7 +126,7 @@ func TestSegmentedSendRefused(t *testing.T) {
 				}
 				burst(1, "at first")
 				burst(0, "after one was refused")
-				w.sleep(gsoRetryTime - 1)
+				w.sleep(time.Minute - 1)
 				burst(0, "before a minute is over")
 				w.sleep(1)
 				burst(1, "after a minute")

@@ -55,16 +55,16 @@ func TestStagedSegmentsBounded(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		a, b := w.newPair()
 		w.setFilter(lose(b.outer4(), wire.TypeInitiation))
-		const packets = 3 * maxStagedSegments
+		const packets, kept = 3 * 128, 128
 		var all [][]byte
 		for i := range packets {
 			all = append(all, a.numbered(b, i, 100))
 			a.put(all[i])
 		}
-		a.wantDropped(StagingFull, packets-maxStagedSegments)
+		a.wantDropped(StagingFull, packets-kept)
 		w.setFilter(nil)
 		w.sleep(rekey.RekeyTimeout + rekey.RekeyTimeoutJitterMax)
-		wantPackets(t, b.received(), all[packets-maxStagedSegments:]) // the oldest went
+		wantPackets(t, b.received(), all[packets-kept:]) // the oldest went
 		a.deliver(b)
 	})
 }
@@ -92,19 +92,27 @@ func TestStagedBytesBounded(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		a, b := w.newPair()
 		w.setFilter(lose(b.outer4(), wire.TypeInitiation))
-		const length, packets = 50_000, 20
+		const length, most = 50_000, 256 << 10
 		var all [][]byte
-		for i := range packets {
-			all = append(all, a.numbered(b, i, length))
-			a.put(all[i])
+		put := func(length int, dropped uint64) {
+			t.Helper()
+			all = append(all, a.numbered(b, len(all), length))
+			a.send(all[len(all)-1])
+			a.wantDropped(StagingFull, dropped)
 		}
-		a.wantDropped(StagingFull, packets-maxStagedBytes/length)
-		if got := a.stagedBytes.Load(); got != maxStagedBytes/length*length {
+		for range most / length {
+			put(length, 0)
+		}
+		put(most%length, 0) // there is room for just that
+		if got := a.stagedBytes.Load(); got != most {
 			t.Errorf("%d bytes wait", got)
 		}
+		put(28, 1)
+		put(length, 2)
+		put(length, 3)
 		w.setFilter(nil)
 		w.sleep(rekey.RekeyTimeout + rekey.RekeyTimeoutJitterMax)
-		wantPackets(t, b.received(), all[packets-maxStagedBytes/length:])
+		wantPackets(t, b.received(), all[3:])
 		if got := a.stagedBytes.Load(); got != 0 {
 			t.Errorf("%d bytes wait, and nothing does", got)
 		}
@@ -115,19 +123,20 @@ func TestStagedBytesBounded(t *testing.T) {
 func TestDeadPeersStarveNobody(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		a, b := w.newPair()
-		const dead = maxStagedInAll/maxStagedBytes + 8
+		const all, each = 8 << 20, 256 << 10
+		const dead = all/each + 8
 		hosts := make([]*host, dead)
 		for i := range hosts {
 			private := newPrivateKey(t)
 			hosts[i] = &host{w: w, number: 10 + i, private: private}
 			a.set(peers(hosts[i].asPeer(hosts[i].outer4())))
-			for range maxStagedBytes >> 15 {
+			for range each >> 15 {
 				a.put(a.numbered(hosts[i], 0, 1<<15))
 			}
 			w.wait()
 		}
-		if got := a.stagedBytes.Load(); got != maxStagedInAll {
-			t.Fatalf("%d bytes wait, want %d", got, maxStagedInAll)
+		if got := a.stagedBytes.Load(); got != all {
+			t.Fatalf("%d bytes wait, want %d", got, all)
 		}
 		a.send(a.packetTo(b)) // there is no room for it, but it says that a session is wanted
 		if a.peer(b).machine.Sending() == nil {

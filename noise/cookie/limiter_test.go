@@ -26,7 +26,7 @@ func TestLimit(t *testing.T) {
 		now  time.Duration
 		want int
 	}{
-		{0, LimitBurst},
+		{0, 5},
 		{0, 0},
 		{50*time.Millisecond - 1, 0},
 		{50 * time.Millisecond, 1},
@@ -46,7 +46,7 @@ func TestLimit(t *testing.T) {
 	for now := start; now < start+10*time.Second; now += time.Millisecond {
 		count += allowed(l, a, 1, now)
 	}
-	if want := 10*LimitPerSecond + LimitBurst - 1; count != want {
+	if want := 10*20 + 5 - 1; count != want {
 		t.Errorf("%d messages in ten seconds, want %d", count, want)
 	}
 }

@@ -24,6 +24,7 @@ func reserve(t *testing.T, s *Store, public key.Public, at time.Time) (first, la
 }
 
 func TestReserve(t *testing.T) {
+	const ahead = 10 * time.Second // as tunnel.Floor says
 	dir := filepath.Join(t.TempDir(), "a", "floor")
 	one, two := key.Public{1}, key.Public{0xff, 0xff, 0xff}
 	for i, step := range []struct {
