@@ -3,8 +3,10 @@ package tun
 import (
 	"errors"
 	"os"
+	"runtime"
 	"testing"
 
+	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 )
 
@@ -92,6 +94,21 @@ func TestCloseWakesReaders(t *testing.T) {
 	if _, err := n.nl.LinkByName("closed"); err == nil {
 		t.Error("the link is still there")
 	}
+}
+
+// Nobody has looked at the events: Close ends who has one more to tell.
+func TestCloseWithEventsUnread(t *testing.T) {
+	n := newNamespace(t)
+	others := goleak.IgnoreCurrent()
+	d := n.create("unread", 0, 1)
+	for i := range 3 * cap(d.events) {
+		n.check(n.nl.LinkSetMTU(n.link("unread"), 1300+i%2))
+	}
+	for len(d.Events()) < cap(d.Events()) {
+		runtime.Gosched()
+	}
+	n.check(d.Close())
+	goleak.VerifyNone(t, others)
 }
 
 func TestMovedLink(t *testing.T) {

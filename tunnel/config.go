@@ -281,7 +281,6 @@ func (t *Tunnel) removePeer(p *Peer, e *allowedips.Edit[*Peer], now time.Duratio
 	p.removed = true
 	p.forget(rekey.PeerRemoved, now)
 	p.remote.Erase()
-	t.timers.arm(p, 0)
 	var g grave
 	if p.talk != nil {
 		p.talk.cookies.Erase()

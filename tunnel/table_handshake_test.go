@@ -2,6 +2,7 @@ package tunnel
 
 import (
 	"bytes"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"vpn/noise/wire"
 	"vpn/rekey"
 	"vpn/tunnel/uapi"
+	"vpn/tunnel/udp"
 )
 
 // Rows of the table about handshakes between two who know each other.
@@ -28,6 +30,33 @@ func TestExactlyOneHandshake(t *testing.T) {
 		log := w.sent()
 		if i, r := count(log, wire.TypeInitiation), count(log, wire.TypeResponse); i != 1 || r != 1 {
 			t.Errorf("%d initiations and %d responses in a minute, want one of each", i, r)
+		}
+	})
+}
+
+// The answer to a message is there, and dealt with, before the call that sends the message returns: nothing is waited for then.
+func TestAnswerBeforeSendReturns(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		a, b := w.newSession()
+		answer := b.seal(a, b.packetTo(a))
+		a.socket4().setRefuse(func(m *udp.Outgoing) error {
+			if kind, _ := wire.Classify(m.Data); kind == wire.TypeData && answer.data != nil {
+				a.socket4().deliver(answer)
+				answer.data = nil
+				for a.device.delivered() == 0 {
+					runtime.Gosched()
+				}
+			}
+			return nil
+		})
+		w.setFilter(func(*datagram) bool { return false }) // nothing else is heard of b
+		a.send(a.packetTo(b))
+		if got := len(a.received()); got != 1 {
+			t.Fatalf("%d answers, want one", got)
+		}
+		w.sleep(rekey.KeepaliveTimeout + rekey.RekeyTimeout + time.Second)
+		if got := find(w.sent(), b.outer4(), wire.TypeInitiation); len(got) != 0 {
+			t.Errorf("%d handshakes for a message that was answered", len(got))
 		}
 	})
 }

@@ -248,6 +248,31 @@ func TestFloodAndOthers(t *testing.T) {
 	})
 }
 
+// A source that has a cookie and spends all it may costs no other source anything.
+func TestSpentSourceAndOthers(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		a := w.newHost()
+		w.load(a)
+		c := w.flood(a)
+		private := newPrivateKey(t)
+		other := newCaller(&private, netip.AddrPortFrom(elsewhere.Addr().Next(), elsewhere.Port()), a)
+		for _, each := range []*caller{c, other} {
+			w.inject(each.junk())
+			each.cookies.Consume(wire.AsCookieReply(each.answers(wire.TypeCookieReply)[0].data), a.clock.Now())
+		}
+		for range 10 * cookie.LimitBurst {
+			w.inject(c.junk())
+		}
+		a.wantDropped(RateLimited, 9*cookie.LimitBurst)
+		waiting := a.handshakesWaiting()
+		w.inject(other.junk())
+		a.wantDropped(RateLimited, 9*cookie.LimitBurst)
+		if got := a.handshakesWaiting(); got != waiting+1 {
+			t.Errorf("%d more messages are worked on, want that of the source that has sent nothing before", got-waiting)
+		}
+	})
+}
+
 // A response is demanded a cookie for just as an initiation is.
 func TestResponseUnderLoad(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {

@@ -151,6 +151,59 @@ func TestDeadPeersStarveNobody(t *testing.T) {
 	})
 }
 
+// A hundred dead peers that are to be called do not hold up who calls, and a queue full of forged calls does not hold up our own.
+func TestHandshakesTakeTurns(t *testing.T) {
+	const dead, turns = 100, 5
+	inWorld(t, func(t *testing.T, w *world) {
+		a, c := w.newPair()
+		release := w.load(a)
+		for i := range dead {
+			private := newPrivateKey(t)
+			h := &host{w: w, number: 10 + i, private: private}
+			a.set(peers(h.asPeer(h.outer4())))
+			a.put(a.packetTo(h))
+			w.wait()
+		}
+		c.send(c.packetTo(a))
+		w.sent()
+		release()
+		called := 0
+		for _, d := range w.sent() {
+			if d.to == c.outer4() && d.kind() == wire.TypeResponse {
+				break
+			}
+			if d.from == a.outer4() && d.kind() == wire.TypeInitiation {
+				called++
+			}
+		}
+		if called > turns {
+			t.Errorf("%d dead peers were called before the one who had called was answered", called)
+		}
+	})
+	inWorld(t, func(t *testing.T, w *world) {
+		a, b := w.newPair()
+		release := w.load(a)
+		w.flood(a)
+		a.put(a.packetTo(b))
+		w.wait()
+		before := ^uint64(0)
+		w.setFilter(func(d *datagram) bool {
+			if d.from == a.outer4() && d.kind() == wire.TypeInitiation {
+				before = min(before, a.Drops()[BadHandshake])
+			}
+			return true
+		})
+		release()
+		if before > turns {
+			t.Errorf("%d forged calls were worked on before our own went out", before)
+		}
+		w.sleep(rekey.RekeyTimeout + rekey.RekeyTimeoutJitterMax) // the answer may have been asked for a cookie
+		if got := len(b.received()); got != 1 {
+			t.Errorf("%d packets arrived, want the one that waited", got)
+		}
+	})
+}
+
 // No packet overtakes another: not what waits for a session, not at the change of one, not with lanes at work on several batches.
 func TestOrderKept(t *testing.T) {
 	for _, latency := range []time.Duration{0, 3 * time.Millisecond} {

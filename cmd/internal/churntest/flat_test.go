@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"text/tabwriter"
 
 	"vpn/cmd/internal/testnet"
 )
@@ -29,8 +30,13 @@ type levels map[string][]level
 // enough is how many levels tell a slope from noise.
 const enough = 9
 
-// lateGoroutines are what the runtime itself begins late, for its first collection of garbage and others.
-const lateGoroutines = 4
+// lateGoroutines are what the runtime itself begins late, for its first collection of garbage and others; firstHeap, in kB, is what comes
+// together before that collection, in a process that has lived for fewer than grownUp rounds.
+const (
+	lateGoroutines = 4
+	firstHeap      = 4 << 10
+	grownUp        = 60
+)
 
 // flat reports whether values stay where they are. The first third is for warming up. Of the second and of the last third the lowest are
 // compared: what is borrowed for a moment raises single values, and only what is never given back raises the lowest. The last may be
@@ -41,6 +47,32 @@ func flat(values []float64, part, slack float64) bool {
 	return after <= before*(1+part)+slack
 }
 
+// A figure is looked at in a process. Young is the slack of one that is not grown up.
+type figure struct {
+	name               string
+	of                 func(level) float64
+	part, young, slack float64
+}
+
+// figures are in the order of the summary.
+var figures = []figure{
+	{"goroutines", func(l level) float64 { return l.goroutines }, 0, lateGoroutines, lateGoroutines},
+	{"descriptors", func(l level) float64 { return l.descriptors }, 0, 1, 1},
+	{"kB of memory", func(l level) float64 { return l.bytes / 1024 }, 0.1, firstHeap, 2 << 10},
+}
+
+// values are the figure's, in the order taken, and whether they stay where they are.
+func (f *figure) values(all []level) (values []float64, stay bool) {
+	for _, l := range all {
+		values = append(values, f.of(l))
+	}
+	slack := f.slack
+	if len(values) < grownUp {
+		slack = f.young
+	}
+	return values, flat(values, f.part, slack)
+}
+
 // judge fails the test for each process that has grown. One that lived for a few rounds only is not judged.
 func (w *world) judge() {
 	w.t.Helper()
@@ -49,26 +81,45 @@ func (w *world) judge() {
 		if len(l) < enough {
 			continue
 		}
-		for _, figure := range []struct {
-			name        string
-			of          func(level) float64
-			part, slack float64
-		}{
-			{"goroutines", func(l level) float64 { return l.goroutines }, 0, lateGoroutines},
-			{"descriptors", func(l level) float64 { return l.descriptors }, 0, 1},
-			{"bytes of memory", func(l level) float64 { return l.bytes }, 0.1, 2 << 20},
-		} {
-			var values []float64
-			for _, at := range l {
-				values = append(values, figure.of(at))
-			}
-			first, last := slices.Min(values[:len(values)/3]), slices.Min(values[len(values)-len(values)/3:])
-			w.t.Logf("%s: %.0f %s at first, %.0f at last, %.0f at most", process, first, figure.name, last, slices.Max(values))
-			if !flat(values, figure.part, figure.slack) {
-				w.t.Errorf("%s: %s grow: %.0f", process, figure.name, values)
+		for i := range figures {
+			if values, stay := figures[i].values(l); !stay {
+				w.t.Errorf("%s: %s grow: %.0f", process, figures[i].name, values)
 			}
 		}
 	}
+}
+
+// summary is a table for whoever was not there: of each process the lowest figures of the first, the second and the last third of its
+// rounds, which is what flat compares, and the highest of all.
+func (all levels) summary() string {
+	var b strings.Builder
+	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	fmt.Fprint(table, "process\trounds")
+	for i := range figures {
+		fmt.Fprintf(table, "\t%s: start, middle, end; most", figures[i].name)
+	}
+	short := 0
+	for _, process := range slices.Sorted(maps.Keys(all)) {
+		l := all[process]
+		if len(l) < enough {
+			short++
+			continue
+		}
+		fmt.Fprintf(table, "\n%s\t%d", process, len(l))
+		for i := range figures {
+			values, stay := figures[i].values(l)
+			third := len(values) / 3
+			fmt.Fprintf(table, "\t%.0f, %.0f, %.0f; %.0f", slices.Min(values[:third]), slices.Min(values[third:2*third]), slices.Min(values[2*third:]), slices.Max(values))
+			if !stay {
+				fmt.Fprint(table, " GROWS")
+			}
+		}
+	}
+	table.Flush()
+	if short > 0 {
+		fmt.Fprintf(&b, "\nnot judged, for fewer than %d rounds: %d of those that were killed or restarted", enough, short)
+	}
+	return b.String()
 }
 
 // sample takes the levels of all processes.
@@ -225,6 +276,32 @@ func TestFlat(t *testing.T) {
 	}
 	if !flat(steady, 0, 1) || !flat(noisy, 0, 1) || flat(leak, 0, 1) {
 		t.Errorf("steady is flat: %v, noisy: %v, growing: %v", flat(steady, 0, 1), flat(noisy, 0, 1), flat(leak, 0, 1))
+	}
+}
+
+// TestSummary holds that the table has each process that is judged, and points at what grows.
+func TestSummary(t *testing.T) {
+	all := levels{"hub (1)": nil, "laptop, vpn run (2)": nil, "restless, vpn run (3)": make([]level, enough-1)}
+	for i := range 12 {
+		all["hub (1)"] = append(all["hub (1)"], level{20, 9, 10 << 20})
+		all["laptop, vpn run (2)"] = append(all["laptop, vpn run (2)"], level{20 + float64(i), 9 + float64(i%2), 10 << 20})
+	}
+	for i, want := range []string{
+		"process              rounds  goroutines: start, middle, end; most  descriptors: start, middle, end; most  kB of memory: start, middle, end; most",
+		"hub (1)              12      20, 20, 20; 20                        9, 9, 9; 9                             10240, 10240, 10240; 10240",
+		"laptop, vpn run (2)  12      20, 24, 28; 31                        9, 9, 9; 10                            10240, 10240, 10240; 10240",
+		"not judged, for fewer than 9 rounds: 1 of those that were killed or restarted",
+	} {
+		got := strings.Split(all.summary(), "\n")
+		if len(got) != 4 || strings.TrimRight(got[i], " ") != want {
+			t.Errorf("line %d is wrong, want %q:\n%s", i+1, want, all.summary())
+		}
+	}
+	for i := range all["laptop, vpn run (2)"] {
+		all["laptop, vpn run (2)"][i].goroutines += float64(i)
+	}
+	if got := all.summary(); strings.Count(got, "GROWS") != 1 || !strings.Contains(got, "20, 28, 36; 42 GROWS") {
+		t.Errorf("growth of goroutines is not pointed at:\n%s", got)
 	}
 }
 

@@ -33,6 +33,7 @@ type Message struct {
 	Outgoing bool // as the link's host sees it
 	From, To netip.AddrPort
 	TOS      byte // DSCP and ECN
+	Unsummed bool // without a UDP checksum
 	Payload  []byte
 }
 
@@ -132,6 +133,7 @@ func parseUDP(b []byte) (m Message, ok bool) {
 	udp := b[header:]
 	m.From = netip.AddrPortFrom(from, binary.BigEndian.Uint16(udp))
 	m.To = netip.AddrPortFrom(to, binary.BigEndian.Uint16(udp[2:]))
+	m.Unsummed = udp[6] == 0 && udp[7] == 0
 	m.Payload = append([]byte(nil), udp[8:]...)
 	return m, true
 }
