@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"net/netip"
 	"reflect"
 	"sync/atomic"
 	"unsafe"
@@ -10,13 +11,15 @@ import (
 	"vpn/noise/key"
 	"vpn/rekey"
 	"vpn/tunnel"
+	"vpn/tunnel/udp"
 )
 
 // inside is what an engine keeps to itself and the referee has to see: how much it holds. Chaos and twins also reach for sessions here.
 // It is looked at only while the engine is at rest. A field that has another name now makes a panic, not a silent pass.
 type inside struct {
-	indices, graves, arrived, wanted, due, peers reflect.Value
-	stagedBytes                                  *atomic.Int64
+	indices, graves, arrived, wanted, due reflect.Value
+	peers                                 *map[key.Public]*tunnel.Peer
+	stagedBytes                           *atomic.Int64
 }
 
 func lookInside(t *tunnel.Tunnel) *inside {
@@ -26,7 +29,7 @@ func lookInside(t *tunnel.Tunnel) *inside {
 		indices: v.FieldByName("index").FieldByName("entries"),
 		arrived: handshakes.FieldByName("arrived"), wanted: handshakes.FieldByName("wanted"),
 		due:   v.FieldByName("timers").Elem().FieldByName("due"),
-		peers: peers.FieldByName("byKey"), graves: peers.FieldByName("graves"),
+		peers: field[map[key.Public]*tunnel.Peer](peers, "byKey"), graves: peers.FieldByName("graves"),
 		stagedBytes: field[atomic.Int64](v, "stagedBytes"),
 	}
 }
@@ -42,11 +45,33 @@ func field[T any](v reflect.Value, name string) *T {
 
 // peer is one peer of an engine; ok is false if there is none with this key.
 func (x *inside) peer(public key.Public) (v reflect.Value, ok bool) {
-	v = x.peers.MapIndex(reflect.ValueOf(public))
-	if !v.IsValid() {
+	p := (*x.peers)[public]
+	if p == nil {
 		return v, false
 	}
-	return v.Elem(), true
+	return reflect.ValueOf(p).Elem(), true
+}
+
+// pathOffset is where a peer has the pointer to its path, which begins with an endpoint. It is looked up once: all peers are asked after each step.
+var pathOffset = func() uintptr {
+	f, ok := reflect.TypeFor[tunnel.Peer]().FieldByName("path")
+	if !ok {
+		panic("a peer has no path")
+	}
+	load, ok := reflect.PointerTo(f.Type).MethodByName("Load")
+	if !ok || load.Type.Out(0).Elem().Field(0).Type != reflect.TypeFor[udp.Endpoint]() {
+		panic("path is a " + f.Type.String())
+	}
+	return f.Offset
+}()
+
+// endpoint is where a peer is believed to be; the zero value if nobody knows.
+func (x *inside) endpoint(p *tunnel.Peer) netip.AddrPort {
+	at := (*udp.Endpoint)(atomic.LoadPointer((*unsafe.Pointer)(unsafe.Add(unsafe.Pointer(p), pathOffset))))
+	if at == nil {
+		return netip.AddrPort{}
+	}
+	return at.Addr
 }
 
 // machine is a peer's, or nil.

@@ -18,7 +18,7 @@ import (
 	"vpn/tunnel/uapi"
 )
 
-// A node is one engine, or wireguard-go. Number i has the inner address 10.0.0.i+1, and is seen at an address that its NAT may change.
+// A node is one engine, or wireguard-go. Number i has the inner addresses 10.0.0.i+1 and fd00::i+1, and is seen at outer addresses that change.
 type node struct {
 	*tunnel.Tunnel // nil if this is not ours, as is inside
 	*inside
@@ -26,7 +26,7 @@ type node struct {
 	number  int
 	private key.Private
 	public  key.Public
-	at      netip.AddrPort // where others see it
+	at      [families]netip.AddrPort // where others see it; not valid where it has no route
 	device  *link
 	clock   *clock
 	rand    *randomness
@@ -34,13 +34,15 @@ type node struct {
 	memory  []byte // the arena's
 	stock   *stock // the other implementation, if this is not ours
 
+	hasFamily  [families]bool // that its host knows of
 	up, asleep bool
 	suspended  bool               // sleep was announced, and may have come
 	told       []*told            // of others, by number; nil for those that it is not to know
 	owner      map[netip.Addr]int // who may send from an inner address, as far as this node was told
 
 	mu        sync.Mutex // guards what follows
-	socket    *socket
+	sockets   [families]*socket
+	plainOnly bool // there is no route that takes segmented sends
 	sent      []datagram
 	delivered [][]byte
 	events    []tunnel.Event
@@ -56,7 +58,8 @@ type told struct {
 
 func (w *world) newNode() *node {
 	n := &node{w: w, number: len(w.nodes), owner: make(map[netip.Addr]int)}
-	n.at = netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(n.number + 1)}), 51820)
+	n.hasFamily = [families]bool{v4: true, v6: w.chance(0.8)}
+	n.settle()
 	n.clock, n.rand = newClock(w), newRandomness(w.seed, uint64(n.number))
 	n.newKey()
 	n.device = newLink(n)
@@ -79,6 +82,15 @@ func (w *world) newNode() *node {
 	return n
 }
 
+// settle has a node seen where it is at first.
+func (n *node) settle() {
+	for f := range families {
+		if n.hasFamily[f] {
+			n.at[f] = outerOf(n.number, f, 2, 51820)
+		}
+	}
+}
+
 // newKey makes the node somebody else, once it is told so.
 func (n *node) newKey() {
 	var err error
@@ -93,10 +105,6 @@ func (n *node) observe(e tunnel.Event) {
 	defer n.mu.Unlock()
 	n.events = append(n.events, e)
 }
-
-func (n *node) inner() netip.Addr { return innerOf(n.number) }
-
-func innerOf(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)}) }
 
 // set changes a node's configuration, and says why.
 func (n *node) set(what string, c *uapi.Config) {
@@ -130,12 +138,17 @@ func (n *node) learn(m *node) {
 		panic(err)
 	}
 	c.Peers = append(c.Peers, uapi.PeerConfig{
-		PublicKey: t.public, Preshared: &psk, Endpoint: m.at, ReplaceAllowedIPs: true,
-		AllowedIPs: []uapi.AllowedIP{{Prefix: netip.PrefixFrom(m.inner(), 32)}},
+		PublicKey: t.public, Preshared: &psk, Endpoint: n.somewhere(m), ReplaceAllowedIPs: true,
+		AllowedIPs: []uapi.AllowedIP{{Prefix: single(innerOf(m.number, v4))}, {Prefix: single(innerOf(m.number, v6))}},
 	})
-	n.owner[m.inner()] = m.number
+	for f := range families {
+		n.owner[innerOf(m.number, f)] = m.number
+	}
 	n.set(fmt.Sprintf("knows %d", m.number), c)
 }
+
+// single is the prefix of one address.
+func single(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
 
 // unlearn removes another node.
 func (n *node) unlearn(m int) {
@@ -154,34 +167,46 @@ func (n *node) link(e tun.Event) {
 	n.w.step(n, "link "+e.String(), nil, func() { n.device.events <- e })
 }
 
-// receive gives a node a datagram, if it can take one.
-func (n *node) receive(d datagram) {
+// receive gives a node what has arrived, if it can take it.
+func (n *node) receive(a arrival) {
 	if n.asleep {
 		return
 	}
 	if n.stock != nil {
-		n.w.step(n, "datagram", &d, func() { n.stock.receive(d) })
+		n.w.step(n, "datagram", a, func() { n.stock.receive(a) })
 		return
 	}
 	n.mu.Lock()
-	s := n.socket
+	s := n.sockets[familyOf(a[0].to.Addr())]
 	n.mu.Unlock()
 	if s == nil || s.isClosed() {
 		return
 	}
-	n.w.step(n, "datagram", &d, func() { s.in <- datagram{d.from, d.to, bytes.Clone(d.data)} })
+	n.w.step(n, "datagram", a, func() { s.in <- a })
 }
 
 // put gives a node packets to send.
 func (n *node) put(ps ...[]byte) {
+	packets := make([]tun.Packet, len(ps))
+	for i, p := range ps {
+		packets[i].Data = p
+	}
+	n.hand("packets", packets, ps)
+}
+
+// putWhole gives a node a superpacket to send.
+func (n *node) putWhole(s superpacket) { n.hand("superpacket", []tun.Packet{s.whole}, s.segments) }
+
+// hand gives a node packets to send: as a device with offloads hands them out, or as one without.
+func (n *node) hand(what string, packets []tun.Packet, plain [][]byte) {
 	if n.asleep {
 		return
 	}
-	n.w.step(n, "packets", nil, func() {
+	n.w.step(n, what, nil, func() {
 		if n.stock != nil {
-			n.stock.put(ps)
+			n.stock.put(plain)
 		} else {
-			n.device.packets <- ps
+			n.device.packets <- packets
 		}
 	})
 }
@@ -210,7 +235,7 @@ func (n *node) take() (o output) {
 	})
 	slices.SortStableFunc(o.events, func(a, b tunnel.Event) int { return bytes.Compare(a.Peer[:], b.Peer[:]) })
 	for i := range o.sent {
-		o.sent[i].from = n.at
+		o.sent[i].from = n.source(o.sent[i].to)
 	}
 	return o
 }

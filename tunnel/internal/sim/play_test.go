@@ -1,9 +1,9 @@
 package sim
 
 import (
-	"encoding/binary"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,7 +22,7 @@ const (
 // A twin is a world in which something is broken on purpose. Its functions may be nil.
 type twin struct {
 	begin         func(w *world)
-	before, after func(w *world, n *node, in *datagram, authentic bool) // a step
+	before, after func(w *world, n *node, in arrival, authentic bool) // a step
 	sleep, wake   func(n *node)
 	rest          func(w *world) // when nobody has anything to say any more
 }
@@ -126,11 +126,15 @@ func (w *world) storm(d time.Duration) {
 	w.run(end)
 }
 
-// burst sends a few packets at once.
+// burst sends a few packets at once, or a superpacket.
 func (w *world) burst(from, to int) {
+	if w.chance(0.1) {
+		w.nodes[from].putWhole(w.superpacket(from, to))
+		return
+	}
 	ps := make([][]byte, 1+w.random.IntN(3))
 	for i := range ps {
-		ps[i] = w.packet(from, to, innerOf(from))
+		ps[i] = w.packet(from, to)
 	}
 	w.nodes[from].put(ps...)
 }
@@ -154,14 +158,14 @@ func (w *world) calm() {
 	for _, x := range talks {
 		n, m := w.nodes[x.from], w.nodes[x.to]
 		if n.stock != nil { // where it believes others to be is not known
-			n.change("endpoint", x.to, uapi.PeerConfig{Endpoint: m.at})
+			n.change("endpoint", x.to, uapi.PeerConfig{Endpoint: n.somewhere(m)})
 			continue
 		}
 		c := uapi.PeerConfig{Candidates: []netip.AddrPort{}}
-		if w.referee.ends[x.from][m.public] != m.at {
+		if all := n.whereabouts(m); !slices.Contains(all, w.referee.ends[x.from][m.public]) {
 			// Both may have moved at once. Only who says where the other is now can help.
-			if c.Endpoint = m.at; w.chance(0.5) {
-				c = uapi.PeerConfig{Candidates: []netip.AddrPort{m.at}}
+			if c.Endpoint = pick(w, all...); w.chance(0.5) {
+				c = uapi.PeerConfig{Candidates: append(nowhere[v4:v6:v6], all...)}
 			}
 		}
 		n.change("whereabouts", x.to, c)
@@ -170,7 +174,7 @@ func (w *world) calm() {
 	const every = 3 * time.Second
 	for at := calm; at < calm+flowTime; at += every {
 		for _, x := range talks {
-			w.nodes[x.from].put(w.packet(x.from, x.to, innerOf(x.from)))
+			w.burst(x.from, x.to)
 		}
 		if w.run(at + every); w.over() {
 			return
@@ -178,7 +182,7 @@ func (w *world) calm() {
 	}
 	first := len(w.referee.payloads)
 	for _, x := range talks {
-		w.nodes[x.from].put(w.packet(x.from, x.to, innerOf(x.from)))
+		w.burst(x.from, x.to)
 	}
 	w.run(calm + flowTime + time.Second)
 	if w.over() {
@@ -200,15 +204,17 @@ func (w *world) repair() {
 		}
 	}
 	for i, n := range w.nodes {
+		n.plainOnly = false
 		w.relax(n)
 		for a, owner := range n.owner {
-			if a != innerOf(owner) {
+			if a != innerOf(owner, familyOf(a)) {
 				delete(n.owner, a)
 				n.told[owner].wrong = true
 			}
 		}
 		for j, t := range n.told {
 			if t != nil {
+				n.meet(w.nodes[j])
 				w.nodes[i].catchUp(w.nodes[j])
 			}
 		}
@@ -238,41 +244,4 @@ func (w *world) silence() {
 			w.referee.forgotten(n)
 		}
 	}
-}
-
-// What a packet carries: a protocol that nobody knows, and its number.
-const (
-	ipHeaderLen  = 20
-	experimental = 253 // RFC 3692
-)
-
-// nobody is who owns an address that a node was told nothing of.
-const nobody = -1
-
-// packet makes a packet that the referee knows.
-func (w *world) packet(from, to int, source netip.Addr) []byte {
-	b := make([]byte, ipHeaderLen+8+w.random.IntN(100))
-	b[0], b[8], b[9] = 0x45, 64, experimental
-	binary.BigEndian.PutUint16(b[2:], uint16(len(b)))
-	copy(b[12:], source.AsSlice())
-	copy(b[16:], innerOf(to).AsSlice())
-	binary.BigEndian.PutUint64(b[ipHeaderLen:], uint64(len(w.referee.payloads)))
-	for i := ipHeaderLen + 8; i < len(b); i++ {
-		b[i] = byte(w.random.Uint32())
-	}
-	// Whose the destination is decides the sender's configuration.
-	owner, ok := w.nodes[from].owner[innerOf(to)]
-	if !ok {
-		owner = nobody
-	}
-	w.referee.payloads = append(w.referee.payloads, payload{from: from, to: owner, source: source, data: b})
-	return b
-}
-
-// numberOf is the number of a packet that the referee knows.
-func numberOf(p []byte) (number int, ok bool) {
-	if len(p) < ipHeaderLen+8 || p[9] != experimental {
-		return 0, false
-	}
-	return int(binary.BigEndian.Uint64(p[ipHeaderLen:])), true
 }

@@ -127,48 +127,63 @@ func essence(b []byte) string {
 	return string(b)
 }
 
-// sentFrom is where the sender of a datagram is now; the zero value if no node has sent it.
+// sentFrom is where the sender of a datagram is now seen by whom it is for; the zero value if no node has sent it.
 func (r *referee) sentFrom(d datagram) netip.AddrPort {
 	l := r.letters[essence(d.data)]
 	if l == nil {
 		return netip.AddrPort{}
 	}
-	return r.w.nodes[l.from].at
+	return r.w.nodes[l.from].source(d.to)
 }
 
-// arrives is told of a datagram that a node is about to get. It reports whether that is a message of another node for this one, as it was sent,
-// which this one has not taken yet.
-func (r *referee) arrives(n *node, d *datagram) bool {
+// arrive is told of what a node is about to get. It returns, for each datagram, the letter if that is a message of another node for this one,
+// as it was sent, which this one has not taken yet; else nil.
+func (r *referee) arrive(n *node, in arrival) (letters []*letter) {
+	for _, d := range in {
+		letters = append(letters, r.arrives(n, d))
+	}
+	return letters
+}
+
+func (r *referee) arrives(n *node, d datagram) *letter {
 	l := r.letters[essence(d.data)]
 	if l == nil || l.from == n.number {
-		return false
+		return nil
 	}
 	switch kind, _ := wire.Classify(d.data); kind {
 	case wire.TypeInitiation: // one that was not answered, as in a flood, may be answered when it comes again
-		return r.meantFor(d.data, n.public) && l.number > r.answered[call{n.number, l.static}]
-	case wire.TypeResponse: // one that could not be read, for want of the right preshared key, may be read when it comes again
-		m := wire.AsResponse(d.data)
-		s := r.sessions[half{n.number, m.Sender()}]
-		if s == nil || s.initiator != n.number || s.x != m.Receiver() || l.seen>>n.number&1 != 0 {
-			return false
+		if r.meantFor(d.data, n.public) && l.number > r.answered[call{n.number, l.static}] {
+			return l
 		}
-		s.madeByInitiator, s.initiatorSince = true, r.w.now()
-		return true
+	case wire.TypeResponse: // one that could not be read, for want of the right preshared key, may be read when it comes again
+		if s := r.answers(n, d.data); s != nil && l.seen>>n.number&1 == 0 {
+			return l
+		}
 	case wire.TypeData:
 		if l.seen>>n.number&1 != 0 {
-			return false
+			return nil
 		}
 		l.seen |= 1 << n.number
 		s := r.sessions[half{l.from, wire.DataReceiver(d.data)}]
 		if s == nil || n.number != s.initiator && n.number != s.responder {
-			return false
+			return nil
 		}
 		if n.number == s.responder {
 			s.confirmed = true
 		}
-		return true
+		return l
 	}
-	return false
+	return nil
+}
+
+// answers is the session that a response would make of an initiation of a node, or nil.
+func (r *referee) answers(n *node, response []byte) *session {
+	m := wire.AsResponse(response)
+	s := r.sessions[half{n.number, m.Sender()}]
+	if s == nil || s.initiator != n.number || s.x != m.Receiver() {
+		return nil
+	}
+	return s
 }
 
 // meantFor reports whether a handshake message is for the owner of a public key.
@@ -181,13 +196,18 @@ func (r *referee) meantFor(m []byte, public key.Public) bool {
 	return c.CheckMAC1(m)
 }
 
-// judge is told of a step: what a node was given, and what came out of it.
-func (r *referee) judge(n *node, what string, in *datagram, authentic bool, o *output) {
-	var from *letter
-	if in != nil && authentic {
-		from = r.letters[essence(in.data)]
-		if kind, _ := wire.Classify(in.data); kind == wire.TypeResponse && o.started() {
-			from.seen |= 1 << n.number
+// judge is told of a step: what a node was given, whose letters those were, and what came out of it.
+func (r *referee) judge(n *node, what string, in arrival, letters []*letter, o *output) {
+	authentic := false
+	for i, l := range letters {
+		if l == nil {
+			continue
+		}
+		authentic = true
+		if kind, _ := wire.Classify(in[i].data); kind == wire.TypeResponse && (n.stock != nil || o.started()) {
+			l.seen |= 1 << n.number
+			s := r.answers(n, in[i].data)
+			s.madeByInitiator, s.initiatorSince = true, r.w.now()
 		}
 	}
 	bytes := 0
@@ -201,13 +221,13 @@ func (r *referee) judge(n *node, what string, in *datagram, authentic bool, o *o
 	if n.stock != nil {
 		return // its rules are its own
 	}
-	if in != nil && !authentic && bytes > len(in.data) {
-		r.fail(noAmplification, "node %d answered %d bytes with %d", n.number, len(in.data), bytes)
+	if in != nil && !authentic && bytes > in.bytes() {
+		r.fail(noAmplification, "node %d answered %d bytes with %d", n.number, in.bytes(), bytes)
 	}
 	if r.w.quiet && len(o.sent) > 0 {
 		r.fail(silence, "node %d sends: %s", n.number, describe(o.sent[0].data))
 	}
-	r.places(n, what, in, from)
+	r.places(n, what, in, letters)
 	r.measure(n)
 	r.keys(n)
 }

@@ -73,7 +73,7 @@ func (n *node) eachSession(f func(*rekey.Keypair)) {
 }
 
 func sendCountersGoBack() twin {
-	return twin{after: func(_ *world, n *node, _ *datagram, _ bool) {
+	return twin{after: func(_ *world, n *node, _ arrival, _ bool) {
 		n.eachSession(func(k *rekey.Keypair) {
 			if sent := sentCounter(k); sent.Load() > 5 {
 				sent.Store(3)
@@ -83,7 +83,7 @@ func sendCountersGoBack() twin {
 }
 
 func sendCountersPassTheLimit() twin {
-	return twin{after: func(_ *world, n *node, _ *datagram, _ bool) {
+	return twin{after: func(_ *world, n *node, _ arrival, _ bool) {
 		n.mu.Lock()
 		defer n.mu.Unlock()
 		for _, d := range n.sent {
@@ -95,7 +95,7 @@ func sendCountersPassTheLimit() twin {
 }
 
 func windowsForget() twin {
-	return twin{before: func(_ *world, n *node, _ *datagram, _ bool) {
+	return twin{before: func(_ *world, n *node, _ arrival, _ bool) {
 		n.eachSession(func(k *rekey.Keypair) { window(k).Reset() })
 	}}
 }
@@ -103,7 +103,7 @@ func windowsForget() twin {
 func anySource() twin {
 	return twin{begin: func(w *world) {
 		// Not by set, so that the referee does not know.
-		w.twin.after = func(_ *world, n *node, _ *datagram, _ bool) {
+		w.twin.after = func(_ *world, n *node, _ arrival, _ bool) {
 			t := n.told[(n.number+1)%len(n.told)]
 			if t != nil && t.present {
 				n.must(uapi.PeerConfig{PublicKey: t.public, UpdateOnly: true, AllowedIPs: []uapi.AllowedIP{{Prefix: netip.MustParsePrefix("10.0.0.0/8")}}})
@@ -132,7 +132,7 @@ func clockRuns() twin {
 }
 
 func respondersConfirm() twin {
-	return twin{after: func(_ *world, n *node, _ *datagram, _ bool) {
+	return twin{after: func(_ *world, n *node, _ arrival, _ bool) {
 		for _, t := range n.told {
 			if t == nil {
 				continue
@@ -145,7 +145,7 @@ func respondersConfirm() twin {
 }
 
 func timestampsForgotten() twin {
-	return twin{before: func(_ *world, n *node, _ *datagram, _ bool) {
+	return twin{before: func(_ *world, n *node, _ arrival, _ bool) {
 		for _, t := range n.told {
 			if t == nil {
 				continue
@@ -165,7 +165,7 @@ func keepsAlive() twin {
 }
 
 func responsesLost() twin {
-	return twin{after: func(_ *world, n *node, _ *datagram, _ bool) {
+	return twin{after: func(_ *world, n *node, _ arrival, _ bool) {
 		n.mu.Lock()
 		defer n.mu.Unlock()
 		kept := n.sent[:0]
@@ -179,7 +179,7 @@ func responsesLost() twin {
 }
 
 func keysLeak() twin {
-	return twin{after: func(_ *world, n *node, in *datagram, _ bool) {
+	return twin{after: func(_ *world, n *node, in arrival, _ bool) {
 		if in != nil {
 			if _, err := n.arena.NewKey(&[aead.KeySize]byte{1}); err != nil {
 				panic(err)
@@ -189,11 +189,11 @@ func keysLeak() twin {
 }
 
 func everythingAnswered() twin {
-	return twin{after: func(_ *world, n *node, in *datagram, authentic bool) {
+	return twin{after: func(_ *world, n *node, in arrival, authentic bool) {
 		if in != nil && !authentic {
 			n.mu.Lock()
 			defer n.mu.Unlock()
-			n.sent = append(n.sent, datagram{to: in.from, data: make([]byte, len(in.data)+1)})
+			n.sent = append(n.sent, datagram{to: in[0].from, data: make([]byte, in.bytes()+1)})
 		}
 	}}
 }
@@ -201,7 +201,7 @@ func everythingAnswered() twin {
 // keysStay puts keys back that were erased.
 func keysStay() twin {
 	kept := make(map[*node][]byte)
-	return twin{after: func(_ *world, n *node, _ *datagram, _ bool) {
+	return twin{after: func(_ *world, n *node, _ arrival, _ bool) {
 		const some = 8 * aead.KeySize
 		if n.memory == nil {
 			return
@@ -220,7 +220,7 @@ func keysStay() twin {
 }
 
 func timersDeaf() twin {
-	return twin{after: func(w *world, n *node, _ *datagram, _ bool) {
+	return twin{after: func(w *world, n *node, _ arrival, _ bool) {
 		if w.now() > time.Minute {
 			n.clock.silence()
 		}

@@ -4,6 +4,7 @@ import (
 	"container/heap"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing/synctest"
 	"time"
 )
@@ -120,17 +121,19 @@ func (w *world) collect() {
 	synctest.Wait()
 	for _, n := range w.nodes {
 		if n.stock != nil {
-			w.finish(n, "by itself", nil, false)
+			w.finish(n, "by itself", nil, nil)
 		}
 	}
 }
 
-// step gives a node one thing to do, waits until it is done, and hands on what came of it. in is the datagram that it is given, if it is one.
-func (w *world) step(n *node, what string, in *datagram, do func()) {
+// step gives a node one thing to do, waits until it is done, and hands on what came of it. in is what arrives at it, if that is what it is
+// given.
+func (w *world) step(n *node, what string, in arrival, do func()) {
 	if n.rand != nil {
 		n.rand.step()
 	}
-	authentic := in != nil && w.referee.arrives(n, in)
+	letters := w.referee.arrive(n, in)
+	authentic := slices.ContainsFunc(letters, func(l *letter) bool { return l != nil })
 	if w.twin.before != nil {
 		w.twin.before(w, n, in, authentic)
 	}
@@ -140,21 +143,19 @@ func (w *world) step(n *node, what string, in *datagram, do func()) {
 		w.twin.after(w, n, in, authentic)
 		synctest.Wait()
 	}
-	w.finish(n, what, in, authentic)
+	w.finish(n, what, in, letters)
 	w.collect()
 }
 
 // finish judges what a node has done, and carries what it has sent.
-func (w *world) finish(n *node, what string, in *datagram, authentic bool) {
+func (w *world) finish(n *node, what string, in arrival, letters []*letter) {
 	o := n.take()
 	if n.stock != nil && o.empty() {
 		return
 	}
 	w.trace.step(w.now(), n, what, in, &o)
-	w.referee.judge(n, what, in, authentic, &o)
-	for _, d := range o.sent {
-		w.network.carry(n, d)
-	}
+	w.referee.judge(n, what, in, letters, &o)
+	w.network.carry(n, o.sent)
 }
 
 // chance is true with this probability.
@@ -171,13 +172,13 @@ func pick[T any](w *world, from ...T) T { return from[w.random.IntN(len(from))] 
 // A trace is what happened, as text.
 type trace struct{ lines []byte }
 
-func (t *trace) step(now time.Duration, n *node, what string, in *datagram, o *output) {
+func (t *trace) step(now time.Duration, n *node, what string, in arrival, o *output) {
 	if t == nil {
 		return
 	}
 	b := fmt.Appendf(t.lines, "%12.6f node %d: %s\n", now.Seconds(), n.number, what)
-	if in != nil {
-		b = fmt.Appendf(b, "    in   %v -> %v %s\n", in.from, in.to, describe(in.data))
+	for _, d := range in {
+		b = fmt.Appendf(b, "    in   %v -> %v %s\n", d.from, d.to, describe(d.data))
 	}
 	for _, d := range o.sent {
 		b = fmt.Appendf(b, "    out  -> %v %s\n", d.to, describe(d.data))
