@@ -41,16 +41,16 @@ func (id *identity) erase() {
 // initiate sends an initiation with a fresh ephemeral.
 func (p *Peer) initiate() {
 	t := p.tunnel
-	now := t.clock.Now()
 	id := t.identity.Load()
 	if id == nil || !t.up.Load() {
 		return
 	}
-	t.timestamps.prepare(id.local.Public(), now) // which may take a while, so no lock is held
+	t.timestamps.prepare(id.local.Public(), t.clock.Now()) // which may take a while, so no lock is held
 	id.mu.RLock()
 	defer id.mu.RUnlock()
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	now := t.clock.Now() // RekeyTimeout begins when the initiation goes out
 	x := p.path.Load()
 	if p.removed || !t.up.Load() || t.identity.Load() != id || !p.machine.Wanted() {
 		return

@@ -15,6 +15,7 @@ var chaos = []func(w *world, n *node, m int){
 	(*world).newKeyOf, (*world).newPresharedOf, (*world).newPresharedOf, (*world).remove, (*world).remove, (*world).moveSource,
 	(*world).newKeepalive, (*world).newLimits, (*world).newEndpoint, (*world).newEndpoint, (*world).newCandidates,
 	(*world).setWallClock, (*world).fallAsleep, (*world).suspend, (*world).linkDown, (*world).newPort, (*world).refuseSegments,
+	(*world).restart, (*world).restart, (*world).slowDisk, (*world).burden, (*world).burden,
 	(*world).spendCounters, (*world).spendCounters, (*world).move, (*world).move, (*world).move,
 	(*world).part, (*world).part, (*world).part, (*world).turn, (*world).spoof, (*world).spoof,
 }
@@ -60,6 +61,7 @@ func (w *world) newKeyOf(n *node, _ int) {
 	n.newKey()
 	n.set("private key", &uapi.Config{PrivateKey: &n.private})
 	w.referee.erased(n)
+	w.referee.cookiesOver(n)
 	w.later(n)
 }
 
@@ -151,6 +153,10 @@ func (w *world) awake(n *node) {
 	if !n.asleep && !n.suspended {
 		return
 	}
+	if n.dead {
+		n.boot()
+		return
+	}
 	n.asleep, n.suspended = false, false
 	if w.twin.wake != nil {
 		w.twin.wake(n)
@@ -163,7 +169,7 @@ func (w *world) suspend(n *node, _ int) {
 	w.step(n, "suspend", nil, n.Suspend)
 	w.referee.erased(n)
 	n.suspended = true
-	w.in(w.upTo(time.Second), func() { n.asleep = n.suspended })
+	w.in(w.upTo(time.Second), func() { n.asleep = n.asleep || n.suspended })
 	w.in(time.Second+w.upTo(time.Minute), func() { w.awake(n) })
 }
 

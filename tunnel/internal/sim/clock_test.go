@@ -2,6 +2,7 @@ package sim
 
 import (
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -59,6 +60,13 @@ func (c *clock) NewTimer() tunnel.Timer {
 	t := &timer{clock: c, c: make(chan struct{}, 1)}
 	c.timers = append(c.timers, t)
 	return t
+}
+
+// forget ends all timers: nobody is there any more to whom they could tick.
+func (c *clock) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.timers = nil
 }
 
 // next is when a timer is due, in the world's time; ok is false if none will be.
@@ -123,6 +131,7 @@ func (t *timer) Stop() {
 	t.clock.mu.Lock()
 	defer t.clock.mu.Unlock()
 	t.stopped, t.at = true, 0
+	t.clock.timers = slices.DeleteFunc(t.clock.timers, func(x *timer) bool { return x == t })
 }
 
 // randomness is one node's. Eight bytes at a time are read for jitter and for the names of sessions, by whoever happens to need them: they are

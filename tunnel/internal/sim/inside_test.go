@@ -4,10 +4,12 @@ import (
 	"net/netip"
 	"reflect"
 	"sync/atomic"
+	"time"
 	"unsafe"
 
 	"golang.zx2c4.com/wireguard/replay"
 
+	"vpn/noise/cookie"
 	"vpn/noise/key"
 	"vpn/rekey"
 	"vpn/tunnel"
@@ -20,6 +22,9 @@ type inside struct {
 	indices, graves, arrived, wanted, due reflect.Value
 	peers                                 *map[key.Public]*tunnel.Peer
 	stagedBytes                           *atomic.Int64
+	identity                              reflect.Value // a pointer to an atomic one
+	limiter                               *cookie.Limiter
+	loadedAt                              *time.Duration // when handshake messages were last too many
 }
 
 func lookInside(t *tunnel.Tunnel) *inside {
@@ -31,6 +36,9 @@ func lookInside(t *tunnel.Tunnel) *inside {
 		due:   v.FieldByName("timers").Elem().FieldByName("due"),
 		peers: field[map[key.Public]*tunnel.Peer](peers, "byKey"), graves: peers.FieldByName("graves"),
 		stagedBytes: field[atomic.Int64](v, "stagedBytes"),
+		identity:    reflect.NewAt(v.FieldByName("identity").Type(), unsafe.Pointer(v.FieldByName("identity").UnsafeAddr())),
+		limiter:     *field[*cookie.Limiter](v, "limiter"),
+		loadedAt:    field[time.Duration](handshakes, "loadedAt"),
 	}
 }
 
@@ -72,6 +80,15 @@ func (x *inside) endpoint(p *tunnel.Peer) netip.AddrPort {
 		return netip.AddrPort{}
 	}
 	return at.Addr
+}
+
+// checker makes and checks the cookies of an engine's identity; nil if it has none.
+func (x *inside) checker() *cookie.Checker {
+	id := x.identity.MethodByName("Load").Call(nil)[0]
+	if id.IsNil() {
+		return nil
+	}
+	return *field[*cookie.Checker](id.Elem(), "cookies")
 }
 
 // machine is a peer's, or nil.

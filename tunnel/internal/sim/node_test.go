@@ -32,11 +32,15 @@ type node struct {
 	rand    *randomness
 	arena   *aead.Arena
 	memory  []byte // the arena's
+	disk    *disk
+	writing []*write // that its disk has not ended
+	held    held
 	stock   *stock // the other implementation, if this is not ours
 
 	hasFamily  [families]bool // that its host knows of
 	up, asleep bool
 	suspended  bool               // sleep was announced, and may have come
+	dead       bool               // and asleep: the process was killed
 	told       []*told            // of others, by number; nil for those that it is not to know
 	owner      map[netip.Addr]int // who may send from an inner address, as far as this node was told
 
@@ -60,9 +64,16 @@ func (w *world) newNode() *node {
 	n := &node{w: w, number: len(w.nodes), owner: make(map[netip.Addr]int)}
 	n.hasFamily = [families]bool{v4: true, v6: w.chance(0.8)}
 	n.settle()
-	n.clock, n.rand = newClock(w), newRandomness(w.seed, uint64(n.number))
+	n.clock, n.rand, n.disk = newClock(w), newRandomness(w.seed, uint64(n.number)), newDisk()
 	n.newKey()
-	n.device = newLink(n)
+	n.start()
+	w.nodes = append(w.nodes, n)
+	return n
+}
+
+// start starts the engine, with nothing but what is on the disk.
+func (n *node) start() {
+	n.device, n.memory = newLink(n), nil
 	n.arena = aead.NewArena(func(size int) ([]byte, error) {
 		if n.memory != nil {
 			return nil, fmt.Errorf("more than %d keys", len(n.memory)/aead.KeySize)
@@ -72,14 +83,12 @@ func (w *world) newNode() *node {
 	})
 	t, err := tunnel.New(tunnel.Config{
 		Device: n.device, Sockets: n, Clock: n.clock, Arena: n.arena, Rand: n.rand, Log: slog.New(slog.DiscardHandler),
-		Observe: n.observe, Processors: 1,
+		Observe: n.observe, Processors: 1, Floor: n.disk,
 	})
 	if err != nil {
 		panic(err)
 	}
 	n.Tunnel, n.inside = t, lookInside(t)
-	w.nodes = append(w.nodes, n)
-	return n
 }
 
 // settle has a node seen where it is at first.
@@ -219,6 +228,13 @@ type output struct {
 }
 
 func (o *output) empty() bool { return len(o.sent) == 0 && len(o.delivered) == 0 }
+
+func (o *output) bytes() (n int) {
+	for i := range o.sent {
+		n += len(o.sent[i].data)
+	}
+	return n
+}
 
 // started reports whether a session has begun.
 func (o *output) started() bool {

@@ -168,6 +168,7 @@ func (w *world) superpacket(from, to int) (s superpacket) {
 		}
 		binary.BigEndian.PutUint16(transport[g.ChecksumOffset:], check)
 		w.known(from, source, destination, b)
+		w.referee.payloads[len(w.referee.payloads)-1].segment = true
 		s.segments = append(s.segments, b)
 	}
 	b, at := ip(source, destination, protocol, id, header+len(payloads))

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"math"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -17,6 +18,8 @@ const (
 	flowTime  = 30 * time.Second // after chaos, until traffic must flow
 	idleTime  = 100 * time.Second
 	silentFor = 4 * time.Minute
+
+	floodChance = 1. / 20
 )
 
 // A twin is a world in which something is broken on purpose. Its functions may be nil.
@@ -29,10 +32,11 @@ type twin struct {
 
 // options are how a seed is played.
 type options struct {
-	twin  twin
-	until rule   // ends the play when it is broken; empty: any
-	trace *trace // may be nil
-	stock bool   // node 1 is wireguard-go
+	twin   twin
+	until  rule    // ends the play when it is broken; empty: any
+	trace  *trace  // may be nil
+	census *census // may be nil
+	stock  bool    // node 1 is wireguard-go
 }
 
 // play plays a seed in a bubble of its own, and returns the rules that were broken, and how.
@@ -51,7 +55,7 @@ func play(t *testing.T, seed uint64, o options) (broken map[rule]string) {
 func newWorld(seed uint64, o options) *world {
 	w := &world{
 		seed: seed, random: rand.New(rand.NewPCG(seed, 0)), start: time.Now(), psk: make(map[[2]int][32]byte),
-		trace: o.trace, twin: o.twin,
+		trace: o.trace, census: o.census, twin: o.twin, flooded: floodChance,
 	}
 	w.network = network{w: w, weather: fair, parted: make(map[[2]int]time.Duration)}
 	w.spy = attacker{w: w}
@@ -95,6 +99,9 @@ func (w *world) play() {
 		w.storm(pick(w, 60*time.Second, 150*time.Second, 300*time.Second))
 		w.calm()
 	}
+	if w.chance(w.flooded) {
+		w.flood(w.nodes[0])
+	}
 	w.silence()
 }
 
@@ -111,7 +118,7 @@ func (w *world) often(every, until time.Duration, do func()) {
 // storm lets everything happen for a while.
 func (w *world) storm(d time.Duration) {
 	end := w.now() + d
-	w.network.honest = false
+	w.network.honest, w.referee.clean = false, math.MaxInt
 	w.turn(nil, 0)
 	w.often(pick(w, 3*time.Second, 8*time.Second, 20*time.Second), end, w.strike)
 	w.often(pick(w, time.Second, 4*time.Second), end, w.spy.attack)
@@ -144,7 +151,7 @@ type talk struct{ from, to int }
 
 // calm ends all chaos, and holds that traffic flows after a while. Some only listen.
 func (w *world) calm() {
-	w.network.weather, w.network.honest = fair, true
+	w.network.weather, w.network.honest, w.referee.clean = fair, true, len(w.referee.payloads)
 	clear(w.network.parted)
 	w.repair()
 	var talks []talk
@@ -170,13 +177,18 @@ func (w *world) calm() {
 		}
 		n.change("whereabouts", x.to, c)
 	}
-	calm := w.now()
+	w.converse(talks, flowTime, flow)
+}
+
+// converse has nodes talk to each other, and holds that traffic flows after a while.
+func (w *world) converse(talks []talk, within time.Duration, broken rule) {
+	end := w.now() + within
 	const every = 3 * time.Second
-	for at := calm; at < calm+flowTime; at += every {
+	for w.now() < end {
 		for _, x := range talks {
 			w.burst(x.from, x.to)
 		}
-		if w.run(at + every); w.over() {
+		if w.run(min(w.now()+every, end)); w.over() {
 			return
 		}
 	}
@@ -184,13 +196,12 @@ func (w *world) calm() {
 	for _, x := range talks {
 		w.burst(x.from, x.to)
 	}
-	w.run(calm + flowTime + time.Second)
-	if w.over() {
+	if w.run(end + time.Second); w.over() {
 		return
 	}
 	for _, x := range w.referee.payloads[first:] {
 		if x.delivered == 0 {
-			w.referee.fail(flow, "a packet of node %d for node %d is lost", x.from, x.to)
+			w.referee.fail(broken, "a packet of node %d for node %d is lost", x.from, x.to)
 		}
 	}
 }
@@ -205,6 +216,9 @@ func (w *world) repair() {
 	}
 	for i, n := range w.nodes {
 		n.plainOnly = false
+		if n.disk != nil {
+			n.disk.slow = 0
+		}
 		w.relax(n)
 		for a, owner := range n.owner {
 			if a != innerOf(owner, familyOf(a)) {

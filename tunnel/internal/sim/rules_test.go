@@ -24,6 +24,9 @@ func (r *referee) places(n *node, what string, in arrival, letters []*letter) {
 			continue
 		}
 		known[public] = is
+		if was.IsValid() && is.IsValid() && familyOf(was.Addr()) != familyOf(is.Addr()) && !told {
+			r.w.saw(familyChanged)
+		}
 		if !told && !r.wroteFrom(n, public, is, in, letters) {
 			r.fail(endpointMoves, "node %d: from %v to %v by a %s, in which there was nothing of that peer from there", n.number, was, is, what)
 		}

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"testing"
 	"time"
+	"unsafe"
 
 	"vpn/noise"
 	"vpn/noise/aead"
@@ -35,6 +36,11 @@ var twins = []struct {
 	{"everything is answered", noAmplification, everythingAnswered},
 	{"keys are not erased", keysZero, keysStay},
 	{"deadlines pass unseen", keysZero, timersDeaf},
+	{"the disk forgets", timestampsRise, diskForgets},
+	{"messages overtake each other", inOrder, overtaking},
+	{"nobody minds a flood", cookieFirst, loadUnseen},
+	{"the limiter forgets", sourceLimit, limiterForgets},
+	{"no cookie is ever good", letIn, cookiesBad},
 	{"a limit is higher than can be", setWorks, limitsTooHigh},
 }
 
@@ -225,6 +231,52 @@ func timersDeaf() twin {
 			n.clock.silence()
 		}
 	}}
+}
+
+func diskForgets() twin {
+	return twin{after: func(_ *world, n *node, _ arrival, _ bool) { clear(n.disk.floors) }}
+}
+
+func overtaking() twin {
+	return twin{after: func(_ *world, n *node, _ arrival, _ bool) {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		if last := len(n.sent) - 1; last > 0 && n.sent[last-1].joins(n.sent[last]) {
+			n.sent[last-1], n.sent[last] = n.sent[last], n.sent[last-1]
+		}
+	}}
+}
+
+func loadUnseen() twin {
+	return twin{before: func(_ *world, n *node, _ arrival, _ bool) { *n.loadedAt = 0 }}
+}
+
+func limiterForgets() twin {
+	return twin{
+		begin: func(w *world) { w.flooded = 1 },
+		before: func(_ *world, n *node, _ arrival, _ bool) {
+			forget(reflect.ValueOf(n.limiter).Elem().FieldByName("table"))
+		},
+	}
+}
+
+func cookiesBad() twin {
+	return twin{
+		begin: func(w *world) { w.flooded = 1 },
+		before: func(_ *world, n *node, _ arrival, _ bool) {
+			if c := n.checker(); c != nil {
+				forget(reflect.ValueOf(c).Elem().FieldByName("secret"))
+			}
+		},
+	}
+}
+
+// forget makes a field nil that is a pointer.
+func forget(f reflect.Value) {
+	if f.Kind() != reflect.Pointer {
+		panic("a " + f.Type().String() + " is no pointer")
+	}
+	*(*unsafe.Pointer)(unsafe.Pointer(f.UnsafeAddr())) = nil
 }
 
 func limitsTooHigh() twin {

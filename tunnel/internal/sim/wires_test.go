@@ -125,6 +125,7 @@ func (s *socket) Send(ms []udp.Outgoing) (int, error) {
 			return i, &udp.SendError{Err: syscall.ENETUNREACH}
 		}
 		if m.Segment != 0 && !m.Plain && s.node.plainOnly {
+			s.node.w.saw(segmentsRefused)
 			return i, &udp.SendError{Segmented: true, Err: syscall.EIO}
 		}
 		step := m.Segment
@@ -149,6 +150,12 @@ func (s *socket) Receive(b *udp.Batch) error {
 		b.Reset()
 		for len(a) > 0 {
 			n := a.coalesced()
+			if n > 1 {
+				s.node.w.saw(coalescedArrival)
+			}
+			if s.family == v6 {
+				s.node.w.saw(ipv6Outside)
+			}
 			size := 0
 			for _, d := range a[:n] {
 				size += copy(b.Room()[size:], d.data)

@@ -4,7 +4,6 @@ import (
 	"container/heap"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"testing/synctest"
 	"time"
 )
@@ -18,15 +17,17 @@ type world struct {
 	network network
 	spy     attacker
 	referee *referee
-	trace   *trace // nil: nobody reads it
+	trace   *trace  // nil: nobody reads it
+	census  *census // nil: nobody counts
 	agenda  agenda
 	numbers uint64
 	stirred chan struct{} // a node that works on its own has sent something
 
-	stop  func() bool           // ends the play early
-	twin  twin                  // what is broken on purpose
-	psk   map[[2]int]([32]byte) // what a pair is to share, the lower number first
-	quiet bool                  // the end: nobody has anything to say
+	stop    func() bool           // ends the play early
+	twin    twin                  // what is broken on purpose
+	psk     map[[2]int]([32]byte) // what a pair is to share, the lower number first
+	quiet   bool                  // the end: nobody has anything to say
+	flooded float64               // how probable it is that there is a flood
 }
 
 // now is the time since the world began.
@@ -121,7 +122,7 @@ func (w *world) collect() {
 	synctest.Wait()
 	for _, n := range w.nodes {
 		if n.stock != nil {
-			w.finish(n, "by itself", nil, nil)
+			w.finish(n, "by itself", nil, nil, burdened{})
 		}
 	}
 }
@@ -132,29 +133,31 @@ func (w *world) step(n *node, what string, in arrival, do func()) {
 	if n.rand != nil {
 		n.rand.step()
 	}
+	before := lookAt(n)
 	letters := w.referee.arrive(n, in)
-	authentic := slices.ContainsFunc(letters, func(l *letter) bool { return l != nil })
+	authentic := anyOf(letters)
 	if w.twin.before != nil {
 		w.twin.before(w, n, in, authentic)
 	}
 	do()
 	synctest.Wait()
-	if w.twin.after != nil {
+	if w.twin.after != nil && !n.dead {
 		w.twin.after(w, n, in, authentic)
 		synctest.Wait()
 	}
-	w.finish(n, what, in, letters)
+	w.finish(n, what, in, letters, before)
 	w.collect()
 }
 
 // finish judges what a node has done, and carries what it has sent.
-func (w *world) finish(n *node, what string, in arrival, letters []*letter) {
+func (w *world) finish(n *node, what string, in arrival, letters []*letter, before burdened) {
+	w.spin(n)
 	o := n.take()
 	if n.stock != nil && o.empty() {
 		return
 	}
 	w.trace.step(w.now(), n, what, in, &o)
-	w.referee.judge(n, what, in, letters, &o)
+	w.referee.judge(n, what, in, letters, before, &o)
 	w.network.carry(n, o.sent)
 }
 
