@@ -104,4 +104,3 @@ func (r *referee) meantFor(m []byte, public key.Public) bool {
 	}
 	return c.CheckMAC1(m)
 }
-
