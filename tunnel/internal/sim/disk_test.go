@@ -93,8 +93,7 @@ func (w *world) written(n *node, x *write) {
 		return // the process was killed meanwhile
 	}
 	if n.asleep {
-		w.in(time.Second, func() { w.written(n, x) })
-		return
+		return // it ends on waking
 	}
 	n.writing = slices.DeleteFunc(n.writing, func(y *write) bool { return y == x })
 	w.step(n, "disk", nil, func() { n.disk.end(x, true, false) })
