@@ -161,10 +161,10 @@ func (w *world) awake(n *node) {
 	if w.twin.wake != nil {
 		w.twin.wake(n)
 	}
+	w.step(n, "tick", nil, func() { n.clock.tick() }) // what was due in sleep comes first
 	for len(n.writing) > 0 {
 		w.written(n, n.writing[0])
 	}
-	w.step(n, "tick", nil, func() { n.clock.tick() }) // what was due in sleep comes first
 	w.step(n, "resume", nil, n.Resume)                // where sleep was not announced there is nothing to resume
 }
 
