@@ -165,7 +165,7 @@ func (w *world) awake(n *node) {
 	for len(n.writing) > 0 {
 		w.written(n, n.writing[0])
 	}
-	w.step(n, "resume", nil, n.Resume)                // where sleep was not announced there is nothing to resume
+	w.step(n, "resume", nil, n.Resume) // where sleep was not announced there is nothing to resume
 }
 
 func (w *world) suspend(n *node, _ int) {
