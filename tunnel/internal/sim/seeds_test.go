@@ -5,7 +5,9 @@ import (
 	"flag"
 	"fmt"
 	"maps"
+	"os"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -18,6 +20,12 @@ var (
 	flagSeeds = flag.Uint64("seeds", 0, "how many seeds to play; 0: as many as a change has to pass")
 	flagTrace = flag.Bool("show", false, "print what happens in a seed that is played alone")
 )
+
+// TestMain spends memory on time: a seed makes garbage of many engines, and needs little otherwise.
+func TestMain(m *testing.M) {
+	debug.SetGCPercent(400)
+	os.Exit(m.Run())
+}
 
 // seeds is how many seeds a test plays, where it would play so many.
 func seeds(full uint64) uint64 {
