@@ -41,18 +41,20 @@ func (id *identity) erase() {
 // initiate sends an initiation with a fresh ephemeral.
 func (p *Peer) initiate() {
 	t := p.tunnel
-	now := t.clock.Now()
 	id := t.identity.Load()
-	if id == nil || !t.up.Load() {
-		return
+	if id != nil {
+		if t.up.Load() {
+			t.timestamps.prepare(id.local.Public(), t.clock.Now()) // which may take a while, so no lock is held
+		}
+		id.mu.RLock()
+		defer id.mu.RUnlock()
 	}
-	t.timestamps.prepare(id.local.Public(), now) // which may take a while, so no lock is held
-	id.mu.RLock()
-	defer id.mu.RUnlock()
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	t.handshakes.begin(p) // not before: what was wanted again meanwhile is this one
+	now := t.clock.Now()  // RekeyTimeout begins when the initiation goes out
 	x := p.path.Load()
-	if p.removed || !t.up.Load() || t.identity.Load() != id || !p.machine.Wanted() {
+	if id == nil || p.removed || !t.up.Load() || t.identity.Load() != id || !p.machine.Wanted() {
 		return
 	}
 	defer func() { p.apply(p.machine.InitiationSent(now, t.jitter()), now) }()

@@ -145,7 +145,7 @@ func (h *handshakes) grow() {
 	h.arrived, h.first = ring, 0
 }
 
-// want asks for an initiation to the peer. It may be called with the peer locked; asking twice changes nothing.
+// want asks for an initiation to the peer, which is locked; asking twice changes nothing.
 func (h *handshakes) want(p *Peer) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -155,6 +155,13 @@ func (h *handshakes) want(p *Peer) {
 	p.wantsInitiation = true
 	h.wanted = append(h.wanted, p)
 	h.work.Signal()
+}
+
+// begin notes that the initiation to a peer is being made, which is locked: whoever wants one from now on wants another.
+func (h *handshakes) begin(p *Peer) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	p.wantsInitiation = false
 }
 
 // next waits for work: a message, copied to m (peer is nil), or a peer that wants an initiation. Both take turns. ok is false at
@@ -174,7 +181,6 @@ func (h *handshakes) next(m *handshakeMessage, messagesFirst bool) (peer *Peer, 
 		if h.wanted = h.wanted[1:]; len(h.wanted) == 0 {
 			h.wanted = nil
 		}
-		peer.wantsInitiation = false
 		return peer, true
 	}
 	*m = h.arrived[h.first]

@@ -32,7 +32,7 @@ type Peer struct {
 	deadline  time.Duration // guarded by schedule.mu
 
 	position        int32 // in peerTable.order; guarded by peerTable.mu
-	wantsInitiation bool  // is in handshakes.wanted; guarded by handshakes.mu
+	wantsInitiation bool  // is in handshakes.wanted, or was taken from there and has not begun; guarded by handshakes.mu
 
 	removed   bool   // guarded by mu, like all that follows
 	keepalive uint16 // seconds

@@ -57,6 +57,26 @@ func TestSleepAnnounced(t *testing.T) {
 	})
 }
 
+// Sleep comes while an initiation waits for the disk: on waking one goes out, not that one and the next.
+func TestSleepWhileInitiationWaits(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		a, b := w.newPair()
+		b.link(tun.Down)
+		hang := make(chan struct{})
+		defer close(hang)
+		a.floor = &memFloor{hang: hang}
+		a.restart(b.asPeer(b.outer4()))
+		a.send(a.packetTo(b))
+		a.time.slept.Add(int64(2 * rekey.RekeyTimeout))
+		a.Handshake(b.public()) // is there before any timer has ticked
+		a.time.sleep(0)
+		w.sleep(rekey.RekeyTimeout - 1)
+		if n := len(find(w.sent(), b.outer4(), wire.TypeInitiation)); n != 1 {
+			t.Errorf("%d initiations on waking, want one", n)
+		}
+	})
+}
+
 // What happens to the link in sleep counts on waking.
 func TestSleepWhileLinkGoesDown(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {

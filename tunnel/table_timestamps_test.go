@@ -12,6 +12,7 @@ import (
 	"vpn/noise/key"
 	"vpn/noise/wire"
 	"vpn/rekey"
+	"vpn/tun"
 	"vpn/tunnel/uapi"
 )
 
@@ -268,7 +269,29 @@ func TestFloorFails(t *testing.T) {
 	})
 }
 
-// Another private key has another floor.
+// RekeyTimeout begins when an initiation goes out, not when it began to wait for the disk.
+func TestFloorDelaysInitiation(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		a, b := w.newPair()
+		b.link(tun.Down)
+		hang := make(chan struct{})
+		a.floor = &memFloor{hang: hang}
+		a.restart(b.asPeer(b.outer4()))
+		a.send(a.packetTo(b))
+		w.sleep(floorWait - 1)
+		close(hang)
+		w.sleep(2 * rekey.RekeyTimeout)
+		all := find(w.sent(), b.outer4(), wire.TypeInitiation)
+		if len(all) != 2 {
+			t.Fatalf("%d initiations", len(all))
+		}
+		if apart := all[1].at.Sub(all[0].at); apart < rekey.RekeyTimeout {
+			t.Errorf("the second initiation follows after %v", apart)
+		}
+	})
+}
+
+// Another private key has another floor, also if the clock was set back before.
 func TestFloorOfAnotherKey(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		a, b := w.newPair()
@@ -277,6 +300,7 @@ func TestFloorOfAnotherKey(t *testing.T) {
 		a.restart(b.asPeer(b.outer4()))
 		a.deliver(b)
 		w.sleep(rekey.RekeyTimeout + rekey.RekeyTimeoutJitterMax)
+		a.time.set.Store(int64(-24 * time.Hour))
 		other := newPrivateKey(t)
 		was := a.public()
 		a.private = other
@@ -285,6 +309,9 @@ func TestFloorOfAnotherKey(t *testing.T) {
 		a.deliver(b)
 		if len(floor.kept) != 2 || floor.kept[was].IsZero() {
 			t.Errorf("%d keys have a floor, want two", len(floor.kept))
+		}
+		if last := b.peer(a).talk.lastTimestamp; last.After(floor.kept[a.public()]) {
+			t.Errorf("%v was sent, and %v reserved", last.Time(), floor.kept[a.public()].Time())
 		}
 	})
 }

@@ -37,7 +37,7 @@ type timestamps struct {
 	mu          sync.Mutex // guards what follows
 	public      key.Public // whose they are
 	first, last noise.TAI64N
-	newest      noise.TAI64N  // handed out
+	newest      noise.TAI64N  // handed out, for whichever key
 	asking      chan struct{} // closed when a range that was asked for is there, nil if none is
 	retry       time.Duration // no range is asked for before
 	warned      bool
@@ -82,7 +82,8 @@ func (x *timestamps) ask(public key.Public, now time.Duration) <-chan struct{} {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.public != public {
-		x.public, x.first, x.last, x.newest, x.retry = public, noise.TAI64N{}, noise.TAI64N{}, noise.TAI64N{}, 0
+		// The newest stays: what peers are sent under this key, too, is later than what they were sent before, and has to be in its range.
+		x.public, x.first, x.last, x.retry = public, noise.TAI64N{}, noise.TAI64N{}, 0
 	}
 	need := x.next(x.newest)
 	if !need.Add(floorSlack).After(x.last) || now < x.retry {

@@ -5,6 +5,7 @@ package netstack
 
 import (
 	"net/netip"
+	"os"
 	"sync"
 
 	wgtun "golang.zx2c4.com/wireguard/tun"
@@ -31,13 +32,27 @@ func Create(addrs, dns []netip.Addr, mtu int) (tun.Device, *wgnetstack.Net, erro
 	return w, net, nil
 }
 
-// drained reads the device empty while it is closed. The stack hands each packet
-// to a reader by a channel that Close closes, so a packet that still waited
+// drained reads the device empty while it is closed, and closes it when nobody
+// writes to it. The stack hands each packet, also the answer to one that is being
+// written, to a reader by a channel that Close closes: a packet that still waited
 // for its reader would be sent on a closed channel, which panics.
 type drained struct {
 	wgtun.Device
 	once sync.Once
 	err  error
+
+	mu     sync.RWMutex // held for reading while packets are written
+	closed bool         // guarded by mu
+}
+
+// Write implements wgtun.Device.
+func (d *drained) Write(bufs [][]byte, offset int) (int, error) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	if d.closed {
+		return 0, os.ErrClosed
+	}
+	return d.Device.Write(bufs, offset)
 }
 
 // Close implements wgtun.Device.
@@ -51,6 +66,9 @@ func (d *drained) Close() error {
 				}
 			}
 		}()
+		d.mu.Lock()
+		d.closed = true
+		d.mu.Unlock()
 		d.err = d.Device.Close()
 	})
 	return d.err

@@ -2,6 +2,7 @@ package netstack
 
 import (
 	"bytes"
+	"encoding/binary"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -11,6 +12,7 @@ import (
 	"testing"
 
 	"vpn/tun"
+	"vpn/tun/offload"
 )
 
 var (
@@ -92,4 +94,55 @@ func TestTransfer(t *testing.T) {
 	running.Wait()
 	for range a.Events() {
 	}
+}
+
+// TestClosedWhileWritten closes stacks while packets are written to them that they answer at once.
+func TestClosedWhileWritten(t *testing.T) {
+	for range 50 {
+		d, _, err := Create([]netip.Addr{left}, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var running sync.WaitGroup
+		answered := make(chan struct{})
+		running.Go(func() {
+			if err := d.Queues()[0].Read(tun.NewBatch()); err != nil {
+				t.Errorf("read: %v", err)
+			}
+			close(answered)
+			for b := tun.NewBatch(); d.Queues()[0].Read(b) == nil; {
+			}
+		})
+		for range 2 {
+			running.Go(func() {
+				for {
+					if _, err := d.Queues()[0].Write([][]byte{toNobody()}); err != nil {
+						if err != os.ErrClosed {
+							t.Errorf("write: %v", err)
+						}
+						return
+					}
+				}
+			})
+		}
+		<-answered
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+		running.Wait()
+	}
+}
+
+// toNobody is a segment from right for a port of left on which nobody listens: it is answered with a reset.
+func toNobody() []byte {
+	b := make([]byte, 40)
+	ip, segment := b[:20], b[20:]
+	ip[0], ip[3], ip[8], ip[9] = 0x45, byte(len(b)), 64, 6
+	copy(ip[12:], right.AsSlice())
+	copy(ip[16:], left.AsSlice())
+	binary.BigEndian.PutUint16(ip[10:], ^offload.Fold(offload.Sum(ip, 0)))
+	segment[1], segment[3], segment[12], segment[13] = 7, 9, 5<<4, 0x02 // SYN
+	pseudo := offload.PseudoHeader(ip[12:20], 6, len(segment))
+	binary.BigEndian.PutUint16(segment[16:], ^offload.Fold(offload.Sum(segment, pseudo)))
+	return b
 }

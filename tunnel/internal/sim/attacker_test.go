@@ -2,7 +2,6 @@ package sim
 
 import (
 	"bytes"
-	"net/netip"
 	"time"
 
 	"vpn/noise/wire"
@@ -18,9 +17,6 @@ type recorded struct {
 	datagram
 	victim *node // who it was for, nil if nobody was there
 }
-
-// attackersPlace is where the attacker is when he does not pretend to be elsewhere.
-var attackersPlace = netip.MustParseAddrPort("198.51.100.66:4000")
 
 func (a *attacker) record(d datagram, victim *node) { a.tape = append(a.tape, recorded{d, victim}) }
 
@@ -39,13 +35,16 @@ func (a *attacker) attack() {
 	if victim == nil || w.chance(0.1) {
 		victim = w.nodes[w.random.IntN(len(w.nodes))]
 	}
-	d := datagram{from: x.from, to: victim.at, data: x.data}
+	d := datagram{from: x.from, to: victim.anyAddress(), data: x.data}
 	switch w.random.IntN(4) {
 	case 0: // as it was
 	case 1:
-		d.from = w.nodes[w.random.IntN(len(w.nodes))].at
+		d.from = w.nodes[w.random.IntN(len(w.nodes))].anyAddress()
 	default:
-		d.from = attackersPlace
+		d.from = attackersPlace[familyOf(d.to.Addr())]
+	}
+	if familyOf(d.from.Addr()) != familyOf(d.to.Addr()) {
+		d.from = attackersPlace[familyOf(d.to.Addr())] // nothing goes from one family to the other
 	}
 	switch w.random.IntN(8) {
 	case 0:
@@ -53,7 +52,7 @@ func (a *attacker) attack() {
 	case 1:
 		d.data = w.garbage()
 	}
-	w.network.deliver(d, w.upTo(50*time.Millisecond))
+	w.network.deliver(arrival{d}, w.upTo(50*time.Millisecond))
 }
 
 // spoil changes a datagram somewhere.

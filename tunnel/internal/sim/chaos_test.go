@@ -14,8 +14,9 @@ import (
 var chaos = []func(w *world, n *node, m int){
 	(*world).newKeyOf, (*world).newPresharedOf, (*world).newPresharedOf, (*world).remove, (*world).remove, (*world).moveSource,
 	(*world).newKeepalive, (*world).newLimits, (*world).newEndpoint, (*world).newEndpoint, (*world).newCandidates,
-	(*world).setWallClock, (*world).fallAsleep, (*world).suspend, (*world).linkDown, (*world).newPort,
-	(*world).spendCounters, (*world).spendCounters, (*world).rebind, (*world).rebind, (*world).rebind,
+	(*world).setWallClock, (*world).fallAsleep, (*world).suspend, (*world).linkDown, (*world).newPort, (*world).refuseSegments,
+	(*world).restart, (*world).restart, (*world).slowDisk, (*world).burden, (*world).burden,
+	(*world).spendCounters, (*world).spendCounters, (*world).move, (*world).move, (*world).move,
 	(*world).part, (*world).part, (*world).part, (*world).turn, (*world).spoof, (*world).spoof,
 }
 
@@ -46,17 +47,21 @@ func (w *world) later(n *node) {
 // catchUp makes a node know of another what is true, if it doesn't.
 func (n *node) catchUp(m *node) {
 	t := n.told[m.number]
-	owner, ok := n.owner[m.inner()]
-	if n.asleep || t.present && !t.wrong && t.public == m.public && t.psk == n.w.psk[pair(n.number, m.number)] && ok && owner == m.number {
-		return
+	known := t.present && !t.wrong && t.public == m.public && t.psk == n.w.psk[pair(n.number, m.number)]
+	for f := range families {
+		owner, ok := n.owner[innerOf(m.number, f)]
+		known = known && ok && owner == m.number
 	}
-	n.learn(m)
+	if !n.asleep && !known {
+		n.learn(m)
+	}
 }
 
 func (w *world) newKeyOf(n *node, _ int) {
 	n.newKey()
 	n.set("private key", &uapi.Config{PrivateKey: &n.private})
 	w.referee.erased(n)
+	w.referee.cookiesOver(n)
 	w.later(n)
 }
 
@@ -86,15 +91,16 @@ func (w *world) remove(n *node, m int) {
 
 // moveSource gives a node's inner address to another one, or takes it away.
 func (w *world) moveSource(n *node, m int) {
-	a := innerOf(w.random.IntN(len(w.nodes)))
-	if !n.told[m].present || a == n.inner() {
+	i := w.random.IntN(len(w.nodes))
+	if !n.told[m].present || i == n.number {
 		return
 	}
+	a := w.anInner(i)
 	take := n.owner[a] == m
 	if n.owner[a] = m; take {
 		delete(n.owner, a)
 	}
-	n.change("source "+a.String(), m, uapi.PeerConfig{AllowedIPs: []uapi.AllowedIP{{Prefix: netip.PrefixFrom(a, 32), Remove: take}}})
+	n.change("source "+a.String(), m, uapi.PeerConfig{AllowedIPs: []uapi.AllowedIP{{Prefix: single(a), Remove: take}}})
 }
 
 func (w *world) newKeepalive(n *node, m int) {
@@ -120,15 +126,13 @@ func (w *world) relax(n *node) {
 	}
 }
 
-// nowhere is where no node ever is.
-var nowhere = netip.MustParseAddrPort("203.0.113.1:9")
-
 func (w *world) newEndpoint(n *node, m int) {
-	n.change("endpoint", m, uapi.PeerConfig{Endpoint: pick(w, w.nodes[m].at, w.nodes[m].at, nowhere)})
+	n.change("endpoint", m, uapi.PeerConfig{Endpoint: pick(w, n.somewhere(w.nodes[m]), n.somewhere(w.nodes[m]), nowhere[w.random.IntN(families)])})
 }
 
 func (w *world) newCandidates(n *node, m int) {
-	all := [][]netip.AddrPort{{}, {w.nodes[m].at}, {nowhere, w.nodes[m].at}, {w.nodes[m].at, nowhere, w.nodes[w.random.IntN(len(w.nodes))].at}}
+	at, other := n.whereabouts(w.nodes[m]), w.nodes[w.random.IntN(len(w.nodes))].anyAddress()
+	all := [][]netip.AddrPort{{}, at, append(nowhere[v4:v6:v6], at...), append(append(at[:len(at):len(at)], nowhere[:]...), other)}
 	n.change("candidates", m, uapi.PeerConfig{Candidates: pick(w, all...)})
 }
 
@@ -149,19 +153,26 @@ func (w *world) awake(n *node) {
 	if !n.asleep && !n.suspended {
 		return
 	}
+	if n.dead {
+		n.boot()
+		return
+	}
 	n.asleep, n.suspended = false, false
 	if w.twin.wake != nil {
 		w.twin.wake(n)
 	}
 	w.step(n, "tick", nil, func() { n.clock.tick() }) // what was due in sleep comes first
-	w.step(n, "resume", nil, n.Resume)                // where sleep was not announced there is nothing to resume
+	for len(n.writing) > 0 {
+		w.written(n, n.writing[0])
+	}
+	w.step(n, "resume", nil, n.Resume) // where sleep was not announced there is nothing to resume
 }
 
 func (w *world) suspend(n *node, _ int) {
 	w.step(n, "suspend", nil, n.Suspend)
 	w.referee.erased(n)
 	n.suspended = true
-	w.in(w.upTo(time.Second), func() { n.asleep = n.suspended })
+	w.in(w.upTo(time.Second), func() { n.asleep = n.asleep || n.suspended })
 	w.in(time.Second+w.upTo(time.Minute), func() { w.awake(n) })
 }
 
@@ -198,9 +209,10 @@ func (w *world) spendCounters(n *node, m int) {
 	}
 }
 
-// rebind has a node's NAT give it another address. Messages under way to the old one are lost.
-func (w *world) rebind(n *node, _ int) {
-	n.at = netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, byte(3 + w.random.IntN(9)), byte(n.number + 1)}), uint16(1024+w.random.IntN(60000)))
+// refuseSegments gives a node a route that takes no segmented sends, for a while.
+func (w *world) refuseSegments(n *node, _ int) {
+	n.plainOnly = true
+	w.in(w.upTo(100*time.Second), func() { n.plainOnly = false })
 }
 
 // part lets nothing through from one node to another, and perhaps not back either.
@@ -222,5 +234,5 @@ func (w *world) turn(*node, int) {
 
 // spoof sends a packet with a source that is not the sender's.
 func (w *world) spoof(n *node, m int) {
-	n.put(w.packet(n.number, m, innerOf(w.random.IntN(len(w.nodes)+1))))
+	n.put(w.packetOf(n.number, m, w.anInner(w.random.IntN(len(w.nodes)+1))))
 }

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -59,6 +60,13 @@ func (c *clock) NewTimer() tunnel.Timer {
 	t := &timer{clock: c, c: make(chan struct{}, 1)}
 	c.timers = append(c.timers, t)
 	return t
+}
+
+// forget ends all timers: nobody is there any more to whom they could tick.
+func (c *clock) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.timers = nil
 }
 
 // next is when a timer is due, in the world's time; ok is false if none will be.
@@ -123,29 +131,45 @@ func (t *timer) Stop() {
 	t.clock.mu.Lock()
 	defer t.clock.mu.Unlock()
 	t.stopped, t.at = true, 0
+	t.clock.timers = slices.DeleteFunc(t.clock.timers, func(x *timer) bool { return x == t })
 }
 
 // randomness is one node's. Eight bytes at a time are read for jitter and for the names of sessions, by whoever happens to need them: they are
-// the same for the whole of a step. All else is read by one goroutine at a time, and is a stream.
+// the same for the whole of a step. What is read of another length - keys, indices, nonces - has a stream for each length, since each is read
+// by one goroutine at a time.
 type randomness struct {
-	mu     sync.Mutex
-	stream *rand.ChaCha8
-	number [8]byte
+	seed [32]byte
+
+	mu      sync.Mutex
+	streams map[int]*rand.ChaCha8
+	number  [8]byte
 }
 
 func newRandomness(seed, node uint64) *randomness {
-	var s [32]byte
+	r := &randomness{streams: make(map[int]*rand.ChaCha8)}
 	for i := range 8 {
-		s[i], s[8+i] = byte(seed>>(8*i)), byte(node>>(8*i))
+		r.seed[i], r.seed[8+i] = byte(seed>>(8*i)), byte(node>>(8*i))
 	}
-	return &randomness{stream: rand.NewChaCha8(s)}
+	return r
+}
+
+// stream is the one for reads of a length. The caller holds r.mu.
+func (r *randomness) stream(length int) *rand.ChaCha8 {
+	s := r.streams[length]
+	if s == nil {
+		seed := r.seed
+		seed[16], seed[17] = byte(length), byte(length>>8)
+		s = rand.NewChaCha8(seed)
+		r.streams[length] = s
+	}
+	return s
 }
 
 // step begins a new step.
 func (r *randomness) step() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.stream.Read(r.number[:])
+	r.stream(len(r.number)).Read(r.number[:])
 }
 
 func (r *randomness) Read(b []byte) (int, error) {
@@ -154,5 +178,5 @@ func (r *randomness) Read(b []byte) (int, error) {
 	if len(b) == len(r.number) {
 		return copy(b, r.number[:]), nil
 	}
-	return r.stream.Read(b)
+	return r.stream(len(b)).Read(b)
 }

@@ -1,22 +1,30 @@
 package sim
 
 import (
+	"net/netip"
 	"reflect"
 	"sync/atomic"
+	"time"
 	"unsafe"
 
 	"golang.zx2c4.com/wireguard/replay"
 
+	"vpn/noise/cookie"
 	"vpn/noise/key"
 	"vpn/rekey"
 	"vpn/tunnel"
+	"vpn/tunnel/udp"
 )
 
 // inside is what an engine keeps to itself and the referee has to see: how much it holds. Chaos and twins also reach for sessions here.
 // It is looked at only while the engine is at rest. A field that has another name now makes a panic, not a silent pass.
 type inside struct {
-	indices, graves, arrived, wanted, due, peers reflect.Value
-	stagedBytes                                  *atomic.Int64
+	indices, graves, arrived, wanted, due reflect.Value
+	peers                                 *map[key.Public]*tunnel.Peer
+	stagedBytes                           *atomic.Int64
+	identity                              reflect.Value // a pointer to an atomic one
+	limiter                               *cookie.Limiter
+	loadedAt                              *time.Duration // when handshake messages were last too many
 }
 
 func lookInside(t *tunnel.Tunnel) *inside {
@@ -26,8 +34,11 @@ func lookInside(t *tunnel.Tunnel) *inside {
 		indices: v.FieldByName("index").FieldByName("entries"),
 		arrived: handshakes.FieldByName("arrived"), wanted: handshakes.FieldByName("wanted"),
 		due:   v.FieldByName("timers").Elem().FieldByName("due"),
-		peers: peers.FieldByName("byKey"), graves: peers.FieldByName("graves"),
+		peers: field[map[key.Public]*tunnel.Peer](peers, "byKey"), graves: peers.FieldByName("graves"),
 		stagedBytes: field[atomic.Int64](v, "stagedBytes"),
+		identity:    reflect.NewAt(v.FieldByName("identity").Type(), unsafe.Pointer(v.FieldByName("identity").UnsafeAddr())),
+		limiter:     *field[*cookie.Limiter](v, "limiter"),
+		loadedAt:    field[time.Duration](handshakes, "loadedAt"),
 	}
 }
 
@@ -42,11 +53,42 @@ func field[T any](v reflect.Value, name string) *T {
 
 // peer is one peer of an engine; ok is false if there is none with this key.
 func (x *inside) peer(public key.Public) (v reflect.Value, ok bool) {
-	v = x.peers.MapIndex(reflect.ValueOf(public))
-	if !v.IsValid() {
+	p := (*x.peers)[public]
+	if p == nil {
 		return v, false
 	}
-	return v.Elem(), true
+	return reflect.ValueOf(p).Elem(), true
+}
+
+// pathOffset is where a peer has the pointer to its path, which begins with an endpoint. It is looked up once: all peers are asked after each step.
+var pathOffset = func() uintptr {
+	f, ok := reflect.TypeFor[tunnel.Peer]().FieldByName("path")
+	if !ok {
+		panic("a peer has no path")
+	}
+	load, ok := reflect.PointerTo(f.Type).MethodByName("Load")
+	if !ok || load.Type.Out(0).Elem().Field(0).Type != reflect.TypeFor[udp.Endpoint]() {
+		panic("path is a " + f.Type.String())
+	}
+	return f.Offset
+}()
+
+// endpoint is where a peer is believed to be; the zero value if nobody knows.
+func (x *inside) endpoint(p *tunnel.Peer) netip.AddrPort {
+	at := (*udp.Endpoint)(atomic.LoadPointer((*unsafe.Pointer)(unsafe.Add(unsafe.Pointer(p), pathOffset))))
+	if at == nil {
+		return netip.AddrPort{}
+	}
+	return at.Addr
+}
+
+// checker makes and checks the cookies of an engine's identity; nil if it has none.
+func (x *inside) checker() *cookie.Checker {
+	id := x.identity.MethodByName("Load").Call(nil)[0]
+	if id.IsNil() {
+		return nil
+	}
+	return *field[*cookie.Checker](id.Elem(), "cookies")
 }
 
 // machine is a peer's, or nil.

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"net/netip"
 	"time"
+
+	"vpn/noise/wire"
 )
 
 // A weather is what the network does to datagrams: probabilities, and times under way.
@@ -28,29 +30,58 @@ type network struct {
 
 func (x *network) find(at netip.AddrPort) *node {
 	for _, n := range x.w.nodes {
-		if n.at == at {
+		if n.isAt(at) {
 			return n
 		}
 	}
 	return nil
 }
 
-// carry takes what a node has sent.
-func (x *network) carry(from *node, d datagram) {
+// Bounds of what one arrival holds: a little less than one read may bring.
+const (
+	maxArrival      = 48
+	maxArrivalBytes = 60_000
+)
+
+// carry takes what a node has sent in one step. Data messages that are to arrive at the same time arrive together.
+func (x *network) carry(from *node, sent []datagram) {
 	w := x.w
-	to := x.find(d.to)
-	w.spy.record(d, to)
-	if to == nil || w.now() < x.parted[[2]int{from.number, to.number}] {
-		return
-	}
-	for {
-		if !w.chance(x.loss) {
-			x.deliver(x.damage(d), x.base+w.upTo(x.jitter)+x.late())
+	var together arrival
+	var after time.Duration
+	size := 0
+	flush := func() {
+		if len(together) > 0 {
+			x.deliver(together, after)
 		}
-		if !w.chance(x.double) {
-			return
+		together, size = nil, 0
+	}
+	for _, d := range sent {
+		to := x.find(d.to)
+		w.spy.record(d, to)
+		if to == nil || w.now() < x.parted[[2]int{from.number, to.number}] {
+			continue
+		}
+		for {
+			if !w.chance(x.loss) {
+				came, late := x.damage(d), x.base+w.upTo(x.jitter)+x.late()
+				if len(together) > 0 && (late != after || !together[0].joins(came) || len(together) == maxArrival || size+len(came.data) > maxArrivalBytes) {
+					flush()
+				}
+				together, after, size = append(together, came), late, size+len(came.data)
+			}
+			if !w.chance(x.double) {
+				break
+			}
 		}
 	}
+	flush()
+}
+
+// joins reports whether a datagram may arrive together with another one.
+func (d datagram) joins(other datagram) bool {
+	one, _ := wire.Classify(d.data)
+	another, _ := wire.Classify(other.data)
+	return one == wire.TypeData && another == wire.TypeData && d.from == other.from && d.to == other.to
 }
 
 func (x *network) late() time.Duration {
@@ -72,11 +103,11 @@ func (x *network) damage(d datagram) datagram {
 	return d
 }
 
-// deliver brings a datagram to whoever is at its destination by then.
-func (x *network) deliver(d datagram, after time.Duration) {
+// deliver brings datagrams to whoever is at their destination by then.
+func (x *network) deliver(a arrival, after time.Duration) {
 	x.w.in(after, func() {
-		if n := x.find(d.to); n != nil && (!x.honest || x.w.referee.sentFrom(d) == d.from) {
-			n.receive(d)
+		if n := x.find(a[0].to); n != nil && (!x.honest || x.w.referee.sentFrom(a[0]) == a[0].from) {
+			n.receive(a)
 		}
 	})
 }

@@ -18,7 +18,7 @@ import (
 	"vpn/tunnel/uapi"
 )
 
-// A node is one engine, or wireguard-go. Number i has the inner address 10.0.0.i+1, and is seen at an address that its NAT may change.
+// A node is one engine, or wireguard-go. Number i has the inner addresses 10.0.0.i+1 and fd00::i+1, and is seen at outer addresses that change.
 type node struct {
 	*tunnel.Tunnel // nil if this is not ours, as is inside
 	*inside
@@ -26,21 +26,27 @@ type node struct {
 	number  int
 	private key.Private
 	public  key.Public
-	at      netip.AddrPort // where others see it
+	at      [families]netip.AddrPort // where others see it; not valid where it has no route
 	device  *link
 	clock   *clock
 	rand    *randomness
 	arena   *aead.Arena
 	memory  []byte // the arena's
+	disk    *disk
+	writing []*write // that its disk has not ended
+	held    held
 	stock   *stock // the other implementation, if this is not ours
 
+	hasFamily  [families]bool // that its host knows of
 	up, asleep bool
 	suspended  bool               // sleep was announced, and may have come
+	dead       bool               // and asleep: the process was killed
 	told       []*told            // of others, by number; nil for those that it is not to know
 	owner      map[netip.Addr]int // who may send from an inner address, as far as this node was told
 
 	mu        sync.Mutex // guards what follows
-	socket    *socket
+	sockets   [families]*socket
+	plainOnly bool // there is no route that takes segmented sends
 	sent      []datagram
 	delivered [][]byte
 	events    []tunnel.Event
@@ -56,10 +62,18 @@ type told struct {
 
 func (w *world) newNode() *node {
 	n := &node{w: w, number: len(w.nodes), owner: make(map[netip.Addr]int)}
-	n.at = netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(n.number + 1)}), 51820)
-	n.clock, n.rand = newClock(w), newRandomness(w.seed, uint64(n.number))
+	n.hasFamily = [families]bool{v4: true, v6: w.chance(0.8)}
+	n.settle()
+	n.clock, n.rand, n.disk = newClock(w), newRandomness(w.seed, uint64(n.number)), newDisk()
 	n.newKey()
-	n.device = newLink(n)
+	n.start()
+	w.nodes = append(w.nodes, n)
+	return n
+}
+
+// start starts the engine, with nothing but what is on the disk.
+func (n *node) start() {
+	n.device, n.memory = newLink(n), nil
 	n.arena = aead.NewArena(func(size int) ([]byte, error) {
 		if n.memory != nil {
 			return nil, fmt.Errorf("more than %d keys", len(n.memory)/aead.KeySize)
@@ -69,14 +83,21 @@ func (w *world) newNode() *node {
 	})
 	t, err := tunnel.New(tunnel.Config{
 		Device: n.device, Sockets: n, Clock: n.clock, Arena: n.arena, Rand: n.rand, Log: slog.New(slog.DiscardHandler),
-		Observe: n.observe, Processors: 1,
+		Observe: n.observe, Processors: 1, Floor: n.disk,
 	})
 	if err != nil {
 		panic(err)
 	}
 	n.Tunnel, n.inside = t, lookInside(t)
-	w.nodes = append(w.nodes, n)
-	return n
+}
+
+// settle has a node seen where it is at first.
+func (n *node) settle() {
+	for f := range families {
+		if n.hasFamily[f] {
+			n.at[f] = outerOf(n.number, f, 2, 51820)
+		}
+	}
 }
 
 // newKey makes the node somebody else, once it is told so.
@@ -93,10 +114,6 @@ func (n *node) observe(e tunnel.Event) {
 	defer n.mu.Unlock()
 	n.events = append(n.events, e)
 }
-
-func (n *node) inner() netip.Addr { return innerOf(n.number) }
-
-func innerOf(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)}) }
 
 // set changes a node's configuration, and says why.
 func (n *node) set(what string, c *uapi.Config) {
@@ -130,12 +147,17 @@ func (n *node) learn(m *node) {
 		panic(err)
 	}
 	c.Peers = append(c.Peers, uapi.PeerConfig{
-		PublicKey: t.public, Preshared: &psk, Endpoint: m.at, ReplaceAllowedIPs: true,
-		AllowedIPs: []uapi.AllowedIP{{Prefix: netip.PrefixFrom(m.inner(), 32)}},
+		PublicKey: t.public, Preshared: &psk, Endpoint: n.somewhere(m), ReplaceAllowedIPs: true,
+		AllowedIPs: []uapi.AllowedIP{{Prefix: single(innerOf(m.number, v4))}, {Prefix: single(innerOf(m.number, v6))}},
 	})
-	n.owner[m.inner()] = m.number
+	for f := range families {
+		n.owner[innerOf(m.number, f)] = m.number
+	}
 	n.set(fmt.Sprintf("knows %d", m.number), c)
 }
+
+// single is the prefix of one address.
+func single(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
 
 // unlearn removes another node.
 func (n *node) unlearn(m int) {
@@ -154,34 +176,46 @@ func (n *node) link(e tun.Event) {
 	n.w.step(n, "link "+e.String(), nil, func() { n.device.events <- e })
 }
 
-// receive gives a node a datagram, if it can take one.
-func (n *node) receive(d datagram) {
+// receive gives a node what has arrived, if it can take it.
+func (n *node) receive(a arrival) {
 	if n.asleep {
 		return
 	}
 	if n.stock != nil {
-		n.w.step(n, "datagram", &d, func() { n.stock.receive(d) })
+		n.w.step(n, "datagram", a, func() { n.stock.receive(a) })
 		return
 	}
 	n.mu.Lock()
-	s := n.socket
+	s := n.sockets[familyOf(a[0].to.Addr())]
 	n.mu.Unlock()
 	if s == nil || s.isClosed() {
 		return
 	}
-	n.w.step(n, "datagram", &d, func() { s.in <- datagram{d.from, d.to, bytes.Clone(d.data)} })
+	n.w.step(n, "datagram", a, func() { s.in <- a })
 }
 
 // put gives a node packets to send.
 func (n *node) put(ps ...[]byte) {
+	packets := make([]tun.Packet, len(ps))
+	for i, p := range ps {
+		packets[i].Data = p
+	}
+	n.hand("packets", packets, ps)
+}
+
+// putWhole gives a node a superpacket to send.
+func (n *node) putWhole(s superpacket) { n.hand("superpacket", []tun.Packet{s.whole}, s.segments) }
+
+// hand gives a node packets to send: as a device with offloads hands them out, or as one without.
+func (n *node) hand(what string, packets []tun.Packet, plain [][]byte) {
 	if n.asleep {
 		return
 	}
-	n.w.step(n, "packets", nil, func() {
+	n.w.step(n, what, nil, func() {
 		if n.stock != nil {
-			n.stock.put(ps)
+			n.stock.put(plain)
 		} else {
-			n.device.packets <- ps
+			n.device.packets <- packets
 		}
 	})
 }
@@ -194,6 +228,13 @@ type output struct {
 }
 
 func (o *output) empty() bool { return len(o.sent) == 0 && len(o.delivered) == 0 }
+
+func (o *output) bytes() (n int) {
+	for i := range o.sent {
+		n += len(o.sent[i].data)
+	}
+	return n
+}
 
 // started reports whether a session has begun.
 func (o *output) started() bool {
@@ -210,7 +251,7 @@ func (n *node) take() (o output) {
 	})
 	slices.SortStableFunc(o.events, func(a, b tunnel.Event) int { return bytes.Compare(a.Peer[:], b.Peer[:]) })
 	for i := range o.sent {
-		o.sent[i].from = n.at
+		o.sent[i].from = n.source(o.sent[i].to)
 	}
 	return o
 }

@@ -1,9 +1,10 @@
 package sim
 
 import (
-	"encoding/binary"
+	"math"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,22 +18,25 @@ const (
 	flowTime  = 30 * time.Second // after chaos, until traffic must flow
 	idleTime  = 100 * time.Second
 	silentFor = 4 * time.Minute
+
+	floodChance = 1. / 20
 )
 
 // A twin is a world in which something is broken on purpose. Its functions may be nil.
 type twin struct {
 	begin         func(w *world)
-	before, after func(w *world, n *node, in *datagram, authentic bool) // a step
+	before, after func(w *world, n *node, in arrival, authentic bool) // a step
 	sleep, wake   func(n *node)
 	rest          func(w *world) // when nobody has anything to say any more
 }
 
 // options are how a seed is played.
 type options struct {
-	twin  twin
-	until rule   // ends the play when it is broken; empty: any
-	trace *trace // may be nil
-	stock bool   // node 1 is wireguard-go
+	twin   twin
+	until  rule    // ends the play when it is broken; empty: any
+	trace  *trace  // may be nil
+	census *census // may be nil
+	stock  bool    // node 1 is wireguard-go
 }
 
 // play plays a seed in a bubble of its own, and returns the rules that were broken, and how.
@@ -51,7 +55,7 @@ func play(t *testing.T, seed uint64, o options) (broken map[rule]string) {
 func newWorld(seed uint64, o options) *world {
 	w := &world{
 		seed: seed, random: rand.New(rand.NewPCG(seed, 0)), start: time.Now(), psk: make(map[[2]int][32]byte),
-		trace: o.trace, twin: o.twin,
+		trace: o.trace, census: o.census, twin: o.twin, flooded: floodChance,
 	}
 	w.network = network{w: w, weather: fair, parted: make(map[[2]int]time.Duration)}
 	w.spy = attacker{w: w}
@@ -95,6 +99,9 @@ func (w *world) play() {
 		w.storm(pick(w, 60*time.Second, 150*time.Second, 300*time.Second))
 		w.calm()
 	}
+	if w.chance(w.flooded) {
+		w.flood(w.nodes[0])
+	}
 	w.silence()
 }
 
@@ -111,7 +118,7 @@ func (w *world) often(every, until time.Duration, do func()) {
 // storm lets everything happen for a while.
 func (w *world) storm(d time.Duration) {
 	end := w.now() + d
-	w.network.honest = false
+	w.network.honest, w.referee.clean = false, math.MaxInt
 	w.turn(nil, 0)
 	w.often(pick(w, 3*time.Second, 8*time.Second, 20*time.Second), end, w.strike)
 	w.often(pick(w, time.Second, 4*time.Second), end, w.spy.attack)
@@ -126,11 +133,15 @@ func (w *world) storm(d time.Duration) {
 	w.run(end)
 }
 
-// burst sends a few packets at once.
+// burst sends a few packets at once, or a superpacket.
 func (w *world) burst(from, to int) {
+	if w.chance(0.1) {
+		w.nodes[from].putWhole(w.superpacket(from, to))
+		return
+	}
 	ps := make([][]byte, 1+w.random.IntN(3))
 	for i := range ps {
-		ps[i] = w.packet(from, to, innerOf(from))
+		ps[i] = w.packet(from, to)
 	}
 	w.nodes[from].put(ps...)
 }
@@ -140,7 +151,7 @@ type talk struct{ from, to int }
 
 // calm ends all chaos, and holds that traffic flows after a while. Some only listen.
 func (w *world) calm() {
-	w.network.weather, w.network.honest = fair, true
+	w.network.weather, w.network.honest, w.referee.clean = fair, true, len(w.referee.payloads)
 	clear(w.network.parted)
 	w.repair()
 	var talks []talk
@@ -154,39 +165,43 @@ func (w *world) calm() {
 	for _, x := range talks {
 		n, m := w.nodes[x.from], w.nodes[x.to]
 		if n.stock != nil { // where it believes others to be is not known
-			n.change("endpoint", x.to, uapi.PeerConfig{Endpoint: m.at})
+			n.change("endpoint", x.to, uapi.PeerConfig{Endpoint: n.somewhere(m)})
 			continue
 		}
 		c := uapi.PeerConfig{Candidates: []netip.AddrPort{}}
-		if w.referee.ends[x.from][m.public] != m.at {
+		if all := n.whereabouts(m); !slices.Contains(all, w.referee.ends[x.from][m.public]) {
 			// Both may have moved at once. Only who says where the other is now can help.
-			if c.Endpoint = m.at; w.chance(0.5) {
-				c = uapi.PeerConfig{Candidates: []netip.AddrPort{m.at}}
+			if c.Endpoint = pick(w, all...); w.chance(0.5) {
+				c = uapi.PeerConfig{Candidates: append(nowhere[v4:v6:v6], all...)}
 			}
 		}
 		n.change("whereabouts", x.to, c)
 	}
-	calm := w.now()
+	w.converse(talks, flowTime, flow)
+}
+
+// converse has nodes talk to each other, and holds that traffic flows after a while.
+func (w *world) converse(talks []talk, within time.Duration, broken rule) {
+	end := w.now() + within
 	const every = 3 * time.Second
-	for at := calm; at < calm+flowTime; at += every {
+	for w.now() < end {
 		for _, x := range talks {
-			w.nodes[x.from].put(w.packet(x.from, x.to, innerOf(x.from)))
+			w.burst(x.from, x.to)
 		}
-		if w.run(at + every); w.over() {
+		if w.run(min(w.now()+every, end)); w.over() {
 			return
 		}
 	}
 	first := len(w.referee.payloads)
 	for _, x := range talks {
-		w.nodes[x.from].put(w.packet(x.from, x.to, innerOf(x.from)))
+		w.burst(x.from, x.to)
 	}
-	w.run(calm + flowTime + time.Second)
-	if w.over() {
+	if w.run(end + time.Second); w.over() {
 		return
 	}
 	for _, x := range w.referee.payloads[first:] {
 		if x.delivered == 0 {
-			w.referee.fail(flow, "a packet of node %d for node %d is lost", x.from, x.to)
+			w.referee.fail(broken, "a packet of node %d for node %d is lost", x.from, x.to)
 		}
 	}
 }
@@ -200,15 +215,20 @@ func (w *world) repair() {
 		}
 	}
 	for i, n := range w.nodes {
+		n.plainOnly = false
+		if n.disk != nil {
+			n.disk.slow = 0
+		}
 		w.relax(n)
 		for a, owner := range n.owner {
-			if a != innerOf(owner) {
+			if a != innerOf(owner, familyOf(a)) {
 				delete(n.owner, a)
 				n.told[owner].wrong = true
 			}
 		}
 		for j, t := range n.told {
 			if t != nil {
+				n.meet(w.nodes[j])
 				w.nodes[i].catchUp(w.nodes[j])
 			}
 		}
@@ -238,41 +258,4 @@ func (w *world) silence() {
 			w.referee.forgotten(n)
 		}
 	}
-}
-
-// What a packet carries: a protocol that nobody knows, and its number.
-const (
-	ipHeaderLen  = 20
-	experimental = 253 // RFC 3692
-)
-
-// nobody is who owns an address that a node was told nothing of.
-const nobody = -1
-
-// packet makes a packet that the referee knows.
-func (w *world) packet(from, to int, source netip.Addr) []byte {
-	b := make([]byte, ipHeaderLen+8+w.random.IntN(100))
-	b[0], b[8], b[9] = 0x45, 64, experimental
-	binary.BigEndian.PutUint16(b[2:], uint16(len(b)))
-	copy(b[12:], source.AsSlice())
-	copy(b[16:], innerOf(to).AsSlice())
-	binary.BigEndian.PutUint64(b[ipHeaderLen:], uint64(len(w.referee.payloads)))
-	for i := ipHeaderLen + 8; i < len(b); i++ {
-		b[i] = byte(w.random.Uint32())
-	}
-	// Whose the destination is decides the sender's configuration.
-	owner, ok := w.nodes[from].owner[innerOf(to)]
-	if !ok {
-		owner = nobody
-	}
-	w.referee.payloads = append(w.referee.payloads, payload{from: from, to: owner, source: source, data: b})
-	return b
-}
-
-// numberOf is the number of a packet that the referee knows.
-func numberOf(p []byte) (number int, ok bool) {
-	if len(p) < ipHeaderLen+8 || p[9] != experimental {
-		return 0, false
-	}
-	return int(binary.BigEndian.Uint64(p[ipHeaderLen:])), true
 }

@@ -3,9 +3,11 @@ package sim
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"net/netip"
 	"time"
 
+	"vpn/noise"
 	"vpn/noise/aead"
 	"vpn/noise/cookie"
 	"vpn/noise/key"
@@ -31,12 +33,17 @@ const (
 	bounds          rule = "queues, maps and indices stay bounded"
 	noAmplification rule = "unauthenticated input never causes larger output"
 	keysZero        rule = "keys that are over are zero"
+	timestampsRise  rule = "the timestamps of a key only rise, whatever the clock says and whoever starts anew"
+	inOrder         rule = "on a clean network what one node sends to another arrives in order"
+	cookieFirst     rule = "under load, and only then, who brings no cookie is sent one, and nothing is done for him"
+	sourceLimit     rule = "under load nobody has more work done for him than a source may"
+	letIn           rule = "who has a cookie is let in while a flood goes on"
 	setWorks        rule = "a good configuration is taken"
 )
 
 var allRules = []rule{
 	counterOnce, counterLimit, deliveredOnce, ownSource, keyAge, confirmedFirst, endpointMoves, initiationFresh, initiationRate,
-	silence, flow, bounds, noAmplification, keysZero, setWorks,
+	silence, flow, bounds, noAmplification, keysZero, timestampsRise, inOrder, cookieFirst, sourceLimit, letIn, setWorks,
 }
 
 // A referee is told all that nodes are given and all that comes out of them, and remembers which rules were broken.
@@ -44,7 +51,7 @@ type referee struct {
 	w      *world
 	broken map[rule]string // and how, first
 
-	letters  map[string]*letter     // messages that nodes have sent, by their bytes
+	letters  map[essence]*letter    // messages that nodes have sent, by their bytes
 	pending  map[half]*letter       // initiations, by who sent them and their sender index
 	open     map[uint32]half        // the same, by the sender index alone
 	sessions map[half]*session      // by who sends on it, and the receiver index of what he sends
@@ -52,7 +59,12 @@ type referee struct {
 	called   map[call]time.Duration // when a node last sent an initiation to a peer
 	answered map[call]int           // the newest initiation of a static key that a node has answered
 	checkers map[key.Public]*cookie.Checker
+	stamps   map[stamped]noise.TAI64N // the newest of a static key for a peer
+	cookies  map[place]time.Duration  // when a node last sent a cookie there
+	worked   map[source][]time.Duration
 	payloads []payload
+	clean    int                             // payloads from here on were sent while the network was clean
+	arrived  map[talk]int                    // the last of those
 	ends     []map[key.Public]netip.AddrPort // where each node believes its peers to be
 	slots    [][]slot
 }
@@ -72,6 +84,9 @@ type (
 		peer key.Public
 	}
 )
+
+// stamped is a static key, and a peer to which its owner sends initiations.
+type stamped struct{ static, peer key.Public }
 
 // A letter is a message that a node has sent.
 type letter struct {
@@ -95,6 +110,7 @@ type payload struct {
 	from, to  int
 	source    netip.Addr
 	data      []byte
+	segment   bool // of a superpacket
 	delivered int
 }
 
@@ -107,9 +123,11 @@ type slot struct {
 func newReferee(w *world) *referee {
 	return &referee{
 		w: w, broken: make(map[rule]string),
-		letters: make(map[string]*letter), pending: make(map[half]*letter), open: make(map[uint32]half),
+		letters: make(map[essence]*letter), pending: make(map[half]*letter), open: make(map[uint32]half),
 		sessions: make(map[half]*session), used: make(map[sealed]bool),
-		called: make(map[call]time.Duration), answered: make(map[call]int), checkers: make(map[key.Public]*cookie.Checker),
+		stamps: make(map[stamped]noise.TAI64N), cookies: make(map[place]time.Duration), worked: make(map[source][]time.Duration),
+		arrived: make(map[talk]int),
+		called:  make(map[call]time.Duration), answered: make(map[call]int), checkers: make(map[key.Public]*cookie.Checker),
 	}
 }
 
@@ -119,80 +137,27 @@ func (r *referee) fail(x rule, format string, args ...any) {
 	}
 }
 
-// essence is what a message is known by. A mac2 is looked at only by who demands cookies; another one makes no other message.
-func essence(b []byte) string {
-	if kind, ok := wire.Classify(b); ok && (kind == wire.TypeInitiation || kind == wire.TypeResponse) {
-		return string(b[:len(b)-16]) + kind.String()
+// judge is told of a step: what a node was given, whose letters those were, and what came out of it.
+func (r *referee) judge(n *node, what string, in arrival, letters []*letter, before burdened, o *output) {
+	if n.dead {
+		return
 	}
-	return string(b)
-}
-
-// sentFrom is where the sender of a datagram is now; the zero value if no node has sent it.
-func (r *referee) sentFrom(d datagram) netip.AddrPort {
-	l := r.letters[essence(d.data)]
-	if l == nil {
-		return netip.AddrPort{}
+	r.load(n, before, in, o)
+	if bytes := o.bytes(); n.stock == nil && in != nil && !anyOf(letters) && bytes > in.bytes() {
+		r.fail(noAmplification, "node %d answered %d bytes with %d", n.number, in.bytes(), bytes)
 	}
-	return r.w.nodes[l.from].at
-}
-
-// arrives is told of a datagram that a node is about to get. It reports whether that is a message of another node for this one, as it was sent,
-// which this one has not taken yet.
-func (r *referee) arrives(n *node, d *datagram) bool {
-	l := r.letters[essence(d.data)]
-	if l == nil || l.from == n.number {
-		return false
-	}
-	switch kind, _ := wire.Classify(d.data); kind {
-	case wire.TypeInitiation: // one that was not answered, as in a flood, may be answered when it comes again
-		return r.meantFor(d.data, n.public) && l.number > r.answered[call{n.number, l.static}]
-	case wire.TypeResponse: // one that could not be read, for want of the right preshared key, may be read when it comes again
-		m := wire.AsResponse(d.data)
-		s := r.sessions[half{n.number, m.Sender()}]
-		if s == nil || s.initiator != n.number || s.x != m.Receiver() || l.seen>>n.number&1 != 0 {
-			return false
+	in, letters = n.hold(in, letters)
+	for i, l := range letters {
+		if l == nil {
+			continue
 		}
-		s.madeByInitiator, s.initiatorSince = true, r.w.now()
-		return true
-	case wire.TypeData:
-		if l.seen>>n.number&1 != 0 {
-			return false
-		}
-		l.seen |= 1 << n.number
-		s := r.sessions[half{l.from, wire.DataReceiver(d.data)}]
-		if s == nil || n.number != s.initiator && n.number != s.responder {
-			return false
-		}
-		if n.number == s.responder {
-			s.confirmed = true
-		}
-		return true
-	}
-	return false
-}
-
-// meantFor reports whether a handshake message is for the owner of a public key.
-func (r *referee) meantFor(m []byte, public key.Public) bool {
-	c := r.checkers[public]
-	if c == nil {
-		c = cookie.NewChecker(public)
-		r.checkers[public] = c
-	}
-	return c.CheckMAC1(m)
-}
-
-// judge is told of a step: what a node was given, and what came out of it.
-func (r *referee) judge(n *node, what string, in *datagram, authentic bool, o *output) {
-	var from *letter
-	if in != nil && authentic {
-		from = r.letters[essence(in.data)]
-		if kind, _ := wire.Classify(in.data); kind == wire.TypeResponse && o.started() {
-			from.seen |= 1 << n.number
+		if kind, _ := wire.Classify(in[i].data); kind == wire.TypeResponse && (n.stock != nil || o.started()) {
+			l.seen |= 1 << n.number
+			s := r.answers(n, in[i].data)
+			s.madeByInitiator, s.initiatorSince = true, r.w.now()
 		}
 	}
-	bytes := 0
 	for i := range o.sent {
-		bytes += len(o.sent[i].data)
 		r.sent(n, &o.sent[i])
 	}
 	for _, p := range o.delivered {
@@ -201,25 +166,23 @@ func (r *referee) judge(n *node, what string, in *datagram, authentic bool, o *o
 	if n.stock != nil {
 		return // its rules are its own
 	}
-	if in != nil && !authentic && bytes > len(in.data) {
-		r.fail(noAmplification, "node %d answered %d bytes with %d", n.number, len(in.data), bytes)
-	}
 	if r.w.quiet && len(o.sent) > 0 {
 		r.fail(silence, "node %d sends: %s", n.number, describe(o.sent[0].data))
 	}
-	r.places(n, what, in, from)
+	r.places(n, what, in, letters)
 	r.measure(n)
 	r.keys(n)
 }
 
 // sent judges a message that a node has sent.
 func (r *referee) sent(n *node, d *datagram) {
-	if r.letters[essence(d.data)] == nil {
-		r.letters[essence(d.data)] = &letter{from: n.number, number: len(r.letters) + 1, static: n.public}
-	} else if kind, _ := wire.Classify(d.data); kind == wire.TypeInitiation {
+	kind, _ := wire.Classify(d.data)
+	if x := essenceOf(d.data); r.letters[x] == nil {
+		r.letters[x] = &letter{from: n.number, number: len(r.letters) + 1, static: n.public}
+	} else if kind == wire.TypeInitiation {
 		return // one and the same, to another candidate
 	}
-	switch kind, _ := wire.Classify(d.data); kind {
+	switch kind {
 	case wire.TypeInitiation:
 		r.initiation(n, wire.AsInitiation(d.data))
 	case wire.TypeResponse:
@@ -231,7 +194,7 @@ func (r *referee) sent(n *node, d *datagram) {
 
 func (r *referee) initiation(n *node, m *wire.Initiation) {
 	at := half{n.number, m.Sender()}
-	r.pending[at] = r.letters[essence(m[:])]
+	r.pending[at] = r.letters[essenceOf(m[:])]
 	r.open[m.Sender()] = at
 	for _, t := range n.told {
 		if t == nil || !r.meantFor(m[:], t.public) {
@@ -242,7 +205,39 @@ func (r *referee) initiation(n *node, m *wire.Initiation) {
 			r.fail(initiationRate, "node %d sends another after %v", n.number, r.w.now()-last)
 		}
 		r.called[c] = r.w.now()
+		r.timestamp(n, t.public)
 	}
+}
+
+// timestamp judges the one of the initiation that a node has just sent to a peer.
+func (r *referee) timestamp(n *node, peer key.Public) {
+	if n.stock != nil {
+		return
+	}
+	p, _ := n.peer(peer)
+	is, x := *field[noise.TAI64N](p.FieldByName("talk").Elem(), "ownTimestamp"), stamped{n.public, peer}
+	if was := r.stamps[x]; !is.After(was) {
+		r.fail(timestampsRise, "node %d sends %v after %v", n.number, is.Time(), was.Time())
+	}
+	r.stamps[x] = is
+}
+
+// newborn is told that a node knows nothing any more but what was on its disk.
+func (r *referee) newborn(n *node) {
+	if n.number < len(r.ends) {
+		clear(r.ends[n.number])
+	}
+	if n.number < len(r.slots) {
+		r.slots[n.number] = nil
+	}
+	maps.DeleteFunc(r.called, func(c call, _ time.Duration) bool { return c.node == n.number })
+	maps.DeleteFunc(r.answered, func(c call, _ int) bool { return c.node == n.number })
+	r.cookiesOver(n)
+}
+
+// cookiesOver is told that no cookie that a node has sent is good any more.
+func (r *referee) cookiesOver(n *node) {
+	maps.DeleteFunc(r.cookies, func(p place, _ time.Duration) bool { return p.node == n.number })
 }
 
 func (r *referee) response(n *node, m *wire.Response) {
@@ -307,8 +302,20 @@ func (r *referee) delivered(n *node, p []byte) {
 	if x.delivered++; x.delivered > 1 {
 		r.fail(deliveredOnce, "node %d got packet %d again", n.number, number)
 	}
+	if p[0]>>4 == 6 {
+		r.w.saw(ipv6Inside)
+	}
+	if x.segment {
+		r.w.saw(segmentDelivered)
+	}
 	if x.to != n.number {
 		r.fail(deliveredOnce, "node %d got a packet for node %d", n.number, x.to)
+	}
+	if way := (talk{x.from, n.number}); number >= r.clean && n.stock == nil && r.w.nodes[x.from].stock == nil {
+		if last := r.arrived[way]; number < last {
+			r.fail(inOrder, "node %d got packet %d of node %d after %d", n.number, number, x.from, last)
+		}
+		r.arrived[way] = number
 	}
 	if owner, ok := n.owner[x.source]; n.stock == nil && (!ok || owner != x.from) {
 		r.fail(ownSource, "node %d got a packet of node %d from %v", n.number, x.from, x.source)

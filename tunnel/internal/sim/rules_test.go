@@ -12,30 +12,35 @@ import (
 // What is in this file judges what an engine has inside after a step.
 
 // places holds that endpoints move only on what authenticates.
-func (r *referee) places(n *node, what string, in *datagram, from *letter) {
+func (r *referee) places(n *node, what string, in arrival, letters []*letter) {
 	for len(r.ends) <= n.number {
 		r.ends = append(r.ends, make(map[key.Public]netip.AddrPort))
 	}
 	known := r.ends[n.number]
 	told := strings.HasPrefix(what, "set: ")
-	d, peers := n.Get()
-	d.PrivateKey.Erase()
-	for p := range peers {
-		was := known[p.PublicKey]
-		if p.Endpoint == was {
+	for public, p := range *n.peers {
+		was, is := known[public], n.endpoint(p)
+		if is == was {
 			continue
 		}
-		known[p.PublicKey] = p.Endpoint
-		switch {
-		case told:
-		case from == nil:
-			r.fail(endpointMoves, "node %d: from %v to %v by a %s", n.number, was, p.Endpoint, what)
-		case p.Endpoint != in.from:
-			r.fail(endpointMoves, "node %d: to %v by a message from %v", n.number, p.Endpoint, in.from)
-		case n.told[from.from] == nil || n.told[from.from].public != p.PublicKey:
-			r.fail(endpointMoves, "node %d: by a message of node %d, who is another", n.number, from.from)
+		known[public] = is
+		if was.IsValid() && is.IsValid() && familyOf(was.Addr()) != familyOf(is.Addr()) && !told {
+			r.w.saw(familyChanged)
+		}
+		if !told && !r.wroteFrom(n, public, is, in, letters) {
+			r.fail(endpointMoves, "node %d: from %v to %v by a %s, in which there was nothing of that peer from there", n.number, was, is, what)
 		}
 	}
+}
+
+// wroteFrom reports whether there is a letter of a peer, from this place, in what has arrived.
+func (r *referee) wroteFrom(n *node, peer key.Public, at netip.AddrPort, in arrival, letters []*letter) bool {
+	for i, l := range letters {
+		if l != nil && in[i].from == at && n.told[l.from] != nil && n.told[l.from].public == peer {
+			return true
+		}
+	}
+	return false
 }
 
 // Bounds of what one peer may hold: current, next, previous and two displaced sessions; and an initiation.
@@ -49,7 +54,7 @@ const (
 
 // measure holds that nothing grows.
 func (r *referee) measure(n *node) {
-	peers := n.peers.Len()
+	peers := len(*n.peers)
 	for _, x := range []struct {
 		what      string
 		have, may int

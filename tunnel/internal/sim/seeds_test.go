@@ -5,7 +5,9 @@ import (
 	"flag"
 	"fmt"
 	"maps"
+	"os"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -18,6 +20,12 @@ var (
 	flagSeeds = flag.Uint64("seeds", 0, "how many seeds to play; 0: as many as a change has to pass")
 	flagTrace = flag.Bool("show", false, "print what happens in a seed that is played alone")
 )
+
+// TestMain spends memory on time: a seed makes garbage of many engines, and needs little otherwise.
+func TestMain(m *testing.M) {
+	debug.SetGCPercent(400)
+	os.Exit(m.Run())
+}
 
 // seeds is how many seeds a test plays, where it would play so many.
 func seeds(full uint64) uint64 {
@@ -41,10 +49,17 @@ func chosen(full uint64) (first, last uint64) {
 	return *flagFirst, *flagFirst + seeds(full) - 1
 }
 
+// enough is how many seeds it takes until all has happened that can.
+const enough = 100
+
 // TestSeeds plays seeds, each of more than ten minutes, and holds that no rule is broken in any.
 func TestSeeds(t *testing.T) {
 	first, last := chosen(2000)
-	playAll(t, first, last, options{})
+	c := new(census)
+	if last-first+1 >= enough {
+		t.Cleanup(func() { c.complete(t) })
+	}
+	playAll(t, first, last, options{census: c})
 }
 
 // playAll plays seeds, as many at once as there are processors.
@@ -76,7 +91,7 @@ func report(t *testing.T, seed uint64, o options, broken map[rule]string) {
 	for _, x := range slices.Sorted(maps.Keys(broken)) {
 		t.Errorf("seed %d: %s:\n%s", seed, x, broken[x])
 	}
-	if o.trace == nil && !o.stock {
+	if o.census = nil; o.trace == nil && !o.stock {
 		o.trace = new(trace)
 		play(t, seed, o)
 		lines := strings.SplitAfter(string(o.trace.lines), "\n")

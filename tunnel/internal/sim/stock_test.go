@@ -33,18 +33,19 @@ type stock struct {
 	closed  chan struct{}
 	once    sync.Once
 
-	in    chan datagram
+	in    chan arrival
 	mu    sync.Mutex
 	ended chan struct{} // guarded by mu: of the socket
 }
 
 func (w *world) newStock() {
 	n := &node{w: w, number: len(w.nodes), owner: make(map[netip.Addr]int), up: true}
-	n.at = netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(n.number + 1)}), 51820)
+	n.hasFamily = [families]bool{true, true}
+	n.settle()
 	n.rand = newRandomness(w.seed, uint64(n.number))
 	n.newKey()
 	s := &stock{
-		node: n, packets: make(chan [][]byte, 1), events: make(chan wgtun.Event, 1), closed: make(chan struct{}), in: make(chan datagram, 1),
+		node: n, packets: make(chan [][]byte, 1), events: make(chan wgtun.Event, 1), closed: make(chan struct{}), in: make(chan arrival, 1),
 	}
 	w.stirred = make(chan struct{}, 1)
 	s.events <- wgtun.EventUp
@@ -76,9 +77,9 @@ func (s *stock) set(c *uapi.Config) error {
 	return err
 }
 
-func (s *stock) receive(d datagram) { s.in <- d }
-func (s *stock) put(ps [][]byte)    { s.packets <- ps }
-func (s *stock) close()             { s.device.Close() }
+func (s *stock) receive(a arrival) { s.in <- a }
+func (s *stock) put(ps [][]byte)   { s.packets <- ps }
+func (s *stock) close()            { s.device.Close() }
 
 // Open implements conn.Bind, as do the methods up to BatchSize.
 func (s *stock) Open(port uint16) ([]conn.ReceiveFunc, uint16, error) {
@@ -90,9 +91,11 @@ func (s *stock) Open(port uint16) ([]conn.ReceiveFunc, uint16, error) {
 		select {
 		case <-ended:
 			return 0, net.ErrClosed
-		case d := <-s.in:
-			sizes[0], from[0] = copy(bufs[0], d.data), stockEndpoint(d.from)
-			return 1, nil
+		case a := <-s.in:
+			for i, d := range a {
+				sizes[i], from[i] = copy(bufs[i], d.data), stockEndpoint(d.from)
+			}
+			return len(a), nil
 		}
 	}}, port, nil
 }
@@ -122,7 +125,7 @@ func (s *stock) Send(bufs [][]byte, to conn.Endpoint) error {
 }
 
 func (s *stock) SetMark(uint32) error { return nil }
-func (s *stock) BatchSize() int       { return 1 }
+func (s *stock) BatchSize() int       { return 64 }
 func (s *stock) ParseEndpoint(text string) (conn.Endpoint, error) {
 	at, err := netip.ParseAddrPort(text)
 	return stockEndpoint(at), err
@@ -148,7 +151,7 @@ func (s stockTUN) File() *os.File             { return nil }
 func (s stockTUN) MTU() (int, error)          { return tun.DefaultMTU, nil }
 func (s stockTUN) Name() (string, error)      { return "stock", nil }
 func (s stockTUN) Events() <-chan wgtun.Event { return s.events }
-func (s stockTUN) BatchSize() int             { return 16 }
+func (s stockTUN) BatchSize() int             { return 64 }
 
 func (s stockTUN) Read(bufs [][]byte, sizes []int, offset int) (int, error) {
 	select {

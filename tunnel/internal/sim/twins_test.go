@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"testing"
 	"time"
+	"unsafe"
 
 	"vpn/noise"
 	"vpn/noise/aead"
@@ -35,6 +36,11 @@ var twins = []struct {
 	{"everything is answered", noAmplification, everythingAnswered},
 	{"keys are not erased", keysZero, keysStay},
 	{"deadlines pass unseen", keysZero, timersDeaf},
+	{"the disk forgets", timestampsRise, diskForgets},
+	{"messages overtake each other", inOrder, overtaking},
+	{"nobody minds a flood", cookieFirst, loadUnseen},
+	{"the limiter forgets", sourceLimit, limiterForgets},
+	{"no cookie is ever good", letIn, cookiesBad},
 	{"a limit is higher than can be", setWorks, limitsTooHigh},
 }
 
@@ -73,7 +79,7 @@ func (n *node) eachSession(f func(*rekey.Keypair)) {
 }
 
 func sendCountersGoBack() twin {
-	return twin{after: func(_ *world, n *node, _ *datagram, _ bool) {
+	return twin{after: func(_ *world, n *node, _ arrival, _ bool) {
 		n.eachSession(func(k *rekey.Keypair) {
 			if sent := sentCounter(k); sent.Load() > 5 {
 				sent.Store(3)
@@ -83,7 +89,7 @@ func sendCountersGoBack() twin {
 }
 
 func sendCountersPassTheLimit() twin {
-	return twin{after: func(_ *world, n *node, _ *datagram, _ bool) {
+	return twin{after: func(_ *world, n *node, _ arrival, _ bool) {
 		n.mu.Lock()
 		defer n.mu.Unlock()
 		for _, d := range n.sent {
@@ -95,7 +101,7 @@ func sendCountersPassTheLimit() twin {
 }
 
 func windowsForget() twin {
-	return twin{before: func(_ *world, n *node, _ *datagram, _ bool) {
+	return twin{before: func(_ *world, n *node, _ arrival, _ bool) {
 		n.eachSession(func(k *rekey.Keypair) { window(k).Reset() })
 	}}
 }
@@ -103,7 +109,7 @@ func windowsForget() twin {
 func anySource() twin {
 	return twin{begin: func(w *world) {
 		// Not by set, so that the referee does not know.
-		w.twin.after = func(_ *world, n *node, _ *datagram, _ bool) {
+		w.twin.after = func(_ *world, n *node, _ arrival, _ bool) {
 			t := n.told[(n.number+1)%len(n.told)]
 			if t != nil && t.present {
 				n.must(uapi.PeerConfig{PublicKey: t.public, UpdateOnly: true, AllowedIPs: []uapi.AllowedIP{{Prefix: netip.MustParsePrefix("10.0.0.0/8")}}})
@@ -132,7 +138,7 @@ func clockRuns() twin {
 }
 
 func respondersConfirm() twin {
-	return twin{after: func(_ *world, n *node, _ *datagram, _ bool) {
+	return twin{after: func(_ *world, n *node, _ arrival, _ bool) {
 		for _, t := range n.told {
 			if t == nil {
 				continue
@@ -145,7 +151,7 @@ func respondersConfirm() twin {
 }
 
 func timestampsForgotten() twin {
-	return twin{before: func(_ *world, n *node, _ *datagram, _ bool) {
+	return twin{before: func(_ *world, n *node, _ arrival, _ bool) {
 		for _, t := range n.told {
 			if t == nil {
 				continue
@@ -165,7 +171,7 @@ func keepsAlive() twin {
 }
 
 func responsesLost() twin {
-	return twin{after: func(_ *world, n *node, _ *datagram, _ bool) {
+	return twin{after: func(_ *world, n *node, _ arrival, _ bool) {
 		n.mu.Lock()
 		defer n.mu.Unlock()
 		kept := n.sent[:0]
@@ -179,7 +185,7 @@ func responsesLost() twin {
 }
 
 func keysLeak() twin {
-	return twin{after: func(_ *world, n *node, in *datagram, _ bool) {
+	return twin{after: func(_ *world, n *node, in arrival, _ bool) {
 		if in != nil {
 			if _, err := n.arena.NewKey(&[aead.KeySize]byte{1}); err != nil {
 				panic(err)
@@ -189,11 +195,11 @@ func keysLeak() twin {
 }
 
 func everythingAnswered() twin {
-	return twin{after: func(_ *world, n *node, in *datagram, authentic bool) {
+	return twin{after: func(_ *world, n *node, in arrival, authentic bool) {
 		if in != nil && !authentic {
 			n.mu.Lock()
 			defer n.mu.Unlock()
-			n.sent = append(n.sent, datagram{to: in.from, data: make([]byte, len(in.data)+1)})
+			n.sent = append(n.sent, datagram{to: in[0].from, data: make([]byte, in.bytes()+1)})
 		}
 	}}
 }
@@ -201,7 +207,7 @@ func everythingAnswered() twin {
 // keysStay puts keys back that were erased.
 func keysStay() twin {
 	kept := make(map[*node][]byte)
-	return twin{after: func(_ *world, n *node, _ *datagram, _ bool) {
+	return twin{after: func(_ *world, n *node, _ arrival, _ bool) {
 		const some = 8 * aead.KeySize
 		if n.memory == nil {
 			return
@@ -220,11 +226,57 @@ func keysStay() twin {
 }
 
 func timersDeaf() twin {
-	return twin{after: func(w *world, n *node, _ *datagram, _ bool) {
+	return twin{after: func(w *world, n *node, _ arrival, _ bool) {
 		if w.now() > time.Minute {
 			n.clock.silence()
 		}
 	}}
+}
+
+func diskForgets() twin {
+	return twin{after: func(_ *world, n *node, _ arrival, _ bool) { clear(n.disk.floors) }}
+}
+
+func overtaking() twin {
+	return twin{after: func(_ *world, n *node, _ arrival, _ bool) {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		if last := len(n.sent) - 1; last > 0 && n.sent[last-1].joins(n.sent[last]) {
+			n.sent[last-1], n.sent[last] = n.sent[last], n.sent[last-1]
+		}
+	}}
+}
+
+func loadUnseen() twin {
+	return twin{before: func(_ *world, n *node, _ arrival, _ bool) { *n.loadedAt = 0 }}
+}
+
+func limiterForgets() twin {
+	return twin{
+		begin: func(w *world) { w.flooded = 1 },
+		before: func(_ *world, n *node, _ arrival, _ bool) {
+			forget(reflect.ValueOf(n.limiter).Elem().FieldByName("table"))
+		},
+	}
+}
+
+func cookiesBad() twin {
+	return twin{
+		begin: func(w *world) { w.flooded = 1 },
+		before: func(_ *world, n *node, _ arrival, _ bool) {
+			if c := n.checker(); c != nil {
+				forget(reflect.ValueOf(c).Elem().FieldByName("secret"))
+			}
+		},
+	}
+}
+
+// forget makes a field nil that is a pointer.
+func forget(f reflect.Value) {
+	if f.Kind() != reflect.Pointer {
+		panic("a " + f.Type().String() + " is no pointer")
+	}
+	*(*unsafe.Pointer)(unsafe.Pointer(f.UnsafeAddr())) = nil
 }
 
 func limitsTooHigh() twin {

@@ -17,15 +17,17 @@ type world struct {
 	network network
 	spy     attacker
 	referee *referee
-	trace   *trace // nil: nobody reads it
+	trace   *trace  // nil: nobody reads it
+	census  *census // nil: nobody counts
 	agenda  agenda
 	numbers uint64
 	stirred chan struct{} // a node that works on its own has sent something
 
-	stop  func() bool           // ends the play early
-	twin  twin                  // what is broken on purpose
-	psk   map[[2]int]([32]byte) // what a pair is to share, the lower number first
-	quiet bool                  // the end: nobody has anything to say
+	stop    func() bool           // ends the play early
+	twin    twin                  // what is broken on purpose
+	psk     map[[2]int]([32]byte) // what a pair is to share, the lower number first
+	quiet   bool                  // the end: nobody has anything to say
+	flooded float64               // how probable it is that there is a flood
 }
 
 // now is the time since the world began.
@@ -120,41 +122,43 @@ func (w *world) collect() {
 	synctest.Wait()
 	for _, n := range w.nodes {
 		if n.stock != nil {
-			w.finish(n, "by itself", nil, false)
+			w.finish(n, "by itself", nil, nil, burdened{})
 		}
 	}
 }
 
-// step gives a node one thing to do, waits until it is done, and hands on what came of it. in is the datagram that it is given, if it is one.
-func (w *world) step(n *node, what string, in *datagram, do func()) {
+// step gives a node one thing to do, waits until it is done, and hands on what came of it. in is what arrives at it, if that is what it is
+// given.
+func (w *world) step(n *node, what string, in arrival, do func()) {
 	if n.rand != nil {
 		n.rand.step()
 	}
-	authentic := in != nil && w.referee.arrives(n, in)
+	before := lookAt(n)
+	letters := w.referee.arrive(n, in)
+	authentic := anyOf(letters)
 	if w.twin.before != nil {
 		w.twin.before(w, n, in, authentic)
 	}
 	do()
 	synctest.Wait()
-	if w.twin.after != nil {
+	if w.twin.after != nil && !n.dead {
 		w.twin.after(w, n, in, authentic)
 		synctest.Wait()
 	}
-	w.finish(n, what, in, authentic)
+	w.finish(n, what, in, letters, before)
 	w.collect()
 }
 
 // finish judges what a node has done, and carries what it has sent.
-func (w *world) finish(n *node, what string, in *datagram, authentic bool) {
+func (w *world) finish(n *node, what string, in arrival, letters []*letter, before burdened) {
+	w.spin(n)
 	o := n.take()
 	if n.stock != nil && o.empty() {
 		return
 	}
 	w.trace.step(w.now(), n, what, in, &o)
-	w.referee.judge(n, what, in, authentic, &o)
-	for _, d := range o.sent {
-		w.network.carry(n, d)
-	}
+	w.referee.judge(n, what, in, letters, before, &o)
+	w.network.carry(n, o.sent)
 }
 
 // chance is true with this probability.
@@ -171,13 +175,13 @@ func pick[T any](w *world, from ...T) T { return from[w.random.IntN(len(from))] 
 // A trace is what happened, as text.
 type trace struct{ lines []byte }
 
-func (t *trace) step(now time.Duration, n *node, what string, in *datagram, o *output) {
+func (t *trace) step(now time.Duration, n *node, what string, in arrival, o *output) {
 	if t == nil {
 		return
 	}
 	b := fmt.Appendf(t.lines, "%12.6f node %d: %s\n", now.Seconds(), n.number, what)
-	if in != nil {
-		b = fmt.Appendf(b, "    in   %v -> %v %s\n", in.from, in.to, describe(in.data))
+	for _, d := range in {
+		b = fmt.Appendf(b, "    in   %v -> %v %s\n", d.from, d.to, describe(d.data))
 	}
 	for _, d := range o.sent {
 		b = fmt.Appendf(b, "    out  -> %v %s\n", d.to, describe(d.data))
