@@ -102,9 +102,11 @@ func TestDownAll(t *testing.T) {
 	w.a.do("up", "wg1")
 	w.a.kill(w.a.pid())
 	w.a.MustRun("install", "-D", "-m", "755", w.vpn, "/run/program/vpn")
-	said, code := w.a.Run("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "/run/program/vpn", "down", "--all")
-	if code != 1 || !strings.Contains(said, "permission denied") || !strings.Contains(said, "hint: run it as root") {
-		t.Errorf("another user: code %d\n%s", code, said)
+	for _, command := range []string{"down --all", "down wg1", "reload wg1", "reload --keep wg1", "restart wg1", "apply wg1", "save wg1", "strip wg1", "check wg1", "up wg1"} {
+		said, code := w.a.Run("setpriv", append([]string{"--reuid=65534", "--regid=65534", "--clear-groups", "/run/program/vpn"}, strings.Fields(command)...)...)
+		if code != 1 || !strings.Contains(said, "permission") || !strings.Contains(said, "hint: run it as root") {
+			t.Errorf("another user: %s: code %d\n%s", command, code, said)
+		}
 	}
 	w.a.do("down", "--all")
 	w.a.MustRun("sh", "-c", "rm /etc/wireguard/*")
