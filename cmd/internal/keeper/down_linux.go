@@ -81,7 +81,7 @@ func (k *Keeper) tearDown(show Show) error {
 	closed := k.closeListener()
 	err := host.Undo(k.base, k.journal, showStep(show))
 	<-closed
-	k.closeLink()
+	k.dropLink()
 	err = errors.Join(err, runHooks(k.patient, k.name, &up, host.PostDown, show))
 	k.log.Info("the link is down")
 	return err

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"vpn/cmd/internal/lookup"
 	"vpn/cmd/internal/setting"
 	"vpn/cmd/internal/systemd"
@@ -277,6 +279,9 @@ func (k *Keeper) apply(ctx context.Context, l *loaded, d *differences, keep bool
 	}
 	auto := host.AutomaticMark(l.conf, d.plan)
 	if err := host.Apply(ctx, d.plan, k.journal, &owner{k, l, show}, showStep(show)); err != nil {
+		if errors.Is(err, unix.ENETDOWN) {
+			err = hint(err, "somebody has set the link down: \"ip link set dev %s up\" first", k.name)
+		}
 		return errors.Join(err, k.putBackPeers(d.current))
 	}
 	k.names.Set(lookup.Peers(l.conf))

@@ -86,7 +86,7 @@ func (k *Keeper) up(ctx context.Context, l *loaded) error {
 	k.mark = plan.Mark
 	k.markLookups(plan.Mark)
 	if err := host.Apply(ctx, plan, k.journal, &owner{k, l, k.say}, k.step); err != nil {
-		k.closeLink()
+		k.dropLink()
 		return err
 	}
 	s, err = host.Look(k.journal) // while the engine notices that its link is up
@@ -100,7 +100,7 @@ func (k *Keeper) up(ctx context.Context, l *loaded) error {
 		err = k.markUp(l, s, host.AutomaticMark(l.conf, plan))
 	}
 	if err != nil {
-		k.closeLink()
+		k.dropLink()
 		return errors.Join(err, host.Undo(context.WithoutCancel(ctx), k.journal, k.step))
 	}
 	return k.begin(l)

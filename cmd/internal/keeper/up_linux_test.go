@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"vpn/cmd/internal/testnet"
 )
 
 // TestUpAndDown brings a link up, uses it, and takes it down: then nothing is
@@ -88,6 +90,27 @@ func TestLinkOfAnother(t *testing.T) {
 	w.a.fail(1, []string{"wg0: there is a link of that name already, of kind veth"}, "up", "wg0")
 	w.a.fail(1, []string{"wg0 is not up, but there is a link of that name", "hint: ip link delete wg0"}, "down", "wg0")
 	w.a.MustRun("ip", "link", "show", "wg0")
+}
+
+// TestMovedLink has a hook move the link to another network namespace, which is said,
+// and somebody give a link that is up another name: of neither anything is left.
+func TestMovedLink(t *testing.T) {
+	w := newWorld(t)
+	other := testnet.NewHost(t, "other")
+	p := other.Start(nil, "sleep", "1000")
+	w.a.write(w.a.config(w.b, "PostUp = ip link set dev %i netns "+fmt.Sprint(p.PID()), w.b.endpoint()+"\n"+fullTunnel))
+	before, there := w.a.facts(), other.MustRun("ip", "link")
+	w.a.fail(1, []string{": after it there is no link wg0 any more in this network namespace", "hint: "}, "up", "wg0")
+	w.a.write(w.a.config(w.b, "", w.b.endpoint()))
+	w.a.do("up", "wg0")
+	w.a.MustRun("sh", "-c", "ip link set dev wg0 down; ip link set dev wg0 name strange")
+	w.a.do("down", "wg0")
+	if diff := cmp.Diff(before, w.a.facts()); diff != "" {
+		t.Errorf("before and after:\n%s", diff)
+	}
+	if diff := cmp.Diff(there, other.MustRun("ip", "link")); diff != "" {
+		t.Errorf("in the other namespace:\n%s", diff)
+	}
 }
 
 // TestDownAll takes down all there is, and nothing where nothing is.
