@@ -154,6 +154,11 @@ func TestOtherPlace(t *testing.T) {
 	w.a.do("reload", "/run/files/wg0.conf")
 	w.a.write("")
 	w.a.fail(1, []string{"wg0 is up from /run/files/wg0.conf, not from /etc/wireguard/wg0.conf"}, "reload", "/etc/wireguard/wg0.conf")
+	w.a.do("set", "wg0", "peer", base64Of(w.b.key.Public), "persistent-keepalive", "21")
+	w.a.do("save", "wg0") // the file that it came from
+	if text := w.a.ReadFile("/run/files/wg0.conf"); !strings.Contains(text, "PersistentKeepalive = 21") || w.a.ReadFile("/etc/wireguard/wg0.conf") != "" {
+		t.Errorf("saved is\n%s", text)
+	}
 	w.a.do("down", "/run/files/wg0.conf")
 }
 
