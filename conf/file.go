@@ -1,7 +1,6 @@
 package conf
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -83,7 +82,7 @@ func readAll(r io.Reader, size int64) ([]byte, error) {
 		case err == io.EOF:
 			return text, nil
 		case err == nil && len(text) > maxFile:
-			err = errors.New("the file is too large")
+			err = fmt.Errorf("it is larger than %d MiB", maxFile>>20)
 		}
 		if err != nil {
 			clear(text)

@@ -91,7 +91,7 @@ func (r *run) some(ctx context.Context, steps []Step) error {
 			continue
 		}
 		r.done = append(r.done, u)
-		r.show(s.Do)
+		r.show(Shown(s.Do))
 		if err = r.do(ctx, s.Do); err == nil {
 			r.ends = append(r.ends, r.endedBy(s)...)
 		}
@@ -168,42 +168,71 @@ func UndoExcept(ctx context.Context, j *Journal, keep func(Action) bool, show fu
 	}
 	defer x.close()
 	r := run{executor: x}
-	var all []undoing
-	for _, e := range j.Entries() {
-		if !keep(e.Do) {
-			all = append(all, undoing{e.Undo, e.ID})
-		}
-	}
-	ended, err := r.takeBack(ctx, all)
+	ended, err := r.takeBack(ctx, undoings(j, keep))
 	if err != nil || len(ended) < len(j.Entries()) {
 		return errors.Join(err, j.End(ended...))
 	}
 	return j.Remove()
 }
 
-// takeBack does what takes things back, which is given in the order in which they
-// were done, and returns the entries that are void. If the link is to be deleted,
-// it goes first, with all that lies on it: as long as it has addresses and no rule
-// sends them into it, what is bound to them would leave in the clear. Then go policy
-// rules, whose table has an unreachable route until then, DNS, and the rest, the
-// last first. Tables of the firewall go last and together, since the kernel takes
-// long for each time that any goes, and a kill switch with them.
-func (r *run) takeBack(ctx context.Context, all []undoing) (ended []int, err error) {
+// ToUndo returns what [UndoExcept] would do, in its order.
+func ToUndo(j *Journal, keep func(Action) bool) (all []Action) {
+	steps, tables := inOrder(undoings(j, keep))
+	for _, u := range append(steps, tables...) {
+		if u.Action != nil {
+			all = append(all, u.Action)
+		}
+	}
+	return all
+}
+
+// undoings returns what takes back all that the journal tells of, but for what keep
+// says of an action that was done.
+func undoings(j *Journal, keep func(Action) bool) (all []undoing) {
+	for _, e := range j.Entries() {
+		if !keep(e.Do) {
+			all = append(all, undoing{e.Undo, e.ID})
+		}
+	}
+	return all
+}
+
+// inOrder puts what takes things back, which is given in the order in which they were
+// done, in the order in which that is to be. If the link is to be deleted, it goes
+// first, with all that lies on it: as long as it has addresses and no rule sends them
+// into it, what is bound to them would leave in the clear. Then go policy rules,
+// whose table has an unreachable route until then, DNS, and the rest, the last first.
+// Tables of the firewall go last and together, since the kernel takes long for each
+// time that any goes, and a kill switch with them. Where there is nothing to do for
+// an entry, it has no action.
+func inOrder(all []undoing) (steps, tables []undoing) {
 	all = slices.Clone(all)
 	slices.Reverse(all)
 	deletes := slices.ContainsFunc(all, func(u undoing) bool { _, is := u.Action.(DeleteLink); return is })
 	if deletes {
 		slices.SortStableFunc(all, func(a, b undoing) int { return rank(a.Action) - rank(b.Action) })
 	}
-	var errs []error
-	var tables []undoing
 	for _, u := range all {
 		if _, is := u.Action.(DeleteTable); is {
 			tables = append(tables, u)
 			continue
 		}
-		if u.Action != nil && !(deletes && goesWithLink(u.Action)) {
-			r.show(r.shown(u.Action))
+		if deletes && goesWithLink(u.Action) {
+			u.Action = nil
+		}
+		steps = append(steps, u)
+	}
+	return steps, tables
+}
+
+// takeBack does what takes things back, which is given in the order in which they
+// were done, and returns the entries that are void.
+func (r *run) takeBack(ctx context.Context, all []undoing) (ended []int, err error) {
+	steps, tables := inOrder(all)
+	var errs []error
+	for _, u := range steps {
+		if u.Action != nil {
+			r.show(Shown(u.Action))
 			if err := r.do(ctx, u.Action); err != nil {
 				errs = append(errs, err)
 				continue

@@ -58,7 +58,9 @@ func (x *executor) do(ctx context.Context, a Action) error {
 		if what == "" {
 			what = strings.TrimPrefix(fmt.Sprintf("%T", a), "host.")
 		}
-		what, _, _ = strings.Cut(what, "\n")
+		if strings.Contains(what, "\n") { // a file's text: the error says what it is about
+			return err
+		}
 		return fmt.Errorf("%s: %w", what, err)
 	}
 	return nil

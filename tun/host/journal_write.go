@@ -13,13 +13,19 @@ import (
 )
 
 // Append writes that steps are about to be done, all in one write, and returns
-// the number of the first; the others follow. A step that changes nothing that
+// the number of the first; the others follow. After an error there are none of them. A step that changes nothing that
 // has to be undone is written too: it tells what is there.
 func (j *Journal) Append(steps ...Step) (first int, err error) {
 	first = j.last + 1
 	if len(steps) == 0 {
 		return first, nil
 	}
+	had := len(j.entries)
+	defer func() {
+		if err != nil { // what was not written is not done either
+			j.entries = j.entries[:had]
+		}
+	}()
 	var run, lib bytes.Buffer
 	for _, s := range steps {
 		j.last++

@@ -22,6 +22,9 @@ func SSHPeers(bool) []netip.Addr { return nil }
 // Watch fails: see the package's Linux part.
 func Watch(context.Context, string) (<-chan Change, error) { return nil, errOther }
 
+// Shown is the action.
+func Shown(a Action) Action { return a }
+
 // executor does nothing.
 type executor struct {
 	journal *Journal
@@ -31,7 +34,5 @@ type executor struct {
 func newExecutor(*Journal, Owner, func(Action)) (*executor, error) { return nil, errOther }
 
 func (*executor) close() {}
-
-func (*executor) shown(a Action) Action { return a }
 
 func (*executor) do(context.Context, Action) error { return errOther }

@@ -12,6 +12,9 @@ import (
 // Up plans what brings a link up as the config wants it, on a host that has no
 // such link yet. It is pure. An error of the config is a [conf.Error].
 func Up(c *conf.Config, s *State, o Options) (*Plan, error) {
+	if o.Link == "all" || o.Link == "default" {
+		return nil, &conf.Error{File: o.File, Message: fmt.Sprintf("the kernel keeps the name %s for itself", o.Link), Hint: "give the file another name"}
+	}
 	if l, there := s.link(o.Link); there {
 		return nil, &takenError{o.Link, l.Kind}
 	}

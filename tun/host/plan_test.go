@@ -213,7 +213,7 @@ func TestUpRefused(t *testing.T) {
 		}, "wg0.conf:3: KillSwitch \"on\": would cut the SSH session with 203.0.113.5"},
 		{iface + "#vpn: KillSwitch = on\n", func(s *State) { s.KillSwitches = []string{"wg1"} },
 			"wg0.conf:3: KillSwitch \"on\": wg1 has one that is loaded, and each would cut the other's tunnel"},
-		{iface + "DNS = 1.1.1.1\n#vpn: DNSRoute = corp.example\n", nil, "wg0.conf:4: DNSRoute: DNSRoute needs systemd-resolved: any other way sends all names to the same servers"},
+		{iface + "DNS = 1.1.1.1\n#vpn: DNSRoute = corp.example\n", nil, "wg0.conf:4: DNSRoute \"corp.example\": needs systemd-resolved: any other way sends all names to the same servers"},
 		{iface + peer(1) + "AllowedIPs = ::/0\n", func(s *State) { s.Rules[4].Priority = 2 }, "wg0: no room for 2 policy rules before the one of priority 2"},
 	} {
 		s := laptop()
@@ -223,6 +223,12 @@ func TestUpRefused(t *testing.T) {
 		_, err := Up(parse(t, c.text), s, Options{Link: "wg0", File: "wg0.conf"})
 		if err == nil || err.Error() != c.want {
 			t.Errorf("got  %v\nwant %s", err, c.want)
+		}
+	}
+	for _, name := range []string{"all", "default"} { // of which the kernel's own answer is: invalid argument
+		_, err := Up(parse(t, iface), laptop(), Options{Link: name, File: name + ".conf"})
+		if want := name + ".conf: the kernel keeps the name " + name + " for itself"; err == nil || err.Error() != want {
+			t.Errorf("got  %v\nwant %s", err, want)
 		}
 	}
 }

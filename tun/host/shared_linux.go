@@ -153,16 +153,20 @@ func (s shared) release(link, key string) error {
 	})
 }
 
-// shown is what a person would have typed for an action: what a variable gets back
-// when it is released only the file of holdings knows.
-func (x *executor) shown(a Action) Action {
+// Shown is what a person would type for an action now, where its String can't tell:
+// what a variable gets back when it is released only the file of holdings knows.
+func Shown(a Action) Action {
 	r, is := a.(ReleaseSysctl)
 	if !is {
 		return a
 	}
-	h, err := x.shared.read()
+	s, err := openShared()
 	if err != nil {
 		return a // doing it will tell
+	}
+	h, err := s.read()
+	if err != nil {
+		return a
 	}
 	held := h.Sysctls[r.Key]
 	if held == nil || len(held.By) != 1 || held.By[0] != r.Link || held.Was == held.Value {

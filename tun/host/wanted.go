@@ -1,6 +1,7 @@
 package host
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -219,6 +220,9 @@ func (m *maker) load(a LoadTable) { m.add(a, DeleteTable{a.ruleset().Table()}) }
 func (m *maker) dns() error {
 	i := &m.c.Interface
 	if len(i.DNS) == 0 {
+		if len(i.DNSSearch) > 0 {
+			m.warn(i.DNSSearch[0].Line, "DNS", i.DNSSearch[0].Value, "a search domain without any server's address has no effect")
+		}
 		return nil
 	}
 	d := dns.Settings{Link: m.o.Link}
@@ -232,11 +236,10 @@ func (m *maker) dns() error {
 		d.Routes = append(d.Routes, a.Value)
 	}
 	if err := d.Check(m.s.Resolver); err != nil {
-		line, key := i.DNS[0].Line, "DNS"
-		if len(i.DNSRoute) > 0 {
-			line, key = i.DNSRoute[0].Line, "DNSRoute"
+		if errors.Is(err, dns.ErrSplit) {
+			return m.fail(i.DNSRoute[0].Line, "DNSRoute", i.DNSRoute[0].Value, err.Error(), "take it out to have all names asked for through the tunnel, or have systemd-resolved manage /etc/resolv.conf")
 		}
-		return m.fail(line, key, "", err.Error(), "")
+		return m.fail(i.DNS[0].Line, "DNS", "", err.Error(), "")
 	}
 	m.add(SetDNS{m.s.Resolver, d}, UnsetDNS{m.s.Resolver, m.o.Link})
 	return nil

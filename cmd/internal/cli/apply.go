@@ -29,7 +29,7 @@ standard output: "changed" or "unchanged".`,
 	}
 	o.flags(cmd)
 	cmd.Flags().BoolVarP(&dryRun, "dry-run", "n", false, "print what would change, and change nothing")
-	cmd.Flags().BoolVar(&o.wait, "wait", false, "if it was brought up, return when all peers with an endpoint have shaken hands, or --timeout is over")
+	cmd.Flags().BoolVar(&o.wait, "wait", false, "return when all peers with an endpoint have shaken hands, or --timeout is over")
 	cmd.Flags().DurationVar(&o.timeout, "timeout", 30*time.Second, "how long --wait waits, as a `TIME` such as 30s or 2m; 0 is for ever")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
@@ -37,12 +37,18 @@ standard output: "changed" or "unchanged".`,
 		if err := o.check(cmd); err != nil {
 			return err
 		}
+		if args[0] == "-" && o.name == "" {
+			return usage(cmd, "standard input needs --name: to be done again it has to be the same link")
+		}
 		s, err := o.source(args[0])
 		if err != nil {
 			return err
 		}
 		defer clear(s.text)
 		changed, err := o.applyTo(ctx, s, args[0], dryRun, console(cmd.ErrOrStderr()))
+		if err == nil && o.wait && !dryRun {
+			err = o.await(ctx, s.Name)
+		}
 		if err != nil {
 			return err
 		}
@@ -57,12 +63,15 @@ standard output: "changed" or "unchanged".`,
 }
 
 func (o *upOptions) applyTo(ctx context.Context, s source, arg string, dryRun bool, show keeper.Show) (changed bool, err error) {
+	if err := keeper.Within(s.Name, "apply"); err != nil {
+		return false, err
+	}
 	c, err := keeper.Dial(s.Name)
 	switch {
 	case err != nil && dryRun: // there is none
 		return true, keeper.Preview(ctx, s.File, s.text, o.force, show)
 	case err != nil:
-		if err := o.up(ctx, s, show); err != nil || s.text != nil {
+		if err := o.bring(ctx, s, show); err != nil || s.text != nil {
 			return true, err
 		}
 		if c, err = keeper.Dial(s.Name); err != nil {

@@ -181,7 +181,7 @@ func createDevice(name string) (tun.Device, error) {
 
 // permissionHint adds what helps where a permission is missing.
 func permissionHint(err error) error {
-	if errors.Is(err, fs.ErrPermission) {
+	if errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0 {
 		return hint(err, "run it as root")
 	}
 	return err

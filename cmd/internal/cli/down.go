@@ -70,6 +70,9 @@ const downPatience = 10 * time.Second
 // down takes a link down, by its keeper if there is one, and returns when that is
 // gone too.
 func down(ctx context.Context, name string, show keeper.Show) error {
+	if err := keeper.Within(name, "down", "PreDown", "PostDown"); err != nil {
+		return err
+	}
 	wait, cancel := context.WithTimeout(ctx, downPatience)
 	defer cancel()
 	const between = 10 * time.Millisecond
@@ -77,6 +80,9 @@ func down(ctx context.Context, name string, show keeper.Show) error {
 	defer tick.Stop()
 	for {
 		err := askDown(ctx, name, show)
+		if ctx.Err() != nil {
+			return downInterrupted(name)
+		}
 		if err != nil && (keeper.Ended(err) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED)) {
 			if err = stopUnit(ctx, name); err == nil {
 				err = keeper.Clean(ctx, name, show)
@@ -92,6 +98,20 @@ func down(ctx context.Context, name string, show keeper.Show) error {
 			return err
 		}
 	}
+}
+
+// downInterrupted says what becomes of a link whose end nobody waits for any more.
+func downInterrupted(name string) error {
+	const patience = time.Second
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	err := errors.New("interrupted")
+	if c, dead := keeper.Dial(name); dead == nil {
+		if s, silent := c.State(ctx); silent == nil && s.Phase == keeper.Running {
+			return fmt.Errorf("%w: %s stays up", err, name)
+		}
+	}
+	return hint(fmt.Errorf("%w: %s goes down all the same", err, name), "\"vpn down %s\" waits for it", name)
 }
 
 // askDown has the keeper take its link down.

@@ -57,6 +57,9 @@ depend on.`,
 		if err != nil {
 			return err
 		}
+		if err := keeper.Within(f.Name, "reload"); err != nil {
+			return err
+		}
 		c, err := dialKeeper(f.Name)
 		if err != nil {
 			return err
@@ -78,7 +81,7 @@ depend on.`,
 		case !changed:
 			show(keeper.Message{Note: "nothing has changed"})
 		}
-		if r.Confirm > 0 {
+		if r.Confirm > 0 && changed && !r.DryRun {
 			show(keeper.Message{Note: fmt.Sprintf("taken back at %s unless \"vpn reload --keep %s\" confirms it",
 				time.Now().Add(r.Confirm).Format(time.TimeOnly), f.Name)})
 		}

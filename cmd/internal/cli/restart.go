@@ -6,6 +6,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"vpn/cmd/internal/keeper"
 )
 
 func newRestart() *cobra.Command {
@@ -23,6 +25,9 @@ peers shake hands anew.`,
 			defer stop()
 			f, err := linkFile(cmd, args[0])
 			if err != nil {
+				return err
+			}
+			if err := keeper.Within(f.Name, "restart"); err != nil {
 				return err
 			}
 			c, err := dialKeeper(f.Name)

@@ -12,6 +12,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -79,12 +80,12 @@ and print the same text.`,
 		return hint(flagError(err), "see %q", cmd.CommandPath()+" --help")
 	})
 	root.AddCommand(
-		newAddconf(), newCheck(), newCompletion(), newDemo(), newDevice(), newGenkey(), newGenpsk(), newInit(), newPeer(), newPubkey(), newSave(), newSet(),
-		newSetconf(), newShow(), newShowconf(), newStrip(), newSyncconf(), newVersion(),
+		newAddconf(), newCompletion(), newDemo(), newDevice(), newGenkey(), newGenpsk(), newInit(), newPeer(), newPubkey(), newSet(),
+		newSetconf(), newShow(), newShowconf(), newSyncconf(), newVersion(),
 	)
 	for _, cmd := range []*cobra.Command{
-		newApply(), newDiagnose(), newDown(), newKillswitch(), newMetrics(), newReload(), newRestart(), newRun(), newStatus(), newTop(),
-		newUp(), newWeb(),
+		newApply(), newCheck(), newDiagnose(), newDown(), newKillswitch(), newMetrics(), newReload(), newRestart(), newRun(), newSave(), newStatus(),
+		newStrip(), newTop(), newUp(), newWeb(),
 	} {
 		run := cmd.RunE
 		cmd.RunE = func(cmd *cobra.Command, args []string) error { return permissionHint(run(cmd, args)) }
@@ -133,6 +134,8 @@ func exitCode(err error, stderr io.Writer) int {
 	switch {
 	case err == nil:
 		return 0
+	case err.Error() == context.Canceled.Error(): // and nothing else is known
+		fmt.Fprintln(stderr, "error: interrupted")
 	case !errors.Is(err, errTold):
 		printError(err, stderr)
 	}

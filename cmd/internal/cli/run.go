@@ -31,9 +31,9 @@ func newRun() *cobra.Command {
 		Use:   "run NAME|FILE [--log-format text|json] [--force]",
 		Short: "Bring a link up and keep it, in the foreground",
 		Long: `Do what "vpn up" does, and stay: this is what services run. SIGTERM takes the
-link down, SIGHUP reads the file anew, as "vpn reload" does, and SIGUSR2 starts
-the program that lies in this one's place now without taking the link away, as
-"vpn restart" does.
+link down, and a second one doesn't wait for its hooks. SIGHUP reads the file
+anew, as "vpn reload" does, and SIGUSR2 starts the program that lies in this
+one's place now without taking the link away, as "vpn restart" does.
 
 If this process is killed the link stays, with its addresses and routes, and
 nothing leaks. The next "vpn run" takes it over.
@@ -67,7 +67,7 @@ for a configuration that cannot be right, and that of a hook that fails.`,
 
 func (o runOptions) run(cmd *cobra.Command, args []string) error {
 	// From before there is anything to clean up.
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	ctx, impatient, stop := untilTold()
 	defer stop()
 	reload, restart := make(chan os.Signal, 1), make(chan os.Signal, 1)
 	notifyKeeper(reload, restart)
@@ -82,7 +82,7 @@ func (o runOptions) run(cmd *cobra.Command, args []string) error {
 	config := keeper.Config{
 		File: configfile.File{Name: o.pinned}, Force: o.force, Level: os.Getenv(envLogLevel),
 		Reload: reload, Restart: restart, Handed: handed,
-		Show: console(cmd.ErrOrStderr()), Ready: func() {},
+		Show: console(cmd.ErrOrStderr()), Ready: func() {}, Impatient: impatient,
 	}
 	if o.pinned == "" {
 		if config.File, err = configfile.Find(args[0]); err != nil {
@@ -93,6 +93,9 @@ func (o runOptions) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	config.Log = logs.New(os.Stderr, config.Format, logs.Level(config.Level))
+	if config.Format == logs.JSON { // each line is to be read as that
+		config.Show = keeper.Logged(config.Log.With("interface", config.File.Name))
+	}
 	if o.detached {
 		config.Log = logs.NewSyslog(programName, logs.Level(config.Level))
 		if config.Stderr, err = logWriter(config.Log); err != nil {
@@ -107,6 +110,29 @@ func (o runOptions) run(cmd *cobra.Command, args []string) error {
 		return keeper.Run(ctx, config)
 	}
 	return runFor(ctx, status, config)
+}
+
+// untilTold returns a context that ends with the first signal to end, and one that
+// ends with the second: whoever has to say it twice does not wait for hooks.
+func untilTold() (told, impatient context.Context, stop func()) {
+	told, first := context.WithCancel(context.Background())
+	impatient, second := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	go func() {
+		for _, end := range []context.CancelFunc{first, second} {
+			select {
+			case <-signals:
+				end()
+			case <-impatient.Done():
+			}
+		}
+	}()
+	return told, impatient, func() {
+		signal.Stop(signals)
+		first()
+		second()
+	}
 }
 
 // runFor runs a keeper for the process that waits at the other end of the pipe

@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"context"
 	"errors"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -9,6 +11,19 @@ import (
 	"vpn/cmd/internal/keeper"
 	"vpn/cmd/internal/save"
 )
+
+// fileOf is the file that a link came up from, which may lie elsewhere than those that
+// are found by a name.
+func fileOf(ctx context.Context, f configfile.File) configfile.File {
+	c, err := keeper.Dial(f.Name)
+	if err != nil {
+		return f // nobody keeps it
+	}
+	if s, err := c.State(ctx); err == nil && filepath.IsAbs(s.File) {
+		f.Path = s.File
+	}
+	return f
+}
 
 func newSave() *cobra.Command {
 	var kept bool
@@ -21,9 +36,10 @@ directives stay, and so does the name of an endpoint's host, unless the peer is
 at none of its addresses any more. Keys that the file takes from other files are
 not copied into it.
 
-With "SaveConfig = true" in the file "vpn down" does this by itself. A full disk
-or a power cut leaves the old file, whole. Of a link whose processes were killed
-it writes what is kept of them for those that "vpn up" starts next.`,
+The file of a NAME that is up is the one that it came from. With
+"SaveConfig = true" in it "vpn down" does this by itself. A full disk or a power
+cut leaves the old file, whole. Of a link whose processes were killed it writes
+what is kept of them for those that "vpn up" starts next.`,
 		Example:           `  vpn save wg0`,
 		Args:              exactly(1),
 		ValidArgsFunction: completeConfig,
@@ -34,6 +50,9 @@ it writes what is kept of them for those that "vpn up" starts next.`,
 			}
 			if f.Path == "" {
 				return usage(cmd, "standard input can't be written to")
+			}
+			if args[0] == f.Name {
+				f = fileOf(cmd.Context(), f)
 			}
 			if !kept {
 				c, err := dial(f.Name)

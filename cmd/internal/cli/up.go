@@ -155,6 +155,14 @@ func freeName() string {
 
 // up brings a link up, and waits for its peers if it is to.
 func (o *upOptions) up(ctx context.Context, s source, show keeper.Show) error {
+	if err := o.bring(ctx, s, show); err != nil || !o.wait {
+		return err
+	}
+	return o.await(ctx, s.Name)
+}
+
+// bring brings a link up.
+func (o *upOptions) bring(ctx context.Context, s source, show keeper.Show) error {
 	if err := keeper.Refuse(s.Name); err != nil {
 		return err
 	}
@@ -163,20 +171,23 @@ func (o *upOptions) up(ctx context.Context, s source, show keeper.Show) error {
 			return err
 		}
 	}
-	if err := launch(ctx, s, o.force, show); err != nil {
-		return err
-	}
-	if !o.wait {
-		return nil
-	}
-	c, err := keeper.Dial(s.Name)
+	return launch(ctx, s, o.force, show)
+}
+
+// await returns when all peers with an endpoint have shaken hands since the link came
+// up, or says which have not.
+func (o *upOptions) await(ctx context.Context, name string) error {
+	c, err := keeper.Dial(name)
 	if err != nil {
 		return err
 	}
 	silent, err := c.Wait(ctx, o.timeout)
+	if ctx.Err() != nil {
+		return fmt.Errorf("interrupted: %s is up, and not all of its peers have answered", name)
+	}
 	if err != nil || len(silent) == 0 {
 		return err
 	}
-	return hint(fmt.Errorf("%s is up, but not all of its peers have answered:\n  %s", s.Name, strings.Join(silent, "\n  ")),
-		"\"vpn show %s\" shows them; the link stays up until \"vpn down %s\"", s.Name, s.Name)
+	return hint(fmt.Errorf("%s is up, but not all of its peers have answered:\n  %s", name, strings.Join(silent, "\n  ")),
+		"\"vpn diagnose %s\" finds out why; the link stays up until \"vpn down %s\"", name, name)
 }

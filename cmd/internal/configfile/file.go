@@ -70,7 +70,7 @@ func (f File) Read() ([]byte, []conf.Warning, error) {
 	}
 	text, warnings, err := conf.ReadFile(f.Path)
 	if errors.Is(err, fs.ErrNotExist) {
-		err = &argumentError{message: "there is no file " + f.Path, hint: f.near(), is: fs.ErrNotExist}
+		err = f.missing()
 	}
 	return text, warnings, err
 }
@@ -94,6 +94,14 @@ func Peek(arg string) *conf.Config {
 	}
 	c.Erase()
 	return c
+}
+
+// missing says that there is no such file, or that it is a link to none.
+func (f File) missing() error {
+	if target, err := os.Readlink(f.Path); err == nil {
+		return &argumentError{message: fmt.Sprintf("%s is a link to %s, which is not there", f.Path, target), is: fs.ErrNotExist}
+	}
+	return &argumentError{message: "there is no file " + f.Path, hint: f.near(), is: fs.ErrNotExist}
 }
 
 // An argumentError is what is wrong with the argument that named the file.

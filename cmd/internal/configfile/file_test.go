@@ -58,6 +58,15 @@ func TestReadOfWhatIsNotThere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := os.Symlink("nowhere", "dangling.conf"); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := (File{Name: "dangling", Path: "dangling.conf"}).Read(); !errors.Is(err, fs.ErrNotExist) || err.Error() != "dangling.conf is a link to nowhere, which is not there" {
+		t.Errorf("got %v", err)
+	}
+	if err := os.Remove("dangling.conf"); err != nil {
+		t.Fatal(err)
+	}
 	for arg, want := range map[string]string{
 		"Ofice.conf": "did you mean office.conf?",
 		"./x.conf":   "there are home.conf, office.conf",

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"os"
 	"time"
 
 	"vpn/cmd/internal/control"
@@ -26,11 +27,15 @@ type Client struct {
 var errCutShort = errors.New("the keeper ended before it had answered")
 
 // Dial connects to the keeper of a link. If there is none the error is one of
-// fs.ErrNotExist or ECONNREFUSED.
+// fs.ErrNotExist or ECONNREFUSED; fs.ErrPermission if whoever asks may not know.
 func Dial(name string) (*Client, error) {
 	path := control.Path(name)
 	if Held(name) == nil { // who answers at that path without a lock is "vpn device"
-		return nil, fmt.Errorf("ask the keeper of %s: %w", name, fs.ErrNotExist)
+		_, err := os.Stat(host.RunPath(name, lockFile))
+		if !errors.Is(err, fs.ErrPermission) {
+			err = fs.ErrNotExist
+		}
+		return nil, fmt.Errorf("ask the keeper of %s: %w", name, err)
 	}
 	c, err := net.Dial("unix", path)
 	if err != nil {
@@ -156,7 +161,11 @@ func (c *Client) ask(ctx context.Context, method, path string, body any, show Sh
 		return nil, err
 	}
 	defer response.Body.Close()
-	return readMessages(response.Body, show)
+	result, err := readMessages(response.Body, show)
+	if err != nil && ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	return result, err
 }
 
 // readMessages reads messages up to the result.

@@ -1,6 +1,8 @@
 package keeper_test
 
 import (
+	"encoding/json"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -86,12 +88,14 @@ func TestDryRun(t *testing.T) {
 // undone first.
 func TestDryRunAfterACrash(t *testing.T) {
 	w := newWorld(t)
-	w.a.write(w.a.config(w.b, "PreUp = touch /run/hooked; until test -e /run/go; do sleep 0.1; done", w.b.endpoint()))
+	w.a.write(w.a.config(w.b, "DNS = 10.9.0.53\nPostUp = touch /run/hooked; until test -e /run/go; do sleep 0.1; done", w.b.endpoint()+"\n"+fullTunnel))
 	p := w.a.Start(nil, w.vpn, "run", "wg0")
 	testnet.Until(t, "the hook runs", func() bool { _, code := w.a.Run("test", "-e", "/run/hooked"); return code == 0 })
 	p.Signal(9)
 	w.a.MustRun("touch", "/run/go")
-	testnet.Until(t, "all have ended", func() bool { return len(w.a.Processes()) == 0 })
+	testnet.Until(t, "all have ended", func() bool {
+		return len(w.a.Processes()) == 0 && strings.Contains(w.a.MustRun("ip", "link", "show", "wg0"), "state DOWN")
+	})
 	before := w.a.facts()
 	dry := w.a.do("up", "wg0", "--dry-run")
 	if !strings.Contains(dry, "note: what an earlier run has left would be undone before anything else\n") || !strings.Contains(dry, "[#] ip link delete dev wg0\n") {
@@ -99,6 +103,13 @@ func TestDryRunAfterACrash(t *testing.T) {
 	}
 	if diff := cmp.Diff(before, w.a.facts()); diff != "" {
 		t.Errorf("before and after:\n%s", diff)
+	}
+	steps := func(text string) string {
+		return strings.Join(regexp.MustCompile(`(?m)^\[#\] .*$`).FindAllString(text, -1), "\n")
+	}
+	done, _, _ := strings.Cut(w.a.do("up", "wg0"), "[#] ip tuntap add")
+	if diff := cmp.Diff(steps(dry), steps(done)); diff != "" {
+		t.Errorf("dry, and done:\n%s", diff)
 	}
 	w.a.do("down", "wg0")
 }
@@ -143,6 +154,11 @@ func TestOtherPlace(t *testing.T) {
 	w.a.do("reload", "/run/files/wg0.conf")
 	w.a.write("")
 	w.a.fail(1, []string{"wg0 is up from /run/files/wg0.conf, not from /etc/wireguard/wg0.conf"}, "reload", "/etc/wireguard/wg0.conf")
+	w.a.do("set", "wg0", "peer", base64Of(w.b.key.Public), "persistent-keepalive", "21")
+	w.a.do("save", "wg0") // the file that it came from
+	if text := w.a.ReadFile("/run/files/wg0.conf"); !strings.Contains(text, "PersistentKeepalive = 21") || w.a.ReadFile("/etc/wireguard/wg0.conf") != "" {
+		t.Errorf("saved is\n%s", text)
+	}
 	w.a.do("down", "/run/files/wg0.conf")
 }
 
@@ -219,4 +235,60 @@ func TestTwoKillSwitches(t *testing.T) {
 	w.a.do("down", "wg0")
 	w.a.do("up", "wg1")
 	w.a.do("down", "wg1")
+}
+
+// TestFolderThatTakesNothing has a disk that can't be written to when the name servers
+// are to be set: what there is to undo can't be put down, so nothing is done, and of
+// the start nothing is left.
+func TestFolderThatTakesNothing(t *testing.T) {
+	w := newWorld(t)
+	w.a.write(w.a.config(w.b, "DNS = 10.9.0.53", w.b.endpoint()))
+	before := w.a.facts()
+	w.a.MustRun("mkdir", "/var/lib/vpn")
+	w.a.MustRun("mount", "-t", "tmpfs", "-o", "ro", "tmpfs", "/var/lib/vpn")
+	w.a.fail(1, []string{"error: journal of wg0: ", "read-only file system"}, "up", "wg0")
+	w.a.MustRun("umount", "/var/lib/vpn")
+	if diff := cmp.Diff(before, w.a.facts()); diff != "" {
+		t.Errorf("before and after:\n%s", diff)
+	}
+}
+
+// TestForgottenLink loses what /run knows of a link that is up: down undoes what is
+// known elsewhere, and says what is left and how it goes.
+func TestForgottenLink(t *testing.T) {
+	w := newWorld(t)
+	w.a.write(w.a.config(w.b, "DNS = 10.9.0.53", w.b.endpoint()+"\n"+fullTunnel))
+	before := w.a.facts()
+	w.a.do("up", "wg0")
+	w.a.MustRun("rm", "-r", "/run/vpn/wg0")
+	if text := w.a.do("down", "wg0"); !strings.Contains(text, `warning: there is a link wg0 still, of which nothing is known here: "ip link delete wg0" removes it`) {
+		t.Errorf("it says\n%s", text)
+	}
+	w.a.MustRun("ip", "link", "delete", "wg0")
+	testnet.Until(t, "the processes are gone", func() bool { return len(w.a.Processes()) == 0 })
+	if diff := cmp.Diff(before, w.a.facts()); diff != "" {
+		t.Errorf("before and after:\n%s", diff)
+	}
+}
+
+// TestLogIsJSON has all lines of a log that is to be JSON be that, also those of hooks
+// and of what is done to the host.
+func TestLogIsJSON(t *testing.T) {
+	w := newWorld(t)
+	w.a.write(w.a.config(w.b, "PostUp = echo hooked", w.b.endpoint()))
+	p := w.a.Start(nil, w.vpn, "run", "wg0", "--log-format", "json")
+	p.WaitOutput("the link is up")
+	p.Signal(15)
+	p.WaitEnd()
+	text := p.Output()
+	for line := range strings.Lines(text) {
+		if !json.Valid([]byte(line)) {
+			t.Errorf("not JSON: %s", line)
+		}
+	}
+	for _, message := range []string{`"msg":"hooked"`, `"msg":"[#] ip link delete dev wg0"`} {
+		if !strings.Contains(text, message) {
+			t.Errorf("there is no %s in\n%s", message, text)
+		}
+	}
 }

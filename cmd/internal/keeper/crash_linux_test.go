@@ -268,7 +268,7 @@ func TestToldToEndInMidUp(t *testing.T) {
 	before := w.a.facts()
 	for _, kind := range []string{"PreUp", "PostUp"} {
 		for _, how := range []string{"up", "run", "down"} {
-			w.a.write(w.a.config(w.b, kind+" = touch /run/there; exec sleep 1000\nPreDown = touch /run/never\nPostDown = touch /run/never", w.b.endpoint()+"\n"+fullTunnel))
+			w.a.write(w.a.config(w.b, kind+" = touch /run/there; sleep 1000; touch /run/never\nPreDown = touch /run/never\nPostDown = touch /run/never", w.b.endpoint()+"\n"+fullTunnel))
 			command := how
 			if how == "down" {
 				command = "up"

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 
@@ -15,15 +16,13 @@ import (
 )
 
 // handleDown is `vpn down`. While the link is on its way up, that is given up.
-func (k *Keeper) handleDown(_ context.Context, _ []byte, show Show) (*Result, error) {
+func (k *Keeper) handleDown(request context.Context, _ []byte, show Show) (*Result, error) {
 	if k.State().Phase == Starting {
 		k.endWork()
 		<-k.ended
 		return nil, nil // what went wrong is for whoever wanted it up
 	}
-	// Whoever asked may leave: it goes on.
-	err := k.do(context.Background(), func(ctx context.Context) error { return k.downIfAgreed(ctx, show) })
-	if err != nil {
+	if err := k.do(request, func(context.Context) error { return k.downIfAgreed(request, show) }); err != nil {
 		return nil, err
 	}
 	<-k.ended
@@ -33,11 +32,21 @@ func (k *Keeper) handleDown(_ context.Context, _ []byte, show Show) (*Result, er
 // endWork ends the keeper, whatever it is at.
 func (k *Keeper) endWork() { k.stopped.Do(func() { close(k.stop) }) }
 
-// downIfAgreed takes the link down, unless a PreDown hook fails.
-func (k *Keeper) downIfAgreed(ctx context.Context, show Show) error {
+// downIfAgreed takes the link down, unless a PreDown hook fails, or whoever asked for
+// it leaves before that has ended. From then on it goes on in any case.
+func (k *Keeper) downIfAgreed(request context.Context, show Show) error {
 	k.busy.Add(1)
 	defer k.busy.Add(-1)
-	if err := runHooks(ctx, k.name, k.journal.Up(), host.PreDown, show); err != nil {
+	ctx, cancel := context.WithCancel(request)
+	defer cancel()
+	defer context.AfterFunc(k.told, cancel)()
+	switch err := runHooks(ctx, k.name, k.journal.Up(), host.PreDown, show); {
+	case err != nil && k.told.Err() != nil:
+		k.log.Error("going down all the same", "error", err)
+	case err != nil && request.Err() != nil:
+		k.log.Warn("the link stays up: nobody waits for its end any more", "error", err)
+		return err
+	case err != nil:
 		return hint(err, "%s is still up; mend the hook in the file and \"vpn reload %s\", or end process %d, whatever the hook says", k.name, k.name, os.Getpid())
 	}
 	k.result = k.tearDown(show)
@@ -49,7 +58,7 @@ func (k *Keeper) downIfAgreed(ctx context.Context, show Show) error {
 func (k *Keeper) down(show Show) error {
 	k.busy.Add(1)
 	defer k.busy.Add(-1)
-	if err := runHooks(k.base, k.name, k.journal.Up(), host.PreDown, show); err != nil {
+	if err := runHooks(k.patient, k.name, k.journal.Up(), host.PreDown, show); err != nil {
 		k.log.Error("going down all the same", "error", err)
 	}
 	return k.tearDown(show)
@@ -58,7 +67,7 @@ func (k *Keeper) down(show Show) error {
 // tearDown undoes all, after the hooks of PreDown.
 func (k *Keeper) tearDown(show Show) error {
 	k.setPhase(Stopping)
-	k.told(systemd.Stopping("going down"))
+	k.heard(systemd.Stopping("going down"))
 	up := *k.journal.Up()
 	if up.Save {
 		show(Message{Step: "vpn save " + k.name})
@@ -72,8 +81,8 @@ func (k *Keeper) tearDown(show Show) error {
 	closed := k.closeListener()
 	err := host.Undo(k.base, k.journal, showStep(show))
 	<-closed
-	k.closeLink()
-	err = errors.Join(err, runHooks(k.base, k.name, &up, host.PostDown, show))
+	k.dropLink()
+	err = errors.Join(err, runHooks(k.patient, k.name, &up, host.PostDown, show))
 	k.log.Info("the link is down")
 	return err
 }
@@ -161,6 +170,7 @@ func Clean(ctx context.Context, name string, show Show) error {
 	}
 	defer j.Close()
 	if j.Empty() && j.Up() == nil {
+		_ = j.Remove() // it lists nothing
 		removeTraces(name)
 		return fmt.Errorf("%s %w", name, ErrNotUp)
 	}
@@ -189,6 +199,9 @@ func Clean(ctx context.Context, name string, show Show) error {
 		l.Close()
 	}
 	removeTraces(name)
+	if _, err := net.InterfaceByName(name); err == nil {
+		show(Message{Warning: fmt.Sprintf("there is a link %s still, of which nothing is known here: \"ip link delete %s\" removes it, and ends what runs it", name, name)})
+	}
 	return runHooks(ctx, name, up, host.PostDown, show)
 }
 

@@ -62,6 +62,7 @@ func (k *Keeper) expire() {
 		k.log.Info("[#] "+line, "why", "its time is over")
 	}
 	k.config = &left
+	k.published.Store(k.config)
 	k.names.Set(lookup.Peers(k.config))
 	k.awaitExpiry()
 }

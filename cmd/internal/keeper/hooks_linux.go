@@ -42,7 +42,7 @@ func (r hookRunner) run(ctx context.Context, h host.Hook, show Show) error {
 		Running:     func(h string) { _ = host.Replace(handle, []byte(h)) },
 		Description: fmt.Sprintf("%s hook of %s", h.Kind, r.link),
 		Args:        []string{bash, "-O", "extglob", "-e", "-o", "pipefail", "-c", h.Command},
-		Env:         r.env(),
+		Env:         append(r.env(), EnvHook+"="+string(h.Kind)),
 	}, show)
 	var exit *outside.ExitError
 	switch {

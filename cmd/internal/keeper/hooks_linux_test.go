@@ -2,9 +2,12 @@ package keeper_test
 
 import (
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"vpn/cmd/internal/testnet"
 )
 
 // TestHooks runs hooks as wg-quick would.
@@ -94,4 +97,81 @@ func TestFailingDownHooks(t *testing.T) {
 		t.Errorf("it says\n%s", text)
 	}
 	after()
+}
+
+// TestHookThatAsksForItsOwnLink has hooks run what has to wait for them: it is refused,
+// where both would wait for ever. What has not to wait is answered, also of a link that
+// is only on its way.
+func TestHookThatAsksForItsOwnLink(t *testing.T) {
+	w := newWorld(t)
+	hooked := func(kind, command string) {
+		w.a.write(w.a.config(w.b, kind+" = "+w.vpn+" "+command, w.b.endpoint()+"\n#vpn: Name = bee"))
+	}
+	for _, command := range []string{"reload %i", "apply %i", "restart %i"} {
+		hooked("PostUp", command)
+		w.a.fail(1, []string{"would wait for the PostUp hook of wg0", "hint: "}, "up", "wg0")
+	}
+	for _, command := range []string{"reload %i", "down %i"} {
+		hooked("PreDown", command)
+		w.a.do("up", "wg0")
+		w.a.fail(1, []string{"would wait for the PreDown hook of wg0", "wg0 is still up"}, "down", "wg0")
+		hooked("PreDown", "save %i; "+w.vpn+" status %i")
+		w.a.do("reload", "wg0")
+		if text := w.a.do("down", "wg0"); !strings.Contains(text, "bee") || !strings.Contains(text, "from the file") {
+			t.Errorf("a hook sees\n%s", text)
+		}
+	}
+	hooked("PostUp", "status %i")
+	if text := w.a.do("up", "wg0"); !strings.Contains(text, "bee") || !strings.Contains(text, "from the file") {
+		t.Errorf("a hook sees\n%s", text)
+	}
+	w.a.do("down", "wg0")
+}
+
+// TestHangingDownHooks leaves a down whose hook hangs: nobody waits for it any more, and
+// the link stays. Whoever tells the keeper itself to end gets a link that is down, if
+// need be by saying it twice.
+func TestHangingDownHooks(t *testing.T) {
+	w := newWorld(t)
+	w.peerUp()
+	before := w.a.facts()
+	w.a.write(w.a.config(w.b, "PreDown = touch /run/there; sleep 1000; touch /run/never", w.b.endpoint()))
+	p := w.a.Start(nil, w.vpn, "run", "wg0")
+	p.WaitOutput("the link is up")
+	hangs := func() {
+		t.Helper()
+		testnet.Until(t, "the hook hangs", func() bool { _, code := w.a.Run("rm", "/run/there"); return code == 0 })
+	}
+	for _, leave := range []func(down *testnet.Process){
+		func(down *testnet.Process) { down.Signal(syscall.SIGINT) },
+		func(*testnet.Process) { p.Signal(syscall.SIGTERM) },
+	} {
+		down := w.a.Start(nil, w.vpn, "down", "wg0")
+		hangs()
+		leave(down)
+		if code := down.WaitEnd(); code == 1 {
+			if !strings.Contains(down.Output(), "error: interrupted: wg0 stays up\n") {
+				t.Errorf("it says\n%s", down.Output())
+			}
+			w.a.MustPing(w.b.inner)
+			p.WaitOutput("the link stays up")
+		}
+	}
+	if code := p.WaitEnd(); code != 0 {
+		t.Errorf("code %d", code)
+	}
+
+	p = w.a.Start(nil, w.vpn, "run", "wg0")
+	p.WaitOutput("the link is up")
+	p.Signal(syscall.SIGTERM)
+	hangs()
+	p.Signal(syscall.SIGTERM)
+	if code := p.WaitEnd(); code != 0 || !strings.Contains(p.Output(), "going down all the same") {
+		t.Errorf("code %d", code)
+	}
+	w.a.MustRun("sh", "-c", "rm /etc/wireguard/wg0.conf; ! test -e /run/never")
+	testnet.Until(t, "the processes are gone", func() bool { return len(w.a.Processes()) == 0 })
+	if diff := cmp.Diff(before, w.a.facts()); diff != "" {
+		t.Errorf("before and after:\n%s", diff)
+	}
 }

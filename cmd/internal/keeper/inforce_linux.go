@@ -72,6 +72,9 @@ func Had(name string) (*uapi.Device, error) {
 		c, err = engineHad(name, hashOf(text))
 		clear(text)
 	}
+	if errors.Is(err, os.ErrPermission) {
+		return nil, fmt.Errorf("look for what %s has: %w", name, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("nobody runs %s, and what it had last is not kept: %w", name, err)
 	}

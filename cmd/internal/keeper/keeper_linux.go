@@ -42,6 +42,10 @@ type Config struct {
 	Show  Show   // is told of the start
 	Ready func() // called when the link is up
 
+	// Impatient ends when hooks are not to be waited for any more, as after a second
+	// signal; nil: never.
+	Impatient context.Context
+
 	// Signals, which do what a request would do.
 	Reload, Restart <-chan os.Signal
 
@@ -90,6 +94,8 @@ type Keeper struct {
 	resolved <-chan struct{}
 
 	base    context.Context // never ends
+	told    context.Context // ends when a signal says that this is the end
+	patient context.Context // of hooks at the end
 	life    context.Context // of all that goes on while the link is up
 	endLife context.CancelFunc
 	work    chan job
@@ -104,7 +110,10 @@ type Keeper struct {
 	said      []Message         // of the start
 	scheduler *lookup.Scheduler // names
 	serving   *child.Engine     // engine
-	labelled  labels            // as they were told last
+
+	published atomic.Pointer[conf.Config] // what others are told of: its keys are not theirs to look at
+	labelling sync.Mutex                  // guards labelled
+	labelled  labels                      // as they were told last
 }
 
 // job is work for the main goroutine.
@@ -135,7 +144,10 @@ func Run(ctx context.Context, c Config) error {
 	if outside.Confined() {
 		ctx = dns.WithRunner(ctx, resolvconf)
 	}
-	k.base = context.WithoutCancel(ctx)
+	k.base, k.told, k.patient = context.WithoutCancel(ctx), ctx, c.Impatient
+	if k.patient == nil {
+		k.patient = k.base
+	}
 	k.life, k.endLife = context.WithCancel(k.base)
 	defer k.endLife()
 	k.state = State{Name: k.name, File: c.File.String(), PID: os.Getpid(), Started: k.started, Phase: Starting}
@@ -313,12 +325,12 @@ func (k *Keeper) do(ctx context.Context, f func(context.Context) error) error {
 // ready tells the service manager that a start or a reload is complete.
 func (k *Keeper) ready() {
 	if systemd.Managed() {
-		k.told(systemd.Ready(k.statusLine()))
+		k.heard(systemd.Ready(k.statusLine()))
 	}
 }
 
-// told logs that the service manager could not be told something.
-func (k *Keeper) told(err error) {
+// heard logs that the service manager could not be told something.
+func (k *Keeper) heard(err error) {
 	if err != nil {
 		k.log.Warn("the service manager was not told", "error", err)
 	}

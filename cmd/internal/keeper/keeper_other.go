@@ -25,6 +25,7 @@ type Config struct {
 	Stderr          *os.File
 	Show            Show
 	Ready           func()
+	Impatient       context.Context
 	Reload, Restart <-chan os.Signal
 	Handed          *Handed
 }

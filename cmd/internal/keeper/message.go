@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
+	"os"
 
 	"vpn/conf"
 )
@@ -28,6 +30,22 @@ type Result struct {
 // Show is told what is being done. It may be called from any goroutine, and does
 // not wait for long.
 type Show func(Message)
+
+// Logged is a Show that writes to a log.
+func Logged(log *slog.Logger) Show {
+	return func(m Message) {
+		switch {
+		case m.Step != "":
+			log.Info("[#] " + m.Step)
+		case m.Output != "":
+			log.Info(m.Output)
+		case m.Warning != "":
+			log.Warn(m.Warning)
+		case m.Note != "":
+			log.Info(m.Note)
+		}
+	}
+}
 
 // Failed is an error that crosses a process's border: each of the errors that it
 // joins with its hint, and the exit code.
@@ -90,7 +108,7 @@ func (f *Failed) add(err error) {
 		cause.Advice = h.Hint()
 	case errors.As(err, &c):
 		cause.Advice = c.Hint
-	case errors.Is(err, fs.ErrPermission):
+	case errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0:
 		cause.Advice = "run it as root"
 	}
 	f.Causes = append(f.Causes, cause)

@@ -68,7 +68,15 @@ func (o *owner) Hook(ctx context.Context, h host.Hook) error {
 	if err := await(ctx); err != nil {
 		return err
 	}
-	return hookRunner{o.name, o.l.label}.run(ctx, h, o.show)
+	r := hookRunner{o.name, o.l.label}
+	if err := r.run(ctx, h, o.show); err != nil {
+		return err
+	}
+	if _, err := net.InterfaceByName(o.name); err != nil {
+		return hint(r.failed(h, fmt.Errorf("after it there is no link %s any more in this network namespace", o.name)),
+			"\"ip netns exec NAMESPACE vpn up %s\" brings it up in another one", o.name)
+	}
+	return nil
 }
 
 // open opens the device and the control socket, those that were handed on if there
@@ -173,6 +181,16 @@ func (k *Keeper) closeLink() {
 	}
 	_ = k.ports.Close() // they go in any case
 	k.device = nil
+}
+
+// dropLink is closeLink where the link is not to stay, wherever it is: what has moved
+// it to another namespace, or given it another name, has hidden it from who undoes by
+// name.
+func (k *Keeper) dropLink() {
+	if k.device != nil {
+		_ = k.device.SetPersistent(false) // fails if it is deleted
+	}
+	k.closeLink()
 }
 
 // closeListener begins to close the link's control socket, and returns what is closed

@@ -61,7 +61,7 @@ func Preview(ctx context.Context, f configfile.File, text []byte, force bool, sh
 		show(Message{Warning: w})
 	}
 	for _, s := range plan.Steps {
-		showStep(show)(s.Do)
+		showStep(show)(host.Shown(s.Do))
 	}
 	return nil
 }
@@ -81,7 +81,7 @@ func Check(ctx context.Context, f configfile.File, force bool) (warnings []strin
 		return nil, err
 	}
 	defer l.erase()
-	if adopted || len(leftOf(j)) > 0 { // then the plan is another
+	if adopted || len(leftOf(l, j)) > 0 { // then the plan is another
 		return l.warnings, nil
 	}
 	p, err := plan(ctx, l, force)
@@ -92,8 +92,12 @@ func Check(ctx context.Context, f configfile.File, force bool) (warnings []strin
 }
 
 // leftOf is what has to be undone before anything else.
-func leftOf(j *host.Journal) []host.Entry {
-	return slices.DeleteFunc(slices.Clone(j.Entries()), func(e host.Entry) bool { return e.Undo == nil || isKillSwitch(e.Do) })
+func leftOf(l *loaded, j *host.Journal) []host.Action { return host.ToUndo(j, l.keeps) }
+
+// keeps says of what an earlier run has done whether it stays: a kill switch does, or
+// what it holds back would leave meanwhile.
+func (l *loaded) keeps(a host.Action) bool {
+	return l.conf.Interface.KillSwitch.Value && isKillSwitch(a)
 }
 
 // planOver plans as Run would on a host on which an earlier run may have left
@@ -109,14 +113,15 @@ func planOver(ctx context.Context, l *loaded, j *host.Journal, force bool, show 
 		p, err := host.Reload(l.conf, j, s, host.Options{Link: l.file.Name, File: l.label, Mark: up.Mark, Force: true})
 		return p, ofConfig(err)
 	}
-	left := leftOf(j)
+	left := leftOf(l, j)
 	if len(left) == 0 {
 		return plan(ctx, l, force)
 	}
 	show(Message{Note: "what an earlier run has left would be undone before anything else"})
-	for _, e := range slices.Backward(left) {
-		showStep(show)(e.Undo)
+	for _, a := range left {
+		showStep(show)(host.Shown(a))
 	}
+	show(Message{Note: fmt.Sprintf("then %[1]s would come up: \"vpn down %[1]s\" undoes what is left, and what follows can be seen then", l.file.Name)})
 	return nil, nil
 }
 

@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"vpn/cmd/internal/lookup"
 	"vpn/cmd/internal/setting"
@@ -47,11 +50,14 @@ func (k *Keeper) reload(ctx context.Context, r ReloadRequest, show Show) (change
 	k.busy.Add(1)
 	defer k.busy.Add(-1)
 	if !r.DryRun {
-		k.told(systemd.Reloading("reloading"))
+		k.heard(systemd.Reloading("reloading"))
 		defer k.ready()
 	}
 	if err := k.mayReload(r); err != nil {
 		return false, err
+	}
+	if r.DryRun && k.savedOver(r) {
+		show(Message{Warning: errSavedOver.Error() + ": without --force it is refused"})
 	}
 	l, err := k.loadNew(ctx, r.Text)
 	if err != nil {
@@ -75,11 +81,17 @@ func (k *Keeper) bring(ctx context.Context, l *loaded, r ReloadRequest, show Sho
 		show(Message{Warning: w})
 	}
 	d.showPeers(k.name, k.config, show)
+	if len(d.record) > 0 {
+		show(Message{Note: "as the file has it from now on: " + strings.Join(d.record, ", ")})
+	}
 	if r.DryRun {
 		for _, s := range d.plan.Steps {
-			showStep(show)(s.Do)
+			showStep(show)(host.Shown(s.Do))
 		}
 		return d.any(), nil
+	}
+	if !d.any() {
+		r.Confirm = 0 // there is nothing to take back
 	}
 	unconfirmed := host.RunPath(k.name, unconfirmedFile)
 	if r.Confirm > 0 {
@@ -97,13 +109,18 @@ func (k *Keeper) bring(ctx context.Context, l *loaded, r ReloadRequest, show Sho
 	return d.any(), nil
 }
 
+var errSavedOver = errors.New("SaveConfig is on: what was changed since the link came up would be lost, and the file is written when it goes down")
+
+// savedOver says whether a reload would lose what is to be saved.
+func (k *Keeper) savedOver(r ReloadRequest) bool { return k.journal.Up().Save && !r.Force }
+
 // mayReload says why a reload would be wrong now.
 func (k *Keeper) mayReload(r ReloadRequest) error {
 	switch {
 	case k.pending != nil && !r.DryRun:
 		return hint(errors.New("an earlier reload waits to be confirmed"), "\"vpn reload --keep %s\" confirms it; else it is taken back", k.name)
-	case k.journal.Up().Save && !r.Force && !r.DryRun:
-		return hint(errors.New("SaveConfig is on: what was changed since the link came up would be lost, and the file is written when it goes down"),
+	case k.savedOver(r) && !r.DryRun:
+		return hint(errSavedOver,
 			"\"vpn save %s\" writes what is in force to the file; --force reloads all the same", k.name)
 	case k.engine == nil:
 		return hint(errors.New("there is no engine just now"), "another one is being started: try again in a moment")
@@ -127,11 +144,12 @@ type differences struct {
 	current *uapi.Device
 	change  *uapi.Config // of keys and peers
 	plan    *host.Plan   // of the host
-	record  bool         // of what the journal keeps besides, such as hooks
+	names   []string     // what a person would have typed for endpoints that are looked up
+	record  []string     // what the journal keeps besides, such as hooks
 }
 
 func (d *differences) any() bool {
-	return !setting.Empty(d.change) || len(d.plan.Steps) > 0 || d.record
+	return !setting.Empty(d.change) || len(d.plan.Steps)+len(d.names)+len(d.record) > 0
 }
 
 // differences holds the file against the live state.
@@ -174,17 +192,58 @@ func (k *Keeper) differences(ctx context.Context, l *loaded, r ReloadRequest) (*
 		want.PrivateKey = &d.current.PrivateKey
 	}
 	d.change = setting.Sync(d.current, &want)
-	d.record = k.recordDiffers(l.conf)
+	d.names = k.newNames(l.conf)
+	d.record = k.newRecord(l.conf)
 	return &d, nil
 }
 
-// recordDiffers says whether the file's hooks for the end, or its switches, are
-// others than before.
-func (k *Keeper) recordDiffers(c *conf.Config) bool {
+// newNames is what a person would have typed for peers whose endpoint is a name, or
+// has further candidates, where the file gives others than before.
+func (k *Keeper) newNames(c *conf.Config) (lines []string) {
+	before := make(map[key.Public][]conf.Endpoint)
+	for _, p := range lookup.Peers(k.config) {
+		before[p.Key] = p.Endpoints
+	}
+	for _, p := range lookup.Peers(c) {
+		had := before[p.Key]
+		if slices.Equal(had, p.Endpoints) {
+			continue
+		}
+		for n, e := range p.Endpoints {
+			if _, is := e.Addr(); (n > 0 || !is) && !slices.Contains(had, e) {
+				lines = append(lines, fmt.Sprintf("wg set %s peer %v endpoint %v", k.name, p.Key, e))
+			}
+		}
+	}
+	return lines
+}
+
+// newRecord names the file's hooks for the end, and its switches, that are others
+// than before.
+func (k *Keeper) newRecord(c *conf.Config) (changed []string) {
 	i, up := &c.Interface, k.journal.Up()
 	hooks := append(host.Hooks(host.PreDown, i.PreDown, k.name), host.Hooks(host.PostDown, i.PostDown, k.name)...)
-	same := slices.EqualFunc(hooks, up.DownHooks, func(a, b host.Hook) bool { return a.Kind == b.Kind && a.Command == b.Command })
-	return !same || up.Save != i.SaveConfig.Value || up.Heal != (!i.Heal.Given || i.Heal.Value)
+	for _, kind := range []host.HookKind{host.PreDown, host.PostDown} {
+		if !slices.Equal(commandsOf(kind, hooks), commandsOf(kind, up.DownHooks)) {
+			changed = append(changed, string(kind))
+		}
+	}
+	if up.Save != i.SaveConfig.Value {
+		changed = append(changed, "SaveConfig")
+	}
+	if up.Heal != (!i.Heal.Given || i.Heal.Value) {
+		changed = append(changed, "Heal")
+	}
+	return changed
+}
+
+func commandsOf(kind host.HookKind, hooks []host.Hook) (all []string) {
+	for _, h := range hooks {
+		if h.Kind == kind {
+			all = append(all, h.Command)
+		}
+	}
+	return all
 }
 
 // showPeers shows what changes of keys and peers, as the commands that a person
@@ -194,7 +253,7 @@ func (d *differences) showPeers(name string, before *conf.Config, show Show) {
 	for i := range before.Peers {
 		inFile[before.Peers[i].PublicKey.Value] = true
 	}
-	for _, line := range commands(name, d.change) {
+	for _, line := range append(commands(name, d.change), d.names...) {
 		show(Message{Step: line})
 	}
 	for i := range d.change.Peers {
@@ -220,6 +279,9 @@ func (k *Keeper) apply(ctx context.Context, l *loaded, d *differences, keep bool
 	}
 	auto := host.AutomaticMark(l.conf, d.plan)
 	if err := host.Apply(ctx, d.plan, k.journal, &owner{k, l, show}, showStep(show)); err != nil {
+		if errors.Is(err, unix.ENETDOWN) {
+			err = hint(err, "somebody has set the link down: \"ip link set dev %s up\" first", k.name)
+		}
 		return errors.Join(err, k.putBackPeers(d.current))
 	}
 	k.names.Set(lookup.Peers(l.conf))

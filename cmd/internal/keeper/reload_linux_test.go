@@ -84,6 +84,45 @@ func TestReload(t *testing.T) {
 	w.a.MustRun("test", "!", "-e", "/run/new-hook") // it was gone again
 }
 
+// TestReloadTells has changes that are easily missed: each is told, the same by a dry
+// run, and what is none waits for nobody to confirm it.
+func TestReloadTells(t *testing.T) {
+	w := newWorld(t)
+	file := func(iface, section string) { w.a.write(w.a.config(w.b, iface, section)) }
+	file("#vpn: Masquerade = "+w.outer.Name, w.b.endpoint()+"\n"+fullTunnel)
+	w.a.do("up", "wg0")
+	for _, c := range []struct {
+		iface, section string
+		says           []string
+	}{
+		{"", w.b.endpoint(), []string{"[#] sysctl -q net.ipv4.conf.all.src_valid_mark=0\n", "[#] sysctl -q net.ipv4.ip_forward=0\n"}},
+		{"PreDown = true\nPostDown = true", w.b.endpoint(), []string{"note: as the file has it from now on: PreDown, PostDown\n"}},
+		{"#vpn: Heal = off", w.b.endpoint(), []string{"note: as the file has it from now on: PreDown, PostDown, Heal\n"}},
+		{"", "Endpoint = no.such.host.invalid:9", []string{" endpoint no.such.host.invalid:9\n", "from now on: Heal\n"}},
+		{"", "Endpoint = no.such.host.invalid:9\n#vpn: Endpoint = 192.0.2.9:9", []string{" endpoint 192.0.2.9:9\n"}},
+		{"SaveConfig = true", "Endpoint = no.such.host.invalid:9\n#vpn: Endpoint = 192.0.2.9:9", []string{"from now on: SaveConfig\n"}},
+	} {
+		file(c.iface, c.section)
+		dry := w.a.do("reload", "wg0", "--dry-run")
+		text := w.a.do("reload", "wg0")
+		if diff := cmp.Diff(dry, text); diff != "" {
+			t.Errorf("dry, and done:\n%s", diff)
+		}
+		for _, part := range c.says {
+			if !strings.Contains(text, part) {
+				t.Errorf("it does not say %q:\n%s", part, text)
+			}
+		}
+		if text := w.a.do("reload", "wg0", "--force", "--confirm", "1h"); text != "note: nothing has changed\n" && !strings.HasSuffix(text, "\nnote: nothing has changed\n") {
+			t.Errorf("nothing to confirm, and it says\n%s", text)
+		}
+	}
+	if text := w.a.do("reload", "wg0", "--dry-run"); !strings.Contains(text, "without --force it is refused") {
+		t.Errorf("dry, with SaveConfig:\n%s", text)
+	}
+	w.a.do("down", "wg0")
+}
+
 // TestReloadKeepsWhatRoamed moves b to another port: its endpoint stays, until the
 // file has another.
 func TestReloadKeepsWhatRoamed(t *testing.T) {

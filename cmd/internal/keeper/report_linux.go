@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"time"
 
 	"vpn/cmd/internal/lookup"
 	"vpn/cmd/internal/report"
@@ -27,28 +26,13 @@ type label struct {
 	endpoints []conf.Endpoint
 }
 
-// labelPatience is how long the main goroutine may be at something else before what it said last has to do.
-const labelPatience = 200 * time.Millisecond
-
-// labels returns what is in force. Nobody changes it.
-func (k *Keeper) labels(ctx context.Context) labels {
-	ctx, cancel := context.WithTimeout(ctx, labelPatience)
-	defer cancel()
-	_ = k.do(ctx, func(context.Context) error { // who is at work, or has ended, leaves what was known
-		k.mu.Lock()
-		known := k.labelled.config
-		k.mu.Unlock()
-		if k.config == nil || k.config == known {
-			return nil
-		}
-		made := newLabels(k.config)
-		k.mu.Lock()
-		defer k.mu.Unlock()
-		k.labelled = made
-		return nil
-	})
-	k.mu.Lock()
-	defer k.mu.Unlock()
+// labels returns what is in force, or on its way to be. Nobody changes it.
+func (k *Keeper) labels() labels {
+	k.labelling.Lock()
+	defer k.labelling.Unlock()
+	if c := k.published.Load(); c != nil && c != k.labelled.config {
+		k.labelled = newLabels(c)
+	}
 	return k.labelled
 }
 
@@ -74,7 +58,7 @@ func (r reporter) Status(ctx context.Context, q report.Query, tell func(*report.
 	if e == nil {
 		return errNoEngine
 	}
-	labels := r.keeper.labels(ctx)
+	labels := r.keeper.labels()
 	failures := r.keeper.lookupFailures()
 	return e.Source().Status(ctx, q, func(l *report.Line) error {
 		switch {
@@ -93,7 +77,7 @@ func (r reporter) Events(ctx context.Context, q report.Query, tell func(*report.
 	if e == nil {
 		return errNoEngine
 	}
-	labels := r.keeper.labels(ctx)
+	labels := r.keeper.labels()
 	return e.Source().Events(ctx, q, func(l *report.Line) error {
 		if l.Event != nil {
 			l.Event.PeerName = labels.of[l.Event.Peer].name

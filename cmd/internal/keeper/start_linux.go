@@ -46,12 +46,10 @@ func (k *Keeper) start(ctx context.Context) error {
 		return k.adopt(ctx, l, *k.journal.Up())
 	}
 	if !k.journal.Empty() {
-		// A kill switch stays, or what it holds back would leave meanwhile.
-		keep := func(a host.Action) bool { return l.conf.Interface.KillSwitch.Value && isKillSwitch(a) }
-		if slices.ContainsFunc(k.journal.Entries(), func(e host.Entry) bool { return !keep(e.Do) }) {
+		if slices.ContainsFunc(k.journal.Entries(), func(e host.Entry) bool { return !l.keeps(e.Do) }) {
 			k.say(Message{Note: "undoing what an earlier run has left"})
 		}
-		if err := host.UndoExcept(ctx, k.journal, keep, k.step); err != nil {
+		if err := host.UndoExcept(ctx, k.journal, l.keeps, k.step); err != nil {
 			return err
 		}
 	}
@@ -88,7 +86,7 @@ func (k *Keeper) up(ctx context.Context, l *loaded) error {
 	k.mark = plan.Mark
 	k.markLookups(plan.Mark)
 	if err := host.Apply(ctx, plan, k.journal, &owner{k, l, k.say}, k.step); err != nil {
-		k.closeLink()
+		k.dropLink()
 		return err
 	}
 	s, err = host.Look(k.journal) // while the engine notices that its link is up
@@ -102,7 +100,7 @@ func (k *Keeper) up(ctx context.Context, l *loaded) error {
 		err = k.markUp(l, s, host.AutomaticMark(l.conf, plan))
 	}
 	if err != nil {
-		k.closeLink()
+		k.dropLink()
 		return errors.Join(err, host.Undo(context.WithoutCancel(ctx), k.journal, k.step))
 	}
 	return k.begin(l)
@@ -215,6 +213,7 @@ func (k *Keeper) markUp(l *loaded, s *host.State, auto bool) error {
 	k.markLookups(mark)
 	l.erase()
 	k.config, k.hash = l.conf, l.hash
+	k.published.Store(k.config)
 	k.awaitExpiry()
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -237,6 +236,7 @@ func (k *Keeper) begin(l *loaded) error {
 
 // startNames begins to look for the addresses of the endpoints' names.
 func (k *Keeper) startNames(l *loaded) {
+	k.published.Store(l.conf)
 	k.resolver = lookup.NewResolver(k.servers, 0)
 	k.names = lookup.Start(k.life, lookup.Config{
 		Lookup: k.lookup,

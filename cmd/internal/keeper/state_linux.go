@@ -41,18 +41,7 @@ func showStep(show Show) func(host.Action) {
 }
 
 // logged is a Show for what nobody waits for.
-func (k *Keeper) logged(m Message) {
-	switch {
-	case m.Step != "":
-		k.log.Info("[#] " + m.Step)
-	case m.Output != "":
-		k.log.Info(m.Output)
-	case m.Warning != "":
-		k.log.Warn(m.Warning)
-	case m.Note != "":
-		k.log.Info(m.Note)
-	}
-}
+func (k *Keeper) logged(m Message) { Logged(k.log)(m) }
 
 // replay shows what was said at the start.
 func (k *Keeper) replay(_ context.Context, _ []byte, show Show) (*Result, error) {

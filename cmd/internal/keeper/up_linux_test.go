@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"vpn/cmd/internal/testnet"
 )
 
 // TestUpAndDown brings a link up, uses it, and takes it down: then nothing is
@@ -90,6 +92,27 @@ func TestLinkOfAnother(t *testing.T) {
 	w.a.MustRun("ip", "link", "show", "wg0")
 }
 
+// TestMovedLink has a hook move the link to another network namespace, which is said,
+// and somebody give a link that is up another name: of neither anything is left.
+func TestMovedLink(t *testing.T) {
+	w := newWorld(t)
+	other := testnet.NewHost(t, "other")
+	p := other.Start(nil, "sleep", "1000")
+	w.a.write(w.a.config(w.b, "PostUp = ip link set dev %i netns "+fmt.Sprint(p.PID()), w.b.endpoint()+"\n"+fullTunnel))
+	before, there := w.a.facts(), other.MustRun("ip", "link")
+	w.a.fail(1, []string{": after it there is no link wg0 any more in this network namespace", "hint: "}, "up", "wg0")
+	w.a.write(w.a.config(w.b, "", w.b.endpoint()))
+	w.a.do("up", "wg0")
+	w.a.MustRun("sh", "-c", "ip link set dev wg0 down; ip link set dev wg0 name strange")
+	w.a.do("down", "wg0")
+	if diff := cmp.Diff(before, w.a.facts()); diff != "" {
+		t.Errorf("before and after:\n%s", diff)
+	}
+	if diff := cmp.Diff(there, other.MustRun("ip", "link")); diff != "" {
+		t.Errorf("in the other namespace:\n%s", diff)
+	}
+}
+
 // TestDownAll takes down all there is, and nothing where nothing is.
 func TestDownAll(t *testing.T) {
 	w := newWorld(t)
@@ -102,9 +125,11 @@ func TestDownAll(t *testing.T) {
 	w.a.do("up", "wg1")
 	w.a.kill(w.a.pid())
 	w.a.MustRun("install", "-D", "-m", "755", w.vpn, "/run/program/vpn")
-	said, code := w.a.Run("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "/run/program/vpn", "down", "--all")
-	if code != 1 || !strings.Contains(said, "permission denied") || !strings.Contains(said, "hint: run it as root") {
-		t.Errorf("another user: code %d\n%s", code, said)
+	for _, command := range []string{"down --all", "down wg1", "reload wg1", "reload --keep wg1", "restart wg1", "apply wg1", "save wg1", "strip wg1", "check wg1", "up wg1"} {
+		said, code := w.a.Run("setpriv", append([]string{"--reuid=65534", "--regid=65534", "--clear-groups", "/run/program/vpn"}, strings.Fields(command)...)...)
+		if code != 1 || !strings.Contains(said, "permission") || !strings.Contains(said, "hint: run it as root") {
+			t.Errorf("another user: %s: code %d\n%s", command, code, said)
+		}
 	}
 	w.a.do("down", "--all")
 	w.a.MustRun("sh", "-c", "rm /etc/wireguard/*")

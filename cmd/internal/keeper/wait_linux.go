@@ -159,6 +159,8 @@ func (w *waiter) why(silent []awaited) (lines []string) {
 		var reasons []string
 		if err := unknown[strings.ToLower(strings.TrimSuffix(w.peers[a.id].Host, "."))]; err != nil {
 			reasons = append(reasons, fmt.Sprintf("its name has no address: %v", err))
+		} else if a.unknown {
+			reasons = append(reasons, "its name is being looked up")
 		}
 		if !a.unknown {
 			reasons = append(reasons, fmt.Sprintf("initiations without an answer: %d", tries[a.id]+1))

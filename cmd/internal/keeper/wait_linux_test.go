@@ -2,6 +2,7 @@ package keeper_test
 
 import (
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -33,6 +34,14 @@ func TestWait(t *testing.T) {
 		t.Errorf("one that has answered is named:\n%s", text)
 	}
 	w.a.MustPing(w.b.inner)
+	w.a.fail(1, []string{"quiet (", "hint: \"vpn diagnose wg0\""}, "apply", "wg0", "--wait", "--timeout", "10ms")
+	w.a.MustRun("sed", "-i", "/ListenPort/aMTU = 1300", "/etc/wireguard/wg0.conf")
+	p := w.a.Start(nil, w.vpn, "apply", "wg0", "--wait")
+	p.WaitOutput("mtu 1300")
+	p.Signal(syscall.SIGINT)
+	if code := p.WaitEnd(); code != 1 || !strings.Contains(p.Output(), "\nerror: interrupted") {
+		t.Errorf("code %d:\n%s", code, p.Output())
+	}
 	w.a.do("down", "wg0")
 }
 

@@ -30,7 +30,7 @@ func asChild(ctx context.Context, c Command) error {
 	if c.Stderr != nil {
 		cmd.Stderr = c.Stderr
 	}
-	cmd.Cancel = func() error { return cmd.Process.Signal(terminate) }
+	cmd.Cancel = func() error { return tellGroup(cmd.Process) }
 	cmd.WaitDelay = patience
 	ownGroup(cmd)
 	err := c.start(cmd)
@@ -40,6 +40,9 @@ func asChild(ctx context.Context, c Command) error {
 	var exit *exec.ExitError
 	switch {
 	case ctx.Err() != nil && err != nil:
+		if errors.As(err, &exit) && code(exit.ProcessState) == killed {
+			killGroup(cmd.Process)
+		}
 		return ctx.Err()
 	case errors.As(err, &exit):
 		return &ExitError{code(exit.ProcessState)}
@@ -81,5 +84,7 @@ func code(s *os.ProcessState) int {
 	return s.ExitCode()
 }
 
-// signalled is what a shell adds to a signal's number.
-const signalled = 128
+const (
+	signalled = 128 // what a shell adds to a signal's number
+	killed    = signalled + int(syscall.SIGKILL)
+)

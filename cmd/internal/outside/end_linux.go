@@ -3,6 +3,7 @@ package outside
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -24,6 +25,19 @@ const (
 // ownGroup makes the command the first of a process group: End has to find all of
 // it.
 func ownGroup(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} }
+
+// tellGroup asks a command to end, and what it waits for: a shell that ends leaves
+// that running.
+func tellGroup(p *os.Process) error {
+	err := unix.Kill(-p.Pid, unix.SIGTERM)
+	if errors.Is(err, unix.ESRCH) {
+		return os.ErrProcessDone
+	}
+	return err
+}
+
+// killGroup ends what is left of a command that did not obey.
+func killGroup(p *os.Process) { _ = unix.Kill(-p.Pid, unix.SIGKILL) } // fails if nothing is
 
 // handleOf is the handle of a child; empty if it has ended.
 func handleOf(pid int) string {
@@ -84,13 +98,19 @@ func endService(ctx context.Context, unit string) error {
 		return fmt.Errorf("connect to systemd: %w", err)
 	}
 	defer conn.Close()
+	endUnit(ctx, conn, unit)
+	return nil
+}
+
+func endUnit(ctx context.Context, conn *dbus.Conn, unit string) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	if conn.KillUnitWithTarget(ctx, unit, dbus.All, int32(unix.SIGKILL)) != nil {
-		return nil // there is no such unit any more
+		return // there is no such unit any more
 	}
 	stopped := make(chan string, 1)
 	if _, err := conn.StopUnitContext(ctx, unit, "replace", stopped); err == nil {
 		_, _ = wait(ctx, conn, stopped) // it is dead in any case
 	}
 	_ = conn.ResetFailedUnitContext(ctx, unit) // what could not be forgotten does no harm
-	return nil
 }

@@ -16,8 +16,6 @@ import (
 	"vpn/cmd/internal/systemd"
 )
 
-var terminate = unix.SIGTERM
-
 // Confined reports whether commands have to be run by somebody else: this process
 // can gain no privilege, nor can its children, and systemd is there to ask.
 func Confined() bool {
@@ -26,8 +24,9 @@ func Confined() bool {
 }
 
 // Run runs a command to its end: by systemd if this process is confined, else as
-// a child. If it fails the error is an *ExitError. When ctx ends the command
-// gets SIGTERM; what it has left in the background lives on.
+// a child. If it fails the error is an *ExitError. What it has left in the
+// background lives on; but when ctx ends before it does, it gets SIGTERM, with all
+// that it has started.
 func Run(ctx context.Context, c Command) error {
 	if !Confined() {
 		return asChild(ctx, c)
@@ -51,19 +50,25 @@ func asService(ctx context.Context, conn *dbus.Conn, c Command) error {
 	}
 	switch r, err := wait(ctx, conn, result); {
 	case err != nil:
-		// Nobody waits for what is stopped here but its own end.
-		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
-		defer cancel()
-		stopped := make(chan string, 1)
-		if _, failed := conn.StopUnitContext(stop, unit, "replace", stopped); failed == nil {
-			_, _ = wait(stop, conn, stopped)
-		}
-		_ = conn.ResetFailedUnitContext(stop, unit) // systemd forgets what has not failed by itself
+		giveUp(context.WithoutCancel(ctx), conn, unit, result)
 		return err
 	case r != "done":
 		return failure(ctx, conn, unit, r)
 	}
 	return nil
+}
+
+// giveUp ends a command that nobody waits for any more, with all that it has started,
+// and kills it if it does not obey.
+func giveUp(ctx context.Context, conn *dbus.Conn, unit string, result <-chan string) {
+	patient, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	_ = conn.KillUnitWithTarget(patient, unit, dbus.All, int32(unix.SIGTERM)) // fails if it has ended
+	if _, err := wait(patient, conn, result); err != nil {
+		endUnit(ctx, conn, unit)
+		return
+	}
+	_ = conn.ResetFailedUnitContext(patient, unit) // systemd forgets what has not failed by itself
 }
 
 // wait waits for a job's result.

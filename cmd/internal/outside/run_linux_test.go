@@ -34,7 +34,7 @@ var confined = []struct {
 	{"the working directory", []string{"/bin/pwd"}, "/usr/share\n"},
 	{"no such program", []string{"/no/such/program"}, "code: 203\n"},
 	{"what is left lives on", []string{"/bin/sh", "-c", "sleep 12345 >/dev/null 2>&1 & echo done"}, "done\n"},
-	{"given up", []string{"/bin/sh", "-c", "trap 'echo told; exit 1' TERM; echo begun; while :; do sleep 0.1; done"}, "begun\ntold\nerror: context canceled\n"},
+	{"given up", []string{"/bin/sh", "-c", "trap 'echo told; exit 1' TERM; echo begun; sleep 1000 & wait; echo not told"}, "begun\ntold\nerror: context canceled\n"},
 }
 
 // What the test binary is to be instead of the tests.
@@ -230,5 +230,24 @@ func TestAsChild(t *testing.T) {
 	defer cancel()
 	if err := Run(ctx, Command{Args: []string{"/bin/sleep", "1000"}}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v", err)
+	}
+	ctx, cancel = context.WithCancel(t.Context())
+	r, w, err = os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	ended := make(chan error)
+	go func() {
+		err := Run(ctx, Command{Args: []string{"/bin/sh", "-c", "sleep 1000 & echo begun; sleep 1000; echo not told"}, Stdout: w})
+		w.Close()
+		ended <- err
+	}()
+	begun := make([]byte, len("begun\n"))
+	_, _ = io.ReadFull(r, begun) // what is wrong is seen below
+	cancel()
+	out, _ = io.ReadAll(r) // to the end of all that has it open
+	if err := <-ended; !errors.Is(err, context.Canceled) || string(begun)+string(out) != "begun\n" {
+		t.Errorf("got %q, %v", out, err)
 	}
 }

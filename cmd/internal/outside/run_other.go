@@ -8,8 +8,6 @@ import (
 	"os/exec"
 )
 
-var terminate = os.Kill // other systems may know no other
-
 // Confined reports whether commands have to be run by somebody else.
 func Confined() bool { return false }
 
@@ -17,6 +15,10 @@ func Confined() bool { return false }
 func Run(ctx context.Context, c Command) error { return asChild(ctx, c) }
 
 func ownGroup(*exec.Cmd) {}
+
+func tellGroup(p *os.Process) error { return p.Kill() } // other systems may know no other signal
+
+func killGroup(*os.Process) {}
 
 func handleOf(int) string { return "" }
 

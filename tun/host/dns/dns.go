@@ -36,7 +36,7 @@ type Settings struct {
 
 // ErrSplit is why Routes are refused: only systemd-resolved asks different servers
 // for different names.
-var ErrSplit = errors.New("DNSRoute needs systemd-resolved: any other way sends all names to the same servers")
+var ErrSplit = errors.New("needs systemd-resolved: any other way sends all names to the same servers")
 
 // Check says whether the settings can be made in a way, before anything is changed.
 func (s Settings) Check(k Kind) error {
