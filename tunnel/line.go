@@ -9,6 +9,14 @@ import (
 // worthSharing is the work, in bytes to seal or open, from which waking another lane pays.
 const worthSharing = 16 << 10
 
+// MaxLines is the most that Lines says.
+const MaxLines = 4
+
+// Lines is how many queues of a device, and sockets of each family, are worth having on so many processors: one for each two, since a
+// line fills two by itself, one reading while a follower seals or opens. Up to three processors that is one, and nothing is shared out that
+// needs no sharing.
+func Lines(processors int) int { return min(max(processors/2, 1), MaxLines) }
+
 // A batch is what one lane takes from a queue at a time, with the buffers it is worked on in.
 type batch interface {
 	// read blocks until there is something, and takes all that can be had without waiting.

@@ -70,7 +70,7 @@ func keep(name string) error {
 	}
 	c := child.Config{
 		Name: name, Device: native.Files(), Listener: listener,
-		Ports: child.NewPorts(udp.System()), Floors: child.NewFloors(floor.New(floor.Default)),
+		Ports: child.NewPorts(udp.Spread(tunnel.MaxLines)), Floors: child.NewFloors(floor.New(floor.Default)),
 		Log: slog.New(slog.NewTextHandler(os.Stdout, nil)), Stderr: os.Stdout, Level: "debug",
 	}
 	for n := 1; ; n++ {

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -195,7 +196,7 @@ func (d *daemon) run(ctx context.Context, status *statusPipe) error {
 	return engine.Run(ctx, engine.Config{
 		Device:   d.device,
 		Listener: d.listener,
-		Sockets:  udp.System(),
+		Sockets:  udp.Spread(tunnel.Lines(runtime.GOMAXPROCS(0))),
 		Clock:    tunnel.SystemClock(),
 		Arena:    engine.NewArena(log),
 		Floor:    ownFloor(),
