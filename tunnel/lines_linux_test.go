@@ -228,7 +228,7 @@ func testLines(t *testing.T, lines int) {
 // Few processors have one line, and none has more than MaxLines.
 func TestLines(t *testing.T) {
 	for processors, want := range map[int]int{0: 1, 1: 1, 2: 1, 3: 1, 4: 2, 6: 3, 8: 4, 9: 4, 64: MaxLines} {
-		if got := Lines(processors); got != want {
+		if got := linesOn(processors); got != want {
 			t.Errorf("%d lines on %d processors, want %d", got, processors, want)
 		}
 	}

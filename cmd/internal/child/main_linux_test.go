@@ -50,7 +50,7 @@ func TestMain(m *testing.M) {
 func keep(name string) error {
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, unix.SIGTERM, unix.SIGUSR1, unix.SIGUSR2)
-	device, err := tun.Create(name, 0, 1)
+	device, err := tun.Create(name, 0, tunnel.MaxLines)
 	if err != nil {
 		return err
 	}

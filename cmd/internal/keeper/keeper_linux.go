@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -128,7 +127,7 @@ func Run(ctx context.Context, c Config) error {
 		log:     c.Log.With("interface", c.File.Name),
 		started: time.Now(),
 		floors:  child.NewFloors(floor.New(floor.Default)),
-		ports:   child.NewPorts(udp.Spread(tunnel.Lines(runtime.GOMAXPROCS(0)))),
+		ports:   child.NewPorts(udp.Spread(tunnel.Lines())),
 		work:    make(chan job),
 		marked:  make(chan struct{}),
 		stop:    make(chan struct{}),
