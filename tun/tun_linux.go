@@ -36,10 +36,11 @@ type Native interface {
 }
 
 // Create opens the TUN link called name, which it makes unless there is one, with so
-// many queues (at least 1). One that is there may have been made for a single queue,
-// and has one then. In an empty name or one with %d the kernel chooses, as in "tun%d".
-// An mtu of 0 means DefaultMTU for a new link, and no change for one that was there.
-// The link's kernel-made IPv6 link-local address is switched off.
+// many queues (at least 1). All packets of a flow come from one of them; the fragments
+// among them may come from another. A link that is there may have been made for a
+// single queue, and has one then. In an empty name or one with %d the kernel chooses,
+// as in "tun%d". An mtu of 0 means DefaultMTU for a new link, and no change for one
+// that was there. The link's kernel-made IPv6 link-local address is switched off.
 //
 // The link belongs to the network namespace of the calling thread. The device is
 // a Native. Errors are one line, and say what to do where that is known; EBUSY is in
