@@ -74,14 +74,14 @@ func (s *Sockets) add(f *os.File) error {
 func (s *Sockets) has(one *socket) bool {
 	cookie := one.cookie()
 	for _, other := range s.All() {
-		if other.(*socket).cookie() == cookie {
+		if cookie != 0 && other.(*socket).cookie() == cookie {
 			return true
 		}
 	}
 	return false
 }
 
-// cookie is the kernel's number of a socket, which no other has.
+// cookie is the kernel's number of a socket, which no other has; 0 before Linux 4.12.
 func (s *socket) cookie() (n uint64) {
 	_ = onDescriptor(s.raw, func(fd int) (err error) {
 		n, err = unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_COOKIE)
