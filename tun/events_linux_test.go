@@ -182,6 +182,7 @@ func TestNamespaceThatDies(t *testing.T) {
 func TestCreateErrors(t *testing.T) {
 	n := newNamespace(t)
 	n.create("taken", 0, 1)
+	n.create("several", 0, 2)
 	n.up("lo")
 	for _, test := range []struct {
 		name   string
@@ -189,8 +190,11 @@ func TestCreateErrors(t *testing.T) {
 		want   string
 	}{
 		{"taken", 1, "tun \"taken\": device or resource busy (the name is taken by a running program: stop that one, or choose another name)"},
-		{"taken", 2, "tun \"taken\": invalid argument (a link of that name is there and is no TUN link with as many queues: delete it, or choose another name)"},
-		{"lo", 1, "tun \"lo\": invalid argument (a link of that name is there and is no TUN link with as many queues: delete it, or choose another name)"},
+		{"taken", 2, "tun \"taken\": device or resource busy (the name is taken by a running program: stop that one, or choose another name)"},
+		{"several", 1, "tun \"several\": device or resource busy (the name is taken by a running program: stop that one, or choose another name)"},
+		{"several", 2, "tun \"several\": device or resource busy (the name is taken by a running program: stop that one, or choose another name)"},
+		{"lo", 1, "tun \"lo\": invalid argument (a link of that name is there and is no TUN link: delete it, or choose another name)"},
+		{"lo", 2, "tun \"lo\": invalid argument (a link of that name is there and is no TUN link: delete it, or choose another name)"},
 		{"0123456789abcdef", 1, "tun \"0123456789abcdef\": name is longer than 15 characters"},
 	} {
 		n.do(func() {

@@ -156,7 +156,7 @@ func TestFromFile(t *testing.T) {
 	var d Device
 	n.do(func() {
 		var err error
-		if d, err = FromFile(given[0], 0, given[1]); err != nil {
+		if d, err = FromFile(given[0], 0, given[1:]...); err != nil {
 			t.Error(err)
 		}
 	})
@@ -238,7 +238,7 @@ func TestRefusals(t *testing.T) {
 	d := n.create("refusing", 0, 1)
 	n.up("refusing", "10.77.0.1/24")
 	q := d.queues[0].(*queue)
-	q.raw = eager{q.raw}
+	q.out = eager{q.out}
 	s := make([][]byte, 0, 6)
 	for i := range 6 {
 		s = append(s, tcpPacket(i))

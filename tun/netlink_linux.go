@@ -24,6 +24,7 @@ type link struct {
 	name     string
 	mtu      int
 	up       bool
+	users    int   // descriptors that a TUN link for several queues is open by; 0 before Linux 4.17
 	newNS    int32 // where the link went, by the identifier its old namespace has for the new one; -1: not said
 	newIndex int32 // its index there; 0: as it was
 }
@@ -205,29 +206,60 @@ func parseLink(b []byte) (l link, ok bool) {
 	l.index = int32(binary.NativeEndian.Uint32(b[4:]))
 	l.up = binary.NativeEndian.Uint32(b[8:])&unix.IFF_UP != 0
 	l.newNS = -1
-	for b = b[unix.SizeofIfInfomsg:]; len(b) >= 4; {
-		n := int(binary.NativeEndian.Uint16(b))
-		if n < 4 || n > len(b) {
-			return l, true
-		}
-		value := b[4:n]
-		word := func() int32 {
-			if len(value) < 4 {
-				return 0
-			}
-			return int32(binary.NativeEndian.Uint32(value))
-		}
-		switch binary.NativeEndian.Uint16(b[2:]) {
+	for kind, value := range attributes(b[unix.SizeofIfInfomsg:]) {
+		switch kind {
 		case unix.IFLA_IFNAME:
 			l.name = unix.ByteSliceToString(value)
 		case unix.IFLA_MTU:
-			l.mtu = int(word())
+			l.mtu = int(word(value))
 		case unix.IFLA_NEW_NETNSID:
-			l.newNS = word()
+			l.newNS = word(value)
 		case unix.IFLA_NEW_IFINDEX:
-			l.newIndex = word()
+			l.newIndex = word(value)
+		case unix.IFLA_LINKINFO:
+			l.users = tunUsers(value)
 		}
-		b = b[min(len(b), (n+3)&^3):]
 	}
 	return l, true
+}
+
+// tunUsers reads what the driver says of a TUN link: with how many descriptors it is
+// open. Of one for a single queue it does not say.
+func tunUsers(info []byte) (n int) {
+	var kind string
+	for name, value := range attributes(info) {
+		switch {
+		case name == unix.IFLA_INFO_KIND:
+			kind = unix.ByteSliceToString(value)
+		case name == unix.IFLA_INFO_DATA && kind == "tun":
+			for name, value := range attributes(value) {
+				if name == unix.IFLA_TUN_NUM_QUEUES || name == unix.IFLA_TUN_NUM_DISABLED_QUEUES {
+					n += int(word(value))
+				}
+			}
+		}
+	}
+	return n
+}
+
+// word is the number that an attribute holds, 0 if it is too short for one.
+func word(value []byte) int32 {
+	if len(value) < 4 {
+		return 0
+	}
+	return int32(binary.NativeEndian.Uint32(value))
+}
+
+// attributes yields kind and value of the attributes in b, up to the first whose length
+// is wrong.
+func attributes(b []byte) func(yield func(kind uint16, value []byte) bool) {
+	return func(yield func(uint16, []byte) bool) {
+		for len(b) >= unix.SizeofRtAttr {
+			n := int(binary.NativeEndian.Uint16(b))
+			if n < unix.SizeofRtAttr || n > len(b) || !yield(binary.NativeEndian.Uint16(b[2:])&^unix.NLA_F_NESTED, b[unix.SizeofRtAttr:n]) {
+				return
+			}
+			b = b[min(len(b), (n+3)&^3):]
+		}
+	}
 }

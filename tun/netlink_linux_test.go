@@ -10,6 +10,7 @@ import (
 func FuzzMessages(f *testing.F) {
 	r := newRequest(unix.RTM_DELLINK, 0, 7).number(unix.IFLA_MTU, 1420).number(unix.IFLA_NEW_NETNSID, 3).number(unix.IFLA_NEW_IFINDEX, 9)
 	r.attribute(unix.IFLA_IFNAME, []byte("wg0\x00"), nil)
+	r.tunInfo("tun", 2, 3)
 	r.b[0] = byte(len(r.b))
 	f.Add(r.b)
 	f.Add(append(r.b, r.b...))
@@ -30,11 +31,25 @@ func FuzzMessages(f *testing.F) {
 	})
 }
 
+// tunInfo appends what the driver says of a link.
+func (r *request) tunInfo(kind string, queues, disabled int) {
+	r.attribute(unix.IFLA_LINKINFO|unix.NLA_F_NESTED, nil, func() {
+		r.attribute(unix.IFLA_INFO_KIND, append([]byte(kind), 0), nil)
+		r.attribute(unix.IFLA_INFO_DATA, nil, func() {
+			r.attribute(unix.IFLA_TUN_MULTI_QUEUE, []byte{1}, nil)
+			r.number(unix.IFLA_TUN_NUM_QUEUES, queues).number(unix.IFLA_TUN_NUM_DISABLED_QUEUES, disabled)
+		})
+	})
+}
+
 func TestParseLink(t *testing.T) {
-	r := newRequest(unix.RTM_DELLINK, 0, 7).number(unix.IFLA_MTU, 1420).number(unix.IFLA_NEW_NETNSID, 3).number(unix.IFLA_NEW_IFINDEX, 9)
-	r.attribute(unix.IFLA_IFNAME, []byte("wg0\x00"), nil)
-	l, ok := parseLink(r.b[unix.NLMSG_HDRLEN:])
-	if want := (link{index: 7, name: "wg0", mtu: 1420, newNS: 3, newIndex: 9}); !ok || l != want {
-		t.Errorf("%+v, want %+v", l, want)
+	for kind, users := range map[string]int{"tun": 5, "bond": 0} {
+		r := newRequest(unix.RTM_DELLINK, 0, 7).number(unix.IFLA_MTU, 1420).number(unix.IFLA_NEW_NETNSID, 3).number(unix.IFLA_NEW_IFINDEX, 9)
+		r.attribute(unix.IFLA_IFNAME, []byte("wg0\x00"), nil)
+		r.tunInfo(kind, 2, 3)
+		l, ok := parseLink(r.b[unix.NLMSG_HDRLEN:])
+		if want := (link{index: 7, name: "wg0", mtu: 1420, users: users, newNS: 3, newIndex: 9}); !ok || l != want {
+			t.Errorf("%+v, want %+v", l, want)
+		}
 	}
 }

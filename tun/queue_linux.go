@@ -19,9 +19,11 @@ const virtioSize = offload.VirtioSize
 // others theirs, and a kernel that takes none must not be asked for ever.
 const maxRefusals = 8
 
-// queue is one descriptor of a TUN link, non-blocking and in the poller.
+// queue is a descriptor of a TUN link to read from, and one to write to, perhaps the
+// same. They are non-blocking and in the poller.
 type queue struct {
-	raw  syscall.RawConn
+	in   syscall.RawConn
+	out  syscall.RawConn
 	vnet bool      // a virtio header stands before each packet
 	udp  bool      // the kernel knows superpackets of UDP
 	gone io.Closer // the device, closed by the reader that finds the link deleted
@@ -45,12 +47,16 @@ type queue struct {
 	writev   func(uintptr, []unix.Iovec) syscall.Errno // the system call
 }
 
-func newQueue(f *os.File, vnet, udp bool) (*queue, error) {
-	raw, err := f.SyscallConn()
+func newQueue(in, out *os.File, vnet, udp bool) (*queue, error) {
+	from, err := in.SyscallConn()
 	if err != nil {
 		return nil, err
 	}
-	q := &queue{raw: raw, vnet: vnet, udp: udp, writev: writev}
+	to, err := out.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	q := &queue{in: from, out: to, vnet: vnet, udp: udp, writev: writev}
 	q.readFn, q.writeFn = q.read, q.write
 	return q, nil
 }
@@ -61,7 +67,7 @@ func (q *queue) Read(b *Batch) error {
 	defer q.reading.Unlock()
 	b.Reset()
 	q.batch, q.readErr = b, nil
-	err := q.raw.Read(q.readFn)
+	err := q.in.Read(q.readFn)
 	q.batch = nil
 	switch {
 	case len(b.Packets) > 0:
@@ -121,7 +127,7 @@ func (q *queue) Write(pkts [][]byte) (int, error) {
 	if q.grouped {
 		q.coalesce.Coalesce(pkts, q.udp && q.refusals[offload.UDP] < maxRefusals)
 	}
-	err := q.raw.Write(q.writeFn)
+	err := q.out.Write(q.writeFn)
 	q.pkts = nil
 	clear(q.iov)
 	if err != nil {

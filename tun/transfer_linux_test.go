@@ -23,16 +23,32 @@ import (
 type pump struct {
 	superpackets, packets, lost atomic.Int64
 	running                     sync.WaitGroup
+	homes                       sync.Map // queue by TCP flow, as Create promises of several
 }
 
 func (p *pump) start(t *testing.T, from, to Device) {
 	for i, q := range from.Queues() {
-		out := to.Queues()[i%len(to.Queues())]
-		p.running.Go(func() { p.carry(t, q, out) })
+		out := to.Queues()[(i+1)%len(to.Queues())]
+		p.running.Go(func() { p.carry(t, i, q, out) })
 	}
 }
 
-func (p *pump) carry(t *testing.T, from, to Queue) {
+// home checks that all packets of a TCP flow come from one queue.
+func (p *pump) home(t *testing.T, queue int, packet []byte) {
+	at := 40 // of the ports
+	switch {
+	case packet[0] == 0x45 && packet[9] == unix.IPPROTO_TCP:
+		at = 20
+	case packet[0]>>4 == 6 && packet[6] == unix.IPPROTO_TCP:
+	default:
+		return
+	}
+	if home, _ := p.homes.LoadOrStore(string(packet[at:][:4]), queue); home != queue {
+		t.Errorf("a flow is in queues %d and %d", home, queue)
+	}
+}
+
+func (p *pump) carry(t *testing.T, queue int, from, to Queue) {
 	b := NewBatch()
 	var s offload.Superpacket
 	room := make([]byte, 1<<20)
@@ -47,6 +63,7 @@ func (p *pump) carry(t *testing.T, from, to Queue) {
 		pkts = pkts[:0]
 		used := 0
 		for _, packet := range b.Packets {
+			p.home(t, queue, packet.Data)
 			if err := s.Init(packet.Data, packet.GSO); err != nil {
 				t.Errorf("%+v: %v", packet.GSO, err)
 				continue
@@ -162,7 +179,7 @@ func TestTransfer(t *testing.T) {
 		"superpackets":         {unix.IFF_TUN | unix.IFF_NO_PI | unix.IFF_VNET_HDR, false, 1},
 		"single packets":       {unix.IFF_TUN | unix.IFF_NO_PI, false, 1},
 		"refused superpackets": {unix.IFF_TUN | unix.IFF_NO_PI | unix.IFF_VNET_HDR, true, 1},
-		"several queues":       {0, false, 2},
+		"several queues":       {0, false, 3},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a, b := newNamespace(t), newNamespace(t)

@@ -23,8 +23,8 @@ const (
 // Native is what a Device of Create or FromFile can do beyond Device, on Linux.
 type Native interface {
 	Device
-	// Files returns the descriptors of the queues, in order, to be handed to another
-	// process for its FromFile. They belong to the device. They must stay
+	// Files returns all descriptors of the link, to be handed to another process for
+	// its FromFile; there may be more than queues. They belong to the device. They must stay
 	// non-blocking in both, so os.File.Fd is not for them: SyscallConn is.
 	Files() []*os.File
 	// SetPersistent decides whether the link outlives its last descriptor.
@@ -36,12 +36,15 @@ type Native interface {
 }
 
 // Create opens the TUN link called name, which it makes unless there is one, with so
-// many queues (at least 1). In an empty name or one with %d the kernel chooses, as
-// in "tun%d". An mtu of 0 means DefaultMTU for a new link, and no change for one
+// many queues (at least 1). All packets of a flow come from one of them; the fragments
+// among them may come from another. A link that is there may have been made for a
+// single queue, and has one then. In an empty name or one with %d the kernel chooses,
+// as in "tun%d". An mtu of 0 means DefaultMTU for a new link, and no change for one
 // that was there. The link's kernel-made IPv6 link-local address is switched off.
 //
 // The link belongs to the network namespace of the calling thread. The device is
-// a Native. Errors are one line, and say what to do where that is known.
+// a Native. Errors are one line, and say what to do where that is known; EBUSY is in
+// that of a link that somebody has open.
 func Create(name string, mtu, queues int) (Device, error) {
 	if len(name) >= unix.IFNAMSIZ {
 		return nil, fmt.Errorf("tun %q: name is longer than %d characters", name, unix.IFNAMSIZ-1)
@@ -50,22 +53,25 @@ func Create(name string, mtu, queues int) (Device, error) {
 	if err != nil {
 		return nil, fmt.Errorf("tun %q: %w", name, err)
 	}
-	_, err = ctl.linkByName(name)
+	l, err := ctl.linkByName(name)
 	existed := err == nil
 	if mtu == 0 && !existed {
 		mtu = DefaultMTU
 	}
-	files, err := openQueues(name, max(1, queues), existed)
+	var files []*os.File
+	if err = unix.EBUSY; l.users == 0 {
+		files, err = openQueues(name, queues)
+	}
 	if err != nil {
 		ctl.close()
-		return nil, err
+		return nil, explain(name, err, existed)
 	}
 	return newNative(ctl, files, mtu)
 }
 
 // FromFile takes over a TUN descriptor that another process opened (WG_TUN_FD), and
-// those of further queues of the same link. Whether packets come with a virtio
-// header is asked of the kernel. An mtu of 0 changes nothing; setting one needs
+// further ones of the same link. Whether packets come with a virtio header, and which
+// descriptors are for writing only, is asked of the kernel. An mtu of 0 changes nothing; setting one needs
 // CAP_NET_ADMIN. On success the files are closed, the device has duplicates.
 func FromFile(f *os.File, mtu int, more ...*os.File) (Device, error) {
 	var files []*os.File
@@ -119,67 +125,6 @@ func closeAll(files []*os.File) {
 	}
 }
 
-// openQueues opens all queues of a link, with virtio headers where the kernel has
-// them.
-func openQueues(name string, queues int, existed bool) ([]*os.File, error) {
-	flags := uint16(unix.IFF_TUN | unix.IFF_NO_PI | unix.IFF_VNET_HDR)
-	if queues > 1 {
-		flags |= unix.IFF_MULTI_QUEUE
-	}
-	var files []*os.File
-	for len(files) < queues {
-		f, got, err := openQueue(name, flags)
-		if errors.Is(err, unix.EINVAL) && len(files) == 0 && flags&unix.IFF_VNET_HDR != 0 {
-			flags &^= unix.IFF_VNET_HDR
-			continue
-		}
-		if err != nil {
-			closeAll(files)
-			return nil, explain(name, err, existed)
-		}
-		files, name = append(files, f), got
-	}
-	return files, nil
-}
-
-// openQueue opens one queue, and returns the name of its link.
-func openQueue(name string, flags uint16) (*os.File, string, error) {
-	fd, err := unix.Open(clonePath, unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, "", &os.PathError{Op: "open", Path: clonePath, Err: err}
-	}
-	req, err := unix.NewIfreq(name)
-	if err == nil {
-		req.SetUint16(flags)
-		err = unix.IoctlIfreq(fd, unix.TUNSETIFF, req)
-	}
-	if err != nil {
-		unix.Close(fd)
-		return nil, "", err
-	}
-	return os.NewFile(uintptr(fd), clonePath), req.Name(), nil
-}
-
-// explain makes one line of an error of openQueue.
-func explain(name string, err error, existed bool) error {
-	var path *os.PathError
-	opened := !errors.As(err, &path)
-	var hint string
-	switch {
-	case !opened && (errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ENXIO)):
-		hint = "load the kernel's module (modprobe tun), or give the container the device"
-	case errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES):
-		hint = "run as root, or with CAP_NET_ADMIN"
-	case errors.Is(err, unix.EBUSY):
-		hint = "the name is taken by a running program: stop that one, or choose another name"
-	case existed && errors.Is(err, unix.EINVAL):
-		hint = "a link of that name is there and is no TUN link with as many queues: delete it, or choose another name"
-	default:
-		return fmt.Errorf("tun %q: %w", name, err)
-	}
-	return fmt.Errorf("tun %q: %w (%s)", name, err, hint)
-}
-
 // native is a TUN link.
 type native struct {
 	files  []*os.File
@@ -226,16 +171,8 @@ func (d *native) init(mtu int) error {
 			return fmt.Errorf("tun %q: %w", name, err)
 		}
 	}
-	for i, f := range d.files {
-		if got, _, err := linkOf(f); err != nil || got != name {
-			return fmt.Errorf("tun %q: queue %d is of another link (%q): %w", name, i, got, err)
-		}
-		q, err := newQueue(f, d.vnet, udp)
-		if err != nil {
-			return fmt.Errorf("tun %q: queue %d: %w", name, i, err)
-		}
-		q.gone = d
-		d.queues = append(d.queues, q)
+	if err := d.makeQueues(name, udp); err != nil {
+		return fmt.Errorf("tun %q: %w", name, err)
 	}
 	// Watched first and read then: no change falls between.
 	if d.watch, err = openWatcher(); err != nil {
@@ -264,6 +201,38 @@ func (d *native) init(mtu int) error {
 	}
 	d.mtu.Store(int32(l.mtu))
 	d.report(l.up)
+	return nil
+}
+
+// makeQueues makes queues of the link's descriptors.
+func (d *native) makeQueues(name string, udp bool) error {
+	var in, out []*os.File
+	for i, f := range d.files {
+		got, flags, err := linkOf(f)
+		switch {
+		case err != nil || got != name:
+			return fmt.Errorf("queue %d is of another link (%q): %w", i, got, err)
+		case flags&unix.IFF_DETACH_QUEUE != 0:
+			out = append(out, f)
+		default:
+			in = append(in, f)
+		}
+	}
+	if len(in) == 0 {
+		return errors.New("no descriptor given is for reading")
+	}
+	for i, f := range in {
+		to := f
+		if len(out) > 0 {
+			to = out[i%len(out)]
+		}
+		q, err := newQueue(f, to, d.vnet, udp)
+		if err != nil {
+			return fmt.Errorf("queue %d: %w", i, err)
+		}
+		q.gone = d
+		d.queues = append(d.queues, q)
+	}
 	return nil
 }
 

@@ -2,19 +2,12 @@
 
 package tun
 
-import (
-	"errors"
-
-	wgtun "golang.zx2c4.com/wireguard/tun"
-)
+import wgtun "golang.zx2c4.com/wireguard/tun"
 
 // Create makes a TUN device through golang.zx2c4.com/wireguard/tun, which says what
 // names the system allows. An mtu of 0 means DefaultMTU. Such a device has one
-// queue; more than that are an error.
-func Create(name string, mtu, queues int) (Device, error) {
-	if queues > 1 {
-		return nil, errors.New("tun: several queues are for Linux only")
-	}
+// queue, however many are asked for.
+func Create(name string, mtu, _ int) (Device, error) {
 	if mtu == 0 {
 		mtu = DefaultMTU
 	}

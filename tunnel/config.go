@@ -109,24 +109,11 @@ func (t *Tunnel) setMark(sockets *udp.Sockets, mark uint32) error {
 	if m, ok := t.opener.(udp.Marker); ok {
 		return m.SetMark(mark)
 	}
-	err := markBoth(sockets, mark)
+	err := sockets.SetMark(mark)
 	if err != nil {
-		_ = markBoth(sockets, t.config.mark) // what was there before worked before
+		_ = sockets.SetMark(t.config.mark) // what was there before worked before
 	}
 	return err
-}
-
-// markBoth marks what both sockets send.
-func markBoth(sockets *udp.Sockets, mark uint32) error {
-	for _, s := range []udp.Socket{sockets.V4, sockets.V6} {
-		if s == nil {
-			continue
-		}
-		if err := s.SetMark(mark); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // setPrivateKey makes this interface somebody else: all sessions end, and each peer shakes hands at its next packet, not all at once.

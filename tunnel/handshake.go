@@ -115,7 +115,7 @@ func (p *Peer) sendHandshake(m []byte, now time.Duration, to ...udp.Endpoint) {
 // sendTo sends one handshake message of p, which is locked.
 func (t *Tunnel) sendTo(p *Peer, to udp.Endpoint, m []byte) bool {
 	out := []udp.Outgoing{{Data: m, To: &to, TOS: dscpAF41, NoWait: true}}
-	socket, _ := socketFor(t.sockets.Load(), out)
+	socket, _ := socketFor(t.sockets.Load(), out, 0)
 	if socket == nil {
 		t.drop(p, LinkDown, 1)
 		return false

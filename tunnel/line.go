@@ -1,6 +1,7 @@
 package tunnel
 
 import (
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -8,6 +9,16 @@ import (
 
 // worthSharing is the work, in bytes to seal or open, from which waking another lane pays.
 const worthSharing = 16 << 10
+
+// MaxLines is the most that Lines says.
+const MaxLines = 4
+
+// Lines is how many queues of a device, and sockets of each family, are worth having on the processors that this program may use.
+func Lines() int { return linesOn(runtime.GOMAXPROCS(0)) }
+
+// linesOn is one line for each two processors, since a line fills two by itself, one reading while a follower seals or opens. Up to three
+// processors that is one, and nothing is shared out that needs no sharing.
+func linesOn(processors int) int { return min(max(processors/2, 1), MaxLines) }
 
 // A batch is what one lane takes from a queue at a time, with the buffers it is worked on in.
 type batch interface {

@@ -25,8 +25,9 @@ type outbound struct {
 	now     time.Duration
 }
 
-func newOutbound(t *Tunnel, q tun.Queue) *outbound {
-	return &outbound{tunnel: t, queue: q, in: tun.NewBatch()}
+// newOutbound makes a batch for the line of queue number i, which sends by a socket of its own where there are several.
+func newOutbound(t *Tunnel, i int) *outbound {
+	return &outbound{tunnel: t, queue: t.queues[i], in: tun.NewBatch(), out: sender{line: i}}
 }
 
 func (b *outbound) read() error { return b.queue.Read(b.in) }

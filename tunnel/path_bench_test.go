@@ -106,7 +106,7 @@ func newBench(t testing.TB) *bench {
 	}
 	begin(t, p, &there, &back, i, j)
 	begin(t, q, &back, &there, j, i)
-	b := &bench{out: newOutbound(sender, sends), in: newInbound(receiver, receives, receives), end: receives}
+	b := &bench{out: newOutbound(sender, 0), in: newInbound(receiver, receives, receives), end: receives}
 	sends.sent = b.in.in
 	return b
 }

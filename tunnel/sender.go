@@ -51,6 +51,7 @@ type sender struct {
 	used     int
 	messages []udp.Outgoing
 	owners   []owner // of messages
+	line     int     // of this number, which decides between several sockets
 
 	// The segmented send being built: messages of one size, the last perhaps shorter, at buf[start:used].
 	start, stride int
@@ -174,7 +175,7 @@ func (s *sender) send(t *Tunnel, noWait bool, now time.Duration) {
 		s.messages[i].NoWait = noWait
 	}
 	for i := 0; i < len(s.messages); {
-		socket, n := socketFor(sockets, s.messages[i:])
+		socket, n := socketFor(sockets, s.messages[i:], s.line)
 		if socket == nil {
 			t.drop(s.owners[i].peer, LinkDown, datagrams(&s.messages[i]))
 			i++
@@ -213,7 +214,7 @@ func (s *sender) unsegment(i int, now time.Duration) {
 }
 
 // socketFor returns the socket for the first message, and how many messages from there on are for the same.
-func socketFor(sockets *udp.Sockets, ms []udp.Outgoing) (udp.Socket, int) {
+func socketFor(sockets *udp.Sockets, ms []udp.Outgoing, line int) (udp.Socket, int) {
 	if sockets == nil {
 		return nil, 0
 	}
@@ -222,7 +223,7 @@ func socketFor(sockets *udp.Sockets, ms []udp.Outgoing) (udp.Socket, int) {
 	for n < len(ms) && ms[n].To.Addr.Addr().Is4() == v4 {
 		n++
 	}
-	return sockets.For(ms[0].To.Addr.Addr()), n
+	return sockets.ForLine(ms[0].To.Addr.Addr(), line), n
 }
 
 // datagrams is how many messages an Outgoing carries.

@@ -118,10 +118,10 @@ func New(c Config) (*Tunnel, error) {
 	t.running.Go(t.answerUnreachable)
 	t.running.Go(t.noteRefusals)
 	t.running.Go(func() { t.timers.run(t.stop) })
-	for _, q := range queues {
+	for i := range queues {
 		t.running.Go(func() {
 			if t.await(c.Configured) {
-				newLine(&t.lanes, func() batch { return newOutbound(t, q) }).timed(t.clock, &t.tally.waits[WaitOut]).run()
+				newLine(&t.lanes, func() batch { return newOutbound(t, i) }).timed(t.clock, &t.tally.waits[WaitOut]).run()
 			}
 		})
 	}
@@ -277,11 +277,9 @@ func (t *Tunnel) openSockets(port uint16, mark uint32) error {
 	}
 	s.Watch(t.refused)
 	t.config.port, t.config.mark = s.Port, mark
-	for i, socket := range []udp.Socket{s.V4, s.V6} {
-		if socket != nil {
-			q := t.queues[i%len(t.queues)]
-			t.running.Go(newLine(&t.lanes, func() batch { return newInbound(t, socket, q) }).timed(t.clock, &t.tally.waits[WaitIn]).run)
-		}
+	for i, socket := range s.All() {
+		q := t.queues[i%len(t.queues)]
+		t.running.Go(newLine(&t.lanes, func() batch { return newInbound(t, socket, q) }).timed(t.clock, &t.tally.waits[WaitIn]).run)
 	}
 	return nil
 }

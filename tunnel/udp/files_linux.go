@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// FromFiles makes Sockets of sockets that another process opened, one or two
-// in any order, with Files. It takes no ownership of the files; the Sockets
+// FromFiles makes Sockets of sockets that another process opened, with Files;
+// their order does not matter. It takes no ownership of the files; the Sockets
 // have duplicates. What needs privileges, the mark and the size of buffers,
 // stays as it was set by that process.
 func FromFiles(files ...*os.File) (*Sockets, error) {
@@ -50,12 +50,16 @@ func (s *Sockets) add(f *os.File) error {
 	case err != nil:
 	case s.Port != 0 && s.Port != port:
 		err = fmt.Errorf("port %d, and the other has port %d", port, s.Port)
+	case s.has(one):
+		err = errors.New("the same one twice")
 	case one.v6 && s.V6 == nil:
 		s.V6 = one
-	case !one.v6 && s.V4 == nil:
+	case one.v6:
+		s.MoreV6 = append(s.MoreV6, one)
+	case s.V4 == nil:
 		s.V4 = one
 	default:
-		err = errors.New("a second one of this family")
+		s.MoreV4 = append(s.MoreV4, one)
 	}
 	if err != nil {
 		one.Close()
@@ -65,11 +69,32 @@ func (s *Sockets) add(f *os.File) error {
 	return nil
 }
 
+// has reports whether s is one of the sockets, by another descriptor: two who read
+// from one would mix up the order.
+func (s *Sockets) has(one *socket) bool {
+	cookie := one.cookie()
+	for _, other := range s.All() {
+		if cookie != 0 && other.(*socket).cookie() == cookie {
+			return true
+		}
+	}
+	return false
+}
+
+// cookie is the kernel's number of a socket, which no other has; 0 before Linux 4.12.
+func (s *socket) cookie() (n uint64) {
+	_ = onDescriptor(s.raw, func(fd int) (err error) {
+		n, err = unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_COOKIE)
+		return err
+	})
+	return n
+}
+
 // Files are duplicates of the sockets' descriptors, for another process that
 // calls FromFiles. The caller closes them.
 func (s *Sockets) Files() ([]*os.File, error) {
 	var files []*os.File
-	for _, one := range []Socket{s.V4, s.V6} {
+	for _, one := range s.All() {
 		one, ok := one.(*socket)
 		if !ok {
 			continue

@@ -21,7 +21,7 @@ type Refusal struct {
 // Watch has f told of refusals from now on, by whichever goroutine uses a socket: it must neither block nor use the sockets. Systems
 // without an error queue tell nothing.
 func (s *Sockets) Watch(f func(Refusal)) {
-	for _, one := range []Socket{s.V4, s.V6} {
+	for _, one := range s.All() {
 		if one, ok := one.(interface{ watch(func(Refusal)) }); ok {
 			one.watch(f)
 		}

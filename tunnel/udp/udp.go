@@ -131,7 +131,7 @@ type Opener interface {
 	// Open binds a port in both address families, or in the one that the
 	// host has. Port zero asks for a free port that is the same in both. A
 	// port that another socket holds fails with EADDRINUSE. The mark is set
-	// before the port is bound.
+	// before the port is bound. All sockets are there before it returns.
 	Open(port uint16, mark uint32) (*Sockets, error)
 }
 
@@ -143,28 +143,58 @@ type Marker interface {
 	SetMark(mark uint32) error
 }
 
-// Sockets is a port, open in one or both address families.
+// Sockets is a port, open in one or both address families, and in each perhaps
+// several times over, for as many to receive and send at once. The kernel
+// gives all that comes from one address and port to one socket of those.
 type Sockets struct {
-	V4, V6 Socket // either may be nil, not both
-	Port   uint16
+	V4, V6         Socket // either may be nil, not both
+	MoreV4, MoreV6 []Socket
+	Port           uint16
 }
 
 // For is the socket that sends to an address, or nil if the host lacks its
-// family.
-func (s *Sockets) For(a netip.Addr) Socket {
+// family. Of several it is the first.
+func (s *Sockets) For(a netip.Addr) Socket { return s.ForLine(a, 0) }
+
+// ForLine is For with a socket of several for each who asks with a number of its
+// own, from zero.
+func (s *Sockets) ForLine(a netip.Addr, n int) Socket {
+	first, more := s.V6, s.MoreV6
 	if a.Is4() || a.Is4In6() {
-		return s.V4
+		first, more = s.V4, s.MoreV4
 	}
-	return s.V6
+	if i := n % (1 + len(more)); i > 0 {
+		return more[i-1]
+	}
+	return first
 }
 
-// Close closes both sockets.
+// All are the sockets: those of IPv4, then those of IPv6.
+func (s *Sockets) All() (all []Socket) {
+	if s.V4 != nil {
+		all = append(append(all, s.V4), s.MoreV4...)
+	}
+	if s.V6 != nil {
+		all = append(append(all, s.V6), s.MoreV6...)
+	}
+	return all
+}
+
+// SetMark is Socket.SetMark for each. Some may have changed if it fails.
+func (s *Sockets) SetMark(mark uint32) error {
+	for _, one := range s.All() {
+		if err := one.SetMark(mark); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Close closes all sockets.
 func (s *Sockets) Close() error {
 	var errs []error
-	for _, one := range []Socket{s.V4, s.V6} {
-		if one != nil {
-			errs = append(errs, one.Close())
-		}
+	for _, one := range s.All() {
+		errs = append(errs, one.Close())
 	}
 	return errors.Join(errs...)
 }
@@ -176,10 +206,10 @@ type Counters struct {
 	Overflows uint64 // datagrams that the kernel dropped because the receive buffer was full; Linux only
 }
 
-// Counters sums up both sockets.
+// Counters sums up all sockets.
 func (s *Sockets) Counters() Counters {
 	var sum Counters
-	for _, one := range []Socket{s.V4, s.V6} {
+	for _, one := range s.All() {
 		if one, ok := one.(interface{ counters() Counters }); ok {
 			c := one.counters()
 			sum.Errors += c.Errors

@@ -21,13 +21,19 @@ func Loopback() Opener { return systemOpener{loopback: true} }
 
 // systemOpener can do without what older kernels lack.
 type systemOpener struct {
+	sockets   int  // of each family; 0 is 1
+	join      bool // a port that others of ours have
 	noGRO     bool // do not ask for coalesced reads
 	noSegment bool // make no segmented sends
 	loopback  bool
 }
 
 func (o systemOpener) Open(port uint16, mark uint32) (*Sockets, error) {
-	return openBoth(o, port, mark)
+	s, err := openBoth(o, port, mark)
+	if err == nil && o.sockets > 1 {
+		o.spread(s, mark)
+	}
+	return s, err
 }
 
 func (o systemOpener) listen(network string, port uint16, mark uint32) (Socket, uint16, error) {
@@ -57,6 +63,11 @@ func (o systemOpener) configure(fd int, v6 bool, mark uint32) error {
 	if mark != 0 {
 		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_MARK, int(mark)); err != nil {
 			return fmt.Errorf("set mark %#x: %w", mark, os.NewSyscallError("setsockopt", err))
+		}
+	}
+	if o.join {
+		if err := shareable(fd); err != nil {
+			return err
 		}
 	}
 	enlarge(fd, unix.SO_RCVBUF, unix.SO_RCVBUFFORCE, receiveBuffer)

@@ -338,7 +338,7 @@ func TestFromFilesRefuses(t *testing.T) {
 	for want, files := range map[string][]*os.File{
 		"no socket given": nil,
 		"port":            {fa[0], fb[1]},
-		"a second one":    {fa[0], fa[0]},
+		"twice":           {fa[0], fa[0]},
 		"socket |":        {r},
 		"socket":          {stream},
 	} {

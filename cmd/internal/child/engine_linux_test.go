@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"vpn/cmd/internal/testnet"
+	"vpn/tunnel"
 )
 
 // kept is one side of a pair, whose daemon is the keeper of these tests.
@@ -107,18 +108,23 @@ func TestEngineReplaced(t *testing.T) {
 	}
 }
 
+// portsWith is what portsNow says when all sockets have a mark.
+func portsWith(port, mark int) string {
+	return fmt.Sprintf("ports: %d", port) + strings.Repeat(fmt.Sprintf(" %d <nil>", mark), 2*tunnel.MaxLines)
+}
+
 // Mark and port change while it runs, by the hand of the keeper.
 func TestMarkAndPortChanged(t *testing.T) {
 	k, b := newKept(t)
 	k.Daemon.Set("fwmark=51820")
-	k.ports(t, fmt.Sprintf("ports: %d 51820 <nil> 51820 <nil>", k.Port))
+	k.ports(t, portsWith(k.Port, 51820))
 	k.MustPing(b.Inner4)
 	k.Daemon.Set("fwmark=0")
-	k.ports(t, fmt.Sprintf("ports: %d 0 <nil> 0 <nil>", k.Port))
+	k.ports(t, portsWith(k.Port, 0))
 
 	k.Port += 100
 	k.Daemon.Set(fmt.Sprintf("listen_port=%d", k.Port), "fwmark=7")
-	k.ports(t, fmt.Sprintf("ports: %d 7 <nil> 7 <nil>", k.Port))
+	k.ports(t, portsWith(k.Port, 7))
 	k.MustPing(b.Inner4)
 	if at := b.Daemon.Get().Peers[k.Daemon.Key.Public]["endpoint"]; at != k.Endpoint(false) {
 		t.Errorf("the other side knows us at %s, want %s", at, k.Endpoint(false))
@@ -205,8 +211,8 @@ func TestEngineHasNoRights(t *testing.T) {
 			t.Errorf("%s is open", to)
 		}
 	}
-	// The pair, the control socket, two ports, two of netlink; perhaps a client.
-	if devices != 1 || sockets < 6 || sockets > 7 {
+	// The pair, the control socket, the ports, two of netlink; perhaps a client.
+	if needs := 4 + 2*tunnel.MaxLines; devices != 2*tunnel.MaxLines || sockets < needs || sockets > needs+1 {
 		t.Errorf("%d queues and %d sockets are open", devices, sockets)
 	}
 	environment, err := os.ReadFile(filepath.Join(proc, "environ"))

@@ -24,8 +24,8 @@ const (
 	eventTime = time.Second
 	// maxQueues bounds the queues of a device: the kernel's own limit.
 	maxQueues = 250
-	// maxSockets come with a reply.
-	maxSockets = 2
+	// maxSockets come with a reply: those of both families.
+	maxSockets = 2 * tunnel.MaxLines
 )
 
 var (

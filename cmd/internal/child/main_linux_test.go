@@ -50,7 +50,7 @@ func TestMain(m *testing.M) {
 func keep(name string) error {
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, unix.SIGTERM, unix.SIGUSR1, unix.SIGUSR2)
-	device, err := tun.Create(name, 0, 1)
+	device, err := tun.Create(name, 0, tunnel.MaxLines)
 	if err != nil {
 		return err
 	}
@@ -70,7 +70,7 @@ func keep(name string) error {
 	}
 	c := child.Config{
 		Name: name, Device: native.Files(), Listener: listener,
-		Ports: child.NewPorts(udp.System()), Floors: child.NewFloors(floor.New(floor.Default)),
+		Ports: child.NewPorts(udp.Spread(tunnel.MaxLines)), Floors: child.NewFloors(floor.New(floor.Default)),
 		Log: slog.New(slog.NewTextHandler(os.Stdout, nil)), Stderr: os.Stdout, Level: "debug",
 	}
 	for n := 1; ; n++ {

@@ -92,24 +92,12 @@ func (p *Ports) setMark(mark uint32) error {
 	if mark == p.mark {
 		return nil
 	}
-	err := markBoth(p.sockets, mark)
+	err := p.sockets.SetMark(mark)
 	if err != nil {
-		_ = markBoth(p.sockets, p.mark) // what was there before worked before
+		_ = p.sockets.SetMark(p.mark) // what was there before worked before
 		return err
 	}
 	p.mark = mark
-	return nil
-}
-
-func markBoth(sockets *udp.Sockets, mark uint32) error {
-	for _, s := range []udp.Socket{sockets.V4, sockets.V6} {
-		if s == nil {
-			continue
-		}
-		if err := s.SetMark(mark); err != nil {
-			return err
-		}
-	}
 	return nil
 }
 

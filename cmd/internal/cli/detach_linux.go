@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -62,9 +64,10 @@ func (d *daemon) detach(ctx context.Context) error {
 // when it has told it.
 func (d *daemon) startChild() (child *exec.Cmd, status *os.File, err error) {
 	native, ok := d.device.(tun.Native)
-	if !ok || len(native.Files()) != 1 {
-		return nil, nil, errors.New("the link's descriptor can't be handed on")
+	if !ok {
+		return nil, nil, errors.New("the link's descriptors can't be handed on")
 	}
+	files := native.Files()
 	socket, err := d.listener.File()
 	if err != nil {
 		return nil, nil, err
@@ -84,8 +87,8 @@ func (d *daemon) startChild() (child *exec.Cmd, status *os.File, err error) {
 		Path:        self,
 		Args:        os.Args,
 		Dir:         "/", // no mount stays busy
-		ExtraFiles:  []*os.File{native.Files()[0], socket, told},
-		Env:         childEnv(os.Environ()),
+		ExtraFiles:  append(slices.Clone(files), socket, told),
+		Env:         childEnv(os.Environ(), len(files)),
 		SysProcAttr: &syscall.SysProcAttr{Setsid: true},
 	}
 	if level := os.Getenv(envLogLevel); level != "" && logs.Level(level) != logs.Silent {
@@ -98,13 +101,18 @@ func (d *daemon) startChild() (child *exec.Cmd, status *os.File, err error) {
 	return child, status, nil
 }
 
-// childEnv tells the daemon which of its descriptors is what.
-func childEnv(env []string) []string {
-	first := 3 // of exec.Cmd's ExtraFiles
+// childEnv tells the daemon which of its descriptors is what. So many are the link's.
+func childEnv(env []string, link int) []string {
+	next := 3 // of exec.Cmd's ExtraFiles
+	var numbers []string
+	for range link {
+		numbers = append(numbers, strconv.Itoa(next))
+		next++
+	}
 	ours := []string{
-		fmt.Sprintf("%s=%d", envTunFD, first),
-		fmt.Sprintf("%s=%d", envUAPIFD, first+1),
-		fmt.Sprintf("%s=%d", envStatusFD, first+2),
+		fmt.Sprintf("%s=%s", envTunFD, strings.Join(numbers, ",")),
+		fmt.Sprintf("%s=%d", envUAPIFD, next),
+		fmt.Sprintf("%s=%d", envStatusFD, next+1),
 		envForeground + "=1",
 	}
 	for _, e := range env {

@@ -51,7 +51,8 @@ heeded:
   LOG_LEVEL               verbose, debug, info, error or silent; in the
                           background nothing is logged unless it is set
   WG_TUN_FD, WG_UAPI_FD   descriptors to use instead of opening a TUN link
-                          and a control socket
+                          and a control socket; of a link there may be several,
+                          with commas between
   WG_PROCESS_FOREGROUND   1: as --foreground`,
 		Example: `  vpn device wg0
   ip address add 10.0.0.1/24 dev wg0
@@ -133,7 +134,7 @@ func (d *daemon) start() error {
 // handed down. From then on the link's name is the daemon's: it may be another
 // than was asked for.
 func (d *daemon) open() error {
-	tunFile, err := inheritedFile(envTunFD)
+	tunFiles, err := inheritedFiles(envTunFD)
 	if err != nil {
 		return err
 	}
@@ -141,8 +142,8 @@ func (d *daemon) open() error {
 	if err != nil {
 		return err
 	}
-	if tunFile != nil {
-		d.device, err = tun.FromFile(tunFile, 0)
+	if len(tunFiles) > 0 {
+		d.device, err = tun.FromFile(tunFiles[0], 0, tunFiles[1:]...)
 	} else {
 		d.device, err = createDevice(d.name)
 	}
@@ -165,7 +166,7 @@ func (d *daemon) open() error {
 // createDevice makes a link. One that is in use has a control socket, too, and
 // that knows who answers there.
 func createDevice(name string) (tun.Device, error) {
-	device, err := tun.Create(name, 0, 1)
+	device, err := tun.Create(name, 0, tunnel.Lines())
 	if errors.Is(err, syscall.EINVAL) && !uapi.ValidName(name) {
 		return nil, invalidName(name)
 	}
@@ -195,7 +196,7 @@ func (d *daemon) run(ctx context.Context, status *statusPipe) error {
 	return engine.Run(ctx, engine.Config{
 		Device:   d.device,
 		Listener: d.listener,
-		Sockets:  udp.System(),
+		Sockets:  udp.Spread(tunnel.Lines()),
 		Clock:    tunnel.SystemClock(),
 		Arena:    engine.NewArena(log),
 		Floor:    ownFloor(),

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 )
 
 // envStatusFD is the number of the pipe by which a daemon tells the process
@@ -26,9 +27,31 @@ func inheritedFile(variable string) (*os.File, error) {
 		return nil, nil
 	}
 	os.Unsetenv(variable)
-	fd, err := strconv.ParseUint(value, 10, 31)
+	return descriptor(variable, value)
+}
+
+// inheritedFiles is inheritedFile for a variable that may hold several numbers, with commas between them.
+func inheritedFiles(variable string) (files []*os.File, err error) {
+	value := os.Getenv(variable)
+	if value == "" {
+		return nil, nil
+	}
+	os.Unsetenv(variable)
+	for number := range strings.SplitSeq(value, ",") {
+		f, err := descriptor(variable, number)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, f)
+	}
+	return files, nil
+}
+
+// descriptor returns the file of a number that a variable holds.
+func descriptor(variable, number string) (*os.File, error) {
+	fd, err := strconv.ParseUint(number, 10, 31)
 	if err != nil {
-		return nil, fmt.Errorf("%s is not the number of a descriptor: %q", variable, value)
+		return nil, fmt.Errorf("%s is not the number of a descriptor: %q", variable, number)
 	}
 	closeOnExec(uintptr(fd)) // it was meant for this process
 	f := os.NewFile(uintptr(fd), variable)

@@ -26,7 +26,7 @@ func TestDaemonTellsItsParent(t *testing.T) {
 	cmd := exec.Command("vpn", "device", "status0")
 	cmd.Stderr = &stderr
 	cmd.ExtraFiles = []*os.File{null, null, told}
-	cmd.Env = childEnv(os.Environ())
+	cmd.Env = childEnv(os.Environ(), 1)
 	err = cmd.Run()
 	told.Close()
 	text, readErr := io.ReadAll(status)
@@ -47,10 +47,14 @@ func TestDaemonTellsItsParent(t *testing.T) {
 // TestChildEnv has variables of an outer daemon, which must not be the inner
 // one's.
 func TestChildEnv(t *testing.T) {
-	env := childEnv([]string{"HOME=/", envTunFD + "=9", envForeground + "=0", "LOG_LEVEL=debug", envStatusFD + "=8"})
-	want := "WG_TUN_FD=3 WG_UAPI_FD=4 VPN_STATUS_FD=5 WG_PROCESS_FOREGROUND=1 HOME=/ LOG_LEVEL=debug"
-	if got := strings.Join(env, " "); got != want {
-		t.Errorf("got %s\nwant %s", got, want)
+	outer := []string{"HOME=/", envTunFD + "=9", envForeground + "=0", "LOG_LEVEL=debug", envStatusFD + "=8"}
+	for link, want := range map[int]string{
+		1: "WG_TUN_FD=3 WG_UAPI_FD=4 VPN_STATUS_FD=5 WG_PROCESS_FOREGROUND=1 HOME=/ LOG_LEVEL=debug",
+		4: "WG_TUN_FD=3,4,5,6 WG_UAPI_FD=7 VPN_STATUS_FD=8 WG_PROCESS_FOREGROUND=1 HOME=/ LOG_LEVEL=debug",
+	} {
+		if got := strings.Join(childEnv(outer, link), " "); got != want {
+			t.Errorf("got %s\nwant %s", got, want)
+		}
 	}
 }
 

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"vpn/tunnel"
 )
 
 var testEndpoint = netip.MustParseAddrPort("127.0.0.1:51820")
@@ -38,10 +40,12 @@ func TestWhole(t *testing.T) {
 	checkWidth(t, text)
 }
 
-// TestNamespaces is a whole run on real devices; without root, it is that it
-// says so.
+// TestNamespaces is a whole run on real devices, with as many queues and sockets as
+// there are on many processors; without root, it is that it says so.
 func TestNamespaces(t *testing.T) {
 	t.Parallel()
+	before := runtime.GOMAXPROCS(2 * tunnel.MaxLines)
+	t.Cleanup(func() { runtime.GOMAXPROCS(before) })
 	var out bytes.Buffer
 	err := Run(t.Context(), Options{Out: &out, Errors: t.Output(), JSON: true, Namespaces: true})
 	if runtime.GOOS != "linux" || os.Geteuid() != 0 {

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"vpn/tun"
+	"vpn/tunnel"
 	"vpn/tunnel/udp"
 )
 
@@ -157,7 +158,7 @@ type opener struct{ *namespace }
 
 func (o opener) Open(port uint16, mark uint32) (s *udp.Sockets, err error) {
 	err = o.do(func() (err error) {
-		s, err = udp.System().Open(port, mark)
+		s, err = udp.Spread(tunnel.Lines()).Open(port, mark)
 		return err
 	})
 	return s, err
@@ -165,7 +166,7 @@ func (o opener) Open(port uint16, mark uint32) (s *udp.Sockets, err error) {
 
 func (n *namespace) device(addrs []netip.Prefix) (d tun.Device, err error) {
 	err = n.do(func() (err error) {
-		d, err = tun.Create(tunName, tun.DefaultMTU, 1)
+		d, err = tun.Create(tunName, tun.DefaultMTU, tunnel.Lines())
 		return err
 	})
 	if err != nil {

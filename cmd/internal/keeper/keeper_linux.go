@@ -25,6 +25,7 @@ import (
 	"vpn/tun"
 	"vpn/tun/host"
 	"vpn/tun/host/dns"
+	"vpn/tunnel"
 	"vpn/tunnel/uapi"
 	"vpn/tunnel/udp"
 )
@@ -135,7 +136,7 @@ func Run(ctx context.Context, c Config) error {
 		log:     c.Log.With("interface", c.File.Name),
 		started: time.Now(),
 		floors:  child.NewFloors(floor.New(floor.Default)),
-		ports:   child.NewPorts(udp.System()),
+		ports:   child.NewPorts(udp.Spread(tunnel.Lines())),
 		work:    make(chan job),
 		marked:  make(chan struct{}),
 		stop:    make(chan struct{}),

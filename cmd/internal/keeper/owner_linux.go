@@ -14,6 +14,7 @@ import (
 	"vpn/noise/key"
 	"vpn/tun"
 	"vpn/tun/host"
+	"vpn/tunnel"
 	"vpn/tunnel/uapi"
 )
 
@@ -122,7 +123,7 @@ func createDevice(ctx context.Context, name string) (tun.Device, error) {
 	tick := time.NewTicker(between)
 	defer tick.Stop()
 	for end := time.Now().Add(patience); ; {
-		device, err := tun.Create(name, 0, 1)
+		device, err := tun.Create(name, 0, tunnel.Lines())
 		if err == nil || !errors.Is(err, unix.EBUSY) || time.Now().After(end) {
 			return device, err
 		}
