@@ -57,9 +57,9 @@ func (w *world) flood(h *host) *caller {
 	c := newCaller(&private, elsewhere, h)
 	for h.handshakesWaiting() < 512 {
 		w.inject(c.junk())
-	}
-	if got := w.sent(); len(got) != 0 {
-		w.t.Fatalf("%d messages were sent before the host was under load", len(got))
+		if got := w.sent(); len(got) != 0 {
+			w.t.Fatalf("%d messages were sent before the host was under load", len(got))
+		}
 	}
 	return c
 }
