@@ -98,7 +98,7 @@ func TestFloodGetsCookies(t *testing.T) {
 			}
 		}
 		if len(log) != 100 {
-			t.Errorf("%d cookie replies, want 100", len(log))
+			t.Fatalf("%d cookie replies, want 100", len(log))
 		}
 		a.wantDropped(CookieDemanded, 100)
 
