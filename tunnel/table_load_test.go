@@ -57,9 +57,9 @@ func (w *world) flood(h *host) *caller {
 	c := newCaller(&private, elsewhere, h)
 	for h.handshakesWaiting() < 512 {
 		w.inject(c.junk())
-	}
-	if got := w.sent(); len(got) != 0 {
-		w.t.Fatalf("%d messages were sent before the host was under load", len(got))
+		if got := w.sent(); len(got) != 0 {
+			w.t.Fatalf("%d messages were sent before the host was under load", len(got))
+		}
 	}
 	return c
 }
@@ -98,7 +98,7 @@ func TestFloodGetsCookies(t *testing.T) {
 			}
 		}
 		if len(log) != 100 {
-			t.Errorf("%d cookie replies, want 100", len(log))
+			t.Fatalf("%d cookie replies, want 100", len(log))
 		}
 		a.wantDropped(CookieDemanded, 100)
 
