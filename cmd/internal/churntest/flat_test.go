@@ -33,7 +33,7 @@ const enough = 9
 const (
 	lateGoroutines = 4
 	firstHeap      = 4 << 10
-	grownUp        = 150
+	grownUp        = 300
 )
 
 // flat reports whether values stay where they are. The first third is for warming up. Of the second and of the last third the lowest are
