@@ -91,7 +91,7 @@ func (f *figure) told(lives []*life) string {
 	}
 	third := len(lowest) / 3
 	if third == 0 {
-		return fmt.Sprintf("%.0f; %.0f", lowest, most)
+		return fmt.Sprintf("%.0f, -, %.0f; %.0f", lowest[0], lowest[len(lowest)-1], most)
 	}
 	return fmt.Sprintf("%.0f, %.0f, %.0f; %.0f", slices.Min(lowest[:third]), slices.Min(lowest[third:2*third]), slices.Min(lowest[2*third:]), most)
 }
