@@ -182,7 +182,6 @@ func TestHandshakesAnswerNoData(t *testing.T) {
 func TestKeepaliveArmsNoKeepalive(t *testing.T) {
 	x := newScript(t, Settings{})
 	k := x.session(Responder)
-	x.sends(keepalive) // the answer to the session's first message
 	x.wait(time.Second)
 	if x.receives(k, keepalive) {
 		t.Error("a keepalive asks for a poll")

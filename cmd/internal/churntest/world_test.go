@@ -24,7 +24,7 @@ type world struct {
 	t      *testing.T
 	hub    *testnet.Daemon // a bare device
 	spokes []*spoke        // the first is left in peace
-	levels levels
+	lives  lives
 }
 
 // steady is the spoke that nothing befalls but what befalls the hub.
@@ -49,7 +49,7 @@ type spoke struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, levels: levels{}}
+	w := &world{t: t, lives: lives{}}
 	hub := testnet.NewHost(t, "hub")
 	w.hub = hub.StartDaemon(testnet.VPN)
 	w.hub.Set("private_key="+w.hub.Key.Private, "listen_port="+hubPort, fmt.Sprintf("rekey_after_time=%d", rekeySeconds))
