@@ -221,16 +221,6 @@ func TestFromFileElsewhere(t *testing.T) {
 	}
 }
 
-func TestTune(t *testing.T) {
-	n := newNamespace(t)
-	d := n.create("tuned", 0, 1)
-	n.check(d.Tune(16, 40000))
-	n.check(d.Tune(0, 0))
-	if a := n.link("tuned").Attrs(); a.TxQLen != 16 || a.GSOMaxSize != 40000 {
-		t.Errorf("queue length %d, superpackets to %d", a.TxQLen, a.GSOMaxSize)
-	}
-}
-
 // TestRefusals has the kernel refuse writes one way and another; it is played by the
 // queue's one system call.
 func TestRefusals(t *testing.T) {

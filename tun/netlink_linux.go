@@ -155,14 +155,11 @@ func (c *control) noLinkLocal(index int32) error {
 	return err
 }
 
-func (c *control) tune(index int32, queueLength, superpacketBytes int) error {
+// limitSuperpackets bounds the bytes of the superpackets that the kernel puts into
+// the link. Kernels before 4.16 take no notice.
+func (c *control) limitSuperpackets(index int32, bytes int) error {
 	r := newRequest(unix.RTM_NEWLINK, unix.NLM_F_ACK, index)
-	if queueLength > 0 {
-		r.number(unix.IFLA_TXQLEN, queueLength)
-	}
-	if superpacketBytes > 0 {
-		r.number(unix.IFLA_GSO_MAX_SIZE, superpacketBytes)
-	}
+	r.number(unix.IFLA_GSO_MAX_SIZE, bytes)
 	_, err := c.do(r)
 	return err
 }

@@ -22,6 +22,7 @@ import (
 // would: each superpacket is split, and what one read gave is written together.
 type pump struct {
 	superpackets, packets, lost atomic.Int64
+	longest                     atomic.Int64 // segments of a superpacket
 	running                     sync.WaitGroup
 	homes                       sync.Map // queue by TCP flow, as Create promises of several
 }
@@ -70,6 +71,7 @@ func (p *pump) carry(t *testing.T, queue int, from, to Queue) {
 			}
 			if s.Count() > 1 {
 				p.superpackets.Add(1)
+				p.longest.Store(max(p.longest.Load(), int64(s.Count()))) // of two queues one may win, which does as well
 			}
 			for i := range s.Count() {
 				n := s.Segment(i, room[used:])
@@ -213,6 +215,10 @@ func TestTransfer(t *testing.T) {
 				there.packets.Load(), there.superpackets.Load(), coalesced.Load(), refused.Load(), back.packets.Load())
 			if there.superpackets.Load() == 0 {
 				t.Error("no superpacket was read")
+			}
+			const sealed, oneSend = DefaultMTU + 32, 65507
+			if n := there.longest.Load() * sealed; n > oneSend || n < oneSend*9/10 {
+				t.Errorf("the longest superpacket had %d bytes once sealed, want close to %d and no more", n, oneSend)
 			}
 			if vnet := test.flags != unix.IFF_TUN|unix.IFF_NO_PI; vnet != (coalesced.Load() > 0 || refused.Load() > 0) {
 				t.Errorf("%d superpackets written", coalesced.Load())

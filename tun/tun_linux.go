@@ -29,11 +29,14 @@ type Native interface {
 	Files() []*os.File
 	// SetPersistent decides whether the link outlives its last descriptor.
 	SetPersistent(on bool) error
-	// Tune bounds what waits in the device: packets or superpackets in each
-	// queue, and bytes in a superpacket. 0 leaves a bound as it is. It needs
-	// CAP_NET_ADMIN, and a link that is still in its first namespace.
-	Tune(queueLength, superpacketBytes int) error
 }
+
+// superpacketBytes is the link's gso_max_size: so much that the segments of a
+// superpacket, 32 bytes longer each once they are sealed, still go out with one
+// UDP_SEGMENT send of 65,507 bytes, for any MTU from 1280 on. What the kernel makes
+// of its own accord, 64 KiB, takes two: one with all but the last few segments,
+// and one with these.
+const superpacketBytes = 60_000
 
 // Create opens the TUN link called name, which it makes unless there is one, with so
 // many queues (at least 1). All packets of a flow come from one of them; the fragments
@@ -129,7 +132,7 @@ func closeAll(files []*os.File) {
 type native struct {
 	files  []*os.File
 	queues []Queue
-	ctl    *control // for Tune and the watcher, in the link's first namespace
+	ctl    *control // for init and the watcher, in the link's first namespace
 	watch  *watcher
 	name   atomic.Pointer[string]
 	mtu    atomic.Int32
@@ -192,6 +195,9 @@ func (d *native) init(mtu int) error {
 	d.index, d.watch.index = l.index, l.index
 	if err := d.ctl.noLinkLocal(l.index); err != nil && !errors.Is(err, unix.EPERM) {
 		return fmt.Errorf("tun %q: switch off the link-local address: %w", name, err)
+	}
+	if err := d.ctl.limitSuperpackets(l.index, superpacketBytes); err != nil && !errors.Is(err, unix.EPERM) {
+		return fmt.Errorf("tun %q: bound superpackets to %d bytes: %w", name, superpacketBytes, err)
 	}
 	if mtu != 0 && mtu != l.mtu {
 		if err := d.ctl.setMTU(l.index, mtu); err != nil {
@@ -293,13 +299,6 @@ func (d *native) SetPersistent(on bool) error {
 	err := onFile(d.files[0], func(fd int) error { return unix.IoctlSetInt(fd, unix.TUNSETPERSIST, v) })
 	if err != nil {
 		return fmt.Errorf("tun %q: set persistent to %v: %w", d.Name(), on, err)
-	}
-	return nil
-}
-
-func (d *native) Tune(queueLength, superpacketBytes int) error {
-	if err := d.ctl.tune(d.index, queueLength, superpacketBytes); err != nil {
-		return fmt.Errorf("tun %q: set queue length %d, superpackets to %d bytes: %w", d.Name(), queueLength, superpacketBytes, err)
 	}
 	return nil
 }

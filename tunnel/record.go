@@ -147,7 +147,8 @@ func (t *Tunnel) stranger(kind EventKind, why Reason, who key.Public, now time.D
 	if !x.limits[class].allow(now, strangerLimit) {
 		return
 	}
-	r := record{kind: kind, at: t.clock.Wall().UnixNano(), times: 1, reason: why, detail: &d}
+	kept := d // the argument itself would be made on the heap, also for all that is not kept
+	r := record{kind: kind, at: t.clock.Wall().UnixNano(), times: 1, reason: why, detail: &kept}
 	r.first = r.at
 	e := r.event(key.Public{})
 	e.known()

@@ -58,22 +58,26 @@ func benchFlood(tb testnet.TB, s *settings, kind testnet.Kind, r *report) {
 		<-time.After(s.seconds / 4)
 		return float64(load.received()-bytes) * 8 / 1e9 / time.Since(begin).Seconds()
 	}
-	var all, memory []float64
+	alone := []float64{measure()}
+	var memory []float64
 	for _, rate := range floodRates {
-		var alone, elsewhere, flooded []float64
-		for range s.turns { // in turn and often, as the machine's own pace changes
-			alone = append(alone, measure())
+		var elsewhere, flooded []float64 // in percent
+		for range s.turns {              // in turn and often, as the machine's own pace changes
 			stop := f.start("192.168.79.2:"+floodPort, rate)
-			elsewhere = append(elsewhere, measure())
+			a := measure()
 			stop()
 			stop = f.start("192.168.79.2:"+strconv.Itoa(p.B.Port), rate)
-			flooded = append(flooded, measure())
+			b := measure()
 			memory = append(memory, megabytes(tb, p.B.Daemon, "VmRSS"))
 			stop()
+			before := alone[len(alone)-1]
+			after := measure()
+			alone = append(alone, after)
+			elsewhere = append(elsewhere, 100*a/((before+after)/2))
+			flooded = append(flooded, 100*b/((before+after)/2))
 		}
-		r.add(tb, kind, floodKept(rate), 100*percentile(flooded, 50)/percentile(alone, 50))
-		r.add(tb, kind, floodMachine(rate), 100*percentile(elsewhere, 50)/percentile(alone, 50))
-		all = append(all, alone...)
+		r.add(tb, kind, floodKept(rate), percentile(flooded, 50))
+		r.add(tb, kind, floodMachine(rate), percentile(elsewhere, 50))
 	}
 	load.stop()
 	cpu := cpuSeconds(tb, p.B.Daemon)
@@ -81,7 +85,7 @@ func benchFlood(tb testnet.TB, s *settings, kind testnet.Kind, r *report) {
 	<-time.After(s.seconds / 2)
 	sent := stop()
 	r.add(tb, kind, floodCPU, (cpuSeconds(tb, p.B.Daemon)-cpu)*1e6/float64(sent))
-	r.add(tb, kind, floodAlone, percentile(all, 50))
+	r.add(tb, kind, floodAlone, percentile(alone, 50))
 	r.add(tb, kind, floodMemory, slices.Max(memory))
 }
 
