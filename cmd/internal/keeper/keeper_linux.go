@@ -215,6 +215,7 @@ func (k *Keeper) live(ctx context.Context) error {
 	k.c.Ready()
 	k.log.Info("the link is up", "file", k.c.File.String())
 	k.ready()
+	k.watch()
 	go k.watchdog()
 	go k.watchSleep()
 	go k.status()

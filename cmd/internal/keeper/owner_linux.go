@@ -241,11 +241,9 @@ func (b *bounded) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// configure gives a new engine all that l says. The port is the one to keep where
-// l gives none.
-func (k *Keeper) configure(l *loaded, port uint16) error {
-	k.peers.Lock()
-	defer k.peers.Unlock()
+// given is what a new engine is given for l. The port is the one to keep where l
+// gives none.
+func (k *Keeper) given(l *loaded, port uint16) *uapi.Config {
 	u := *l.set
 	u.ReplacePeers = true
 	if !l.live && (u.FwMark == nil || *u.FwMark == 0) {
@@ -265,7 +263,15 @@ func (k *Keeper) configure(l *loaded, port uint16) error {
 			p.Candidates = known
 		}
 	}
-	if err := k.ask(func(c *uapi.Client) error { return c.Set(&u) }); err != nil {
+	return &u
+}
+
+// configure gives a new engine all that l says, and the port as in given.
+func (k *Keeper) configure(l *loaded, port uint16) error {
+	k.peers.Lock()
+	defer k.peers.Unlock()
+	u := k.given(l, port)
+	if err := k.ask(func(c *uapi.Client) error { return c.Set(u) }); err != nil {
 		return err
 	}
 	k.restored.Store(nil)
