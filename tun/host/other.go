@@ -35,3 +35,5 @@ func (*executor) close() {}
 func (*executor) shown(a Action) Action { return a }
 
 func (*executor) do(context.Context, Action) error { return errOther }
+
+func (*executor) settle() error { return nil }

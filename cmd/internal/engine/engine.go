@@ -86,10 +86,10 @@ func Run(ctx context.Context, c Config) error {
 		go func() { _ = own.Serve(c.Own) }() // until own is closed
 	}
 	go func() { served <- c.serve(server, ending) }()
+	c.Log.Info("tunnel started")
 	if c.Ready != nil {
 		c.Ready(t)
 	}
-	c.Log.Info("tunnel started")
 
 	var why string
 	select {

@@ -1,6 +1,7 @@
 package keeper
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -101,19 +102,22 @@ func (k *Keeper) up(ctx context.Context, l *loaded) error {
 // finish ends an up whose plan is done. Only hooks can have changed what the engine was
 // given, or what the plan has made of the host.
 func (k *Keeper) finish(ctx context.Context, l *loaded, auto bool) error {
-	if err := k.awaitEngine(ctx); err != nil {
+	if err := k.awaitPort(ctx); err != nil {
 		return err
 	}
-	if i := &l.conf.Interface; len(i.PreUp)+len(i.PostUp) == 0 {
-		if err := k.keepGiven(l); err != nil {
+	if i := &l.conf.Interface; len(i.PreUp)+len(i.PostUp) > 0 {
+		if err := cmp.Or(k.awaitAnswer(), k.keep(l)); err != nil {
 			return err
 		}
-		return k.markUp(l, nil, auto)
+		return k.lookAndMarkUp(l, auto)
 	}
-	if err := k.keep(l); err != nil {
-		return err
+	answered := make(chan error, 1)
+	go func() { answered <- k.awaitAnswer() }()
+	err := k.keepGiven(l)
+	if err == nil {
+		err = k.markUp(l, nil, auto)
 	}
-	return k.lookAndMarkUp(l, auto)
+	return errors.Join(err, <-answered)
 }
 
 // adopt takes over a link that is up, with all that was in force under the keeper
@@ -170,7 +174,7 @@ func (k *Keeper) configureAfter(ctx context.Context, l *loaded, was host.UpRecor
 	again := time.NewTicker(10 * time.Millisecond)
 	defer again.Stop()
 	for end := time.Now().Add(listenPatience); ; {
-		err := k.configure(l, was.Port)
+		err := k.configure(ctx, l, was.Port)
 		if !errors.Is(err, unix.EADDRINUSE) || time.Now().After(end) {
 			return err
 		}
@@ -228,6 +232,10 @@ func (k *Keeper) markUp(l *loaded, s *host.State, auto bool) error {
 	k.state.Port, k.state.Mark = port, mark
 	return nil
 }
+
+// watchAfter is when it begins to be watched what others take away, once the link is up:
+// it takes as long as the first handshake, which comes first.
+const watchAfter = 20 * time.Millisecond
 
 // watch begins to watch for what others take away, and has the host looked at for what
 // they took before.
