@@ -25,7 +25,7 @@ func Apply(ctx context.Context, p *Plan, j *Journal, o Owner, show func(Action))
 	}
 	defer x.close()
 	r := run{executor: x}
-	if err := cmp.Or(r.all(ctx, p.Steps), ctx.Err()); err != nil {
+	if err := cmp.Or(r.all(ctx, p.Steps), r.settle(), ctx.Err()); err != nil {
 		return errors.Join(err, r.rollback(context.WithoutCancel(ctx)))
 	}
 	return j.End(r.ends...)

@@ -26,6 +26,8 @@ type executor struct {
 	shared  shared
 	index   map[string]int // of links; asked for once
 	show    func(Action)
+
+	configuring chan error // holds how Configure went, once it is done; nil: it is not under way
 }
 
 func newExecutor(j *Journal, o Owner, show func(Action)) (*executor, error) {
@@ -46,6 +48,11 @@ func (x *executor) close() { x.nl.Close() }
 
 // do does one action. What is done already is no error.
 func (x *executor) do(ctx context.Context, a Action) error {
+	if set, is := a.(SetLink); is && set.Up {
+		if err := x.settle(); err != nil {
+			return err
+		}
+	}
 	switch a := a.(type) {
 	case OpenLink, Configure, SetMark, Hook:
 		return x.ask(ctx, a) // whose error says enough
@@ -79,16 +86,31 @@ func (x *executor) ask(ctx context.Context, a Action) error {
 		}
 		return x.journal.Opened(index)
 	case Configure:
-		return x.owner.Configure(ctx)
+		configuring := make(chan error, 1)
+		go func() { configuring <- x.owner.Configure(ctx) }()
+		x.configuring = configuring
 	case SetMark:
+		if err := x.settle(); err != nil {
+			return err
+		}
 		return x.owner.SetMark(ctx, a.Mark)
 	case Hook:
-		if err := x.noteRules(); err != nil {
+		if err := errors.Join(x.settle(), x.noteRules()); err != nil {
 			return err
 		}
 		return x.owner.Hook(ctx, a)
 	}
 	return nil
+}
+
+// settle returns when the link has been configured. It gets its addresses meanwhile, but
+// nothing passes through it before.
+func (x *executor) settle() (err error) {
+	if x.configuring != nil {
+		err = <-x.configuring
+		x.configuring = nil
+	}
+	return err
 }
 
 // noteRules takes down which policy rules there are before the first hook is run.

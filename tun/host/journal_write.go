@@ -84,13 +84,16 @@ func (j *Journal) Opened(index int) error {
 // MarkUp writes that everything has been done, and what is to be known of it
 // later. S was read after the last hook: what it shows to be missing already, a hook
 // has removed, and it is not ours to put back; what else is on the link now, and which rules
-// about it are new, a hook has added, and it stays as long as the link.
+// about it are new, a hook has added, and it stays as long as the link. Where no hook
+// was run s may be nil.
 func (j *Journal) MarkUp(u UpRecord, s *State) error {
-	if _, err := j.Append(extra(s, j, u.Mark)...); err != nil {
-		return err
+	if s != nil {
+		if _, err := j.Append(extra(s, j, u.Mark)...); err != nil {
+			return err
+		}
+		u.Absent = absent(s, j)
 	}
 	j.rules = nil
-	u.Absent = absent(s, j)
 	j.up = &u
 	return j.put(&j.run, record{Up: &u})
 }

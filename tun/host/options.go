@@ -20,7 +20,8 @@ type Owner interface {
 	// OpenLink makes the link, persistent, and serves its control socket. It
 	// returns the link's index.
 	OpenLink(ctx context.Context, name string) (index int, err error)
-	// Configure gives it keys, peers, port and mark.
+	// Configure gives it keys, peers, port and mark. It is called on a goroutine of its
+	// own, and nothing else is before it returns, which it does soon when ctx ends.
 	Configure(ctx context.Context) error
 	// SetMark sets the mark of its messages; 0: none.
 	SetMark(ctx context.Context, mark uint32) error

@@ -36,3 +36,5 @@ func newExecutor(*Journal, Owner, func(Action)) (*executor, error) { return nil,
 func (*executor) close() {}
 
 func (*executor) do(context.Context, Action) error { return errOther }
+
+func (*executor) settle() error { return nil }

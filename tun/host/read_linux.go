@@ -125,7 +125,10 @@ func (r *reader) held() error {
 		case HoldSysctl:
 			key = a.Key
 		}
-		if value, err := readSysctl(key); key != "" && err == nil {
+		if key == "" {
+			continue
+		}
+		if value, err := readSysctl(key); err == nil {
 			r.s.Sysctls[key] = value
 		}
 	}

@@ -74,7 +74,10 @@ func parentOf(pid int) int {
 
 // sessions finds the SSH sessions with this host.
 func (r *reader) sessions() error {
-	peers := append(SSHPeers(!r.q.NoSessions), r.q.Sessions...)
+	peers := slices.Clone(r.q.Sessions)
+	if r.q.SSH != Nobodys {
+		peers = append(peers, SSHPeers(r.q.SSH == Everybodys)...)
+	}
 	slices.SortFunc(peers, netip.Addr.Compare)
 	for _, peer := range slices.Compact(peers) {
 		s := Session{Peer: peer}

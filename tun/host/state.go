@@ -3,6 +3,7 @@ package host
 import (
 	"net/netip"
 
+	"vpn/conf"
 	"vpn/tun/host/dns"
 )
 
@@ -75,13 +76,37 @@ type Query struct {
 	Mark    uint32       // that they carry now
 	Journal *Journal     // whose firewall tables are compared; may be nil
 
-	// Without a kill switch nobody needs to know of SSH sessions but that of this very
-	// process: others are looked for among all processes, which takes longer than all
-	// the rest.
-	NoSessions bool
+	SSH Whose // sessions are looked for; see [WhoseSSH]
 	// Sessions are the other ends of those that somebody else has found: a confined
 	// process sees none.
 	Sessions []netip.Addr
+}
+
+// Whose is a choice of SSH sessions with this host.
+type Whose int
+
+// To find everybody's, all processes are looked at, which takes longer than all else
+// that is read.
+const (
+	Nobodys Whose = iota
+	Ours          // that of this very process
+	Everybodys
+)
+
+// WhoseSSH says whose SSH sessions the plan for a config asks about: a default route
+// may cut ours, and a kill switch any.
+func WhoseSSH(c *conf.Config) Whose {
+	if c.Interface.KillSwitch.Value {
+		return Everybodys
+	}
+	for i := range c.Peers {
+		for _, a := range c.Peers[i].AllowedIPs {
+			if a.Prefix.Bits() == 0 {
+				return Ours
+			}
+		}
+	}
+	return Nobodys
 }
 
 // link returns the link of that name.

@@ -36,13 +36,13 @@ var caged = map[string]func(){
 		tryAll()
 	},
 	"all": func() {
-		Enter(slog.New(slog.NewTextHandler(os.Stdout, nil)))
+		Begin(slog.New(slog.NewTextHandler(os.Stdout, nil)))()
 		tryAll()
 	},
 	// A kernel that knows neither landlock nor seccomp, as far as can be seen.
 	"old": func() {
 		lacking(unix.SYS_LANDLOCK_CREATE_RULESET, unix.SYS_LANDLOCK_RESTRICT_SELF, unix.SYS_SECCOMP)
-		Enter(slog.New(slog.NewTextHandler(os.Stdout, nil)))
+		Begin(slog.New(slog.NewTextHandler(os.Stdout, nil)))()
 		tryAll()
 	},
 }
@@ -227,7 +227,7 @@ func BenchmarkCall(b *testing.B) {
 		}
 	}
 	b.Run("free", one)
-	if err := filterCalls(); err != nil {
+	if err := prepareFilter()(); err != nil {
 		b.Fatal(err)
 	}
 	b.Run("caged", one)

@@ -15,34 +15,32 @@ import (
 // not.
 var errMissing = errors.New("not available here")
 
-// Enter cages this process, all its threads, for good. Nobody may get new
-// privileges in it, no file can be opened, and what Allowed does not name fails
-// with EPERM. Each step that can't be done is logged, once, and left out: the
-// others hold all the same. It is called when all is open that will be used, and
-// before anything of strangers is read.
-func Enter(log *slog.Logger) {
+// Begin begins to cage this process, all its threads, for good: nobody may get new
+// privileges in it, and no file can be opened from then on. Finish does the rest: what
+// the rules do not name fails with EPERM. It is called when all is open that will be
+// used, and before anything of strangers is read. Each step that can't be done is
+// logged, once, and left out: the others hold all the same.
+func Begin(log *slog.Logger) (finish func()) {
 	// The zone is read from a file, at first use.
 	_, _ = time.Now().Zone()
-	steps := []struct {
-		name string
-		do   func() error
-	}{
-		{"no new privileges", noNewPrivileges},
-		{"landlock", leaveFiles},
-		{"seccomp", filterCalls},
-	}
-	for _, step := range steps {
-		switch err := step.do(); {
-		case errors.Is(err, errMissing):
-			log.Info("the engine's cage is without one of its walls", "wall", step.name, "error", err)
-		case err != nil:
-			log.Warn("the engine's cage is without one of its walls", "wall", step.name, "error", err)
-		}
+	build(log, "no new privileges", noNewPrivileges)
+	build(log, "landlock", leaveFiles)
+	filterCalls := prepareFilter()
+	return func() { build(log, "seccomp", filterCalls) }
+}
+
+// build logs if a wall can't be had.
+func build(log *slog.Logger, wall string, do func() error) {
+	switch err := do(); {
+	case errors.Is(err, errMissing):
+		log.Info("the engine's cage is without one of its walls", "wall", wall, "error", err)
+	case err != nil:
+		log.Warn("the engine's cage is without one of its walls", "wall", wall, "error", err)
 	}
 }
 
 // noNewPrivileges is for this thread: its keeper has set it for all of them
-// before they were there, and filterCalls does for those of an engine that was
+// before they were there, and the filter does for those of an engine that was
 // started otherwise.
 func noNewPrivileges() error { return unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }
 

@@ -11,17 +11,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// filterCalls has the kernel ask the filter before each system call, of all
-// threads.
-func filterCalls() error {
+// prepareFilter returns what has the kernel ask the filter before each system call, of
+// all threads.
+func prepareFilter() (load func() error) {
 	raw, err := bpf.Assemble(filter(unix.Getpid()))
 	if err != nil {
-		return err
+		return func() error { return err }
 	}
 	program := make([]unix.SockFilter, len(raw))
 	for i, r := range raw {
 		program[i] = unix.SockFilter{Code: r.Op, Jt: r.Jt, Jf: r.Jf, K: r.K}
 	}
+	return func() error { return loadFilter(program) }
+}
+
+func loadFilter(program []unix.SockFilter) error {
 	// The thread that asks must be one that has no new privileges.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

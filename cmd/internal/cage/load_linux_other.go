@@ -7,7 +7,7 @@ import (
 	"runtime"
 )
 
-// filterCalls can do nothing: the rules are for other processors.
-func filterCalls() error {
-	return fmt.Errorf("%w: no rules for %s", errMissing, runtime.GOARCH)
+// prepareFilter can do nothing: the rules are for other processors.
+func prepareFilter() (load func() error) {
+	return func() error { return fmt.Errorf("%w: no rules for %s", errMissing, runtime.GOARCH) }
 }

@@ -32,6 +32,7 @@ func (d *daemon) serve(socket *os.File, err error) error {
 	// manager sends to all processes are its affair.
 	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	log := d.harden()
+	finishCage := cage.Begin(log) // while the keeper finds out what we are to run on
 	k, err := child.Connect(socket)
 	if err != nil {
 		return err
@@ -41,7 +42,7 @@ func (d *daemon) serve(socket *os.File, err error) error {
 		k.Failed(err)
 		return err
 	}
-	cage.Enter(log)
+	finishCage()
 	ctx := k.Context()
 	context.AfterFunc(ctx, func() {
 		if errors.Is(context.Cause(ctx), child.ErrKeeperGone) {

@@ -7,27 +7,39 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/spf13/cobra"
+
 	"vpn/conf"
 )
 
 func TestEveryCommandIsExplained(t *testing.T) {
-	all := newRoot().Commands()
+	all := Commands().Commands()
 	for _, cmd := range all {
 		all = append(all, cmd.Commands()...)
 	}
 	for _, cmd := range all {
+		if name := strings.Fields(cmd.CommandPath())[1]; commands[name] == nil {
+			t.Errorf("%s is not among the commands by this name", name)
+		}
 		if cmd.Short == "" || strings.HasSuffix(cmd.Short, ".") {
 			t.Errorf("%s: short text %q", cmd.Name(), cmd.Short)
 		}
 		if !strings.HasPrefix(cmd.Example, "  ") || !strings.Contains(cmd.Example, cmd.CommandPath()) {
 			t.Errorf("%s: example %q", cmd.Name(), cmd.Example)
 		}
-		var help bytes.Buffer
-		root := newRoot()
-		root.SetOut(&help)
-		root.SetArgs(append(strings.Fields(cmd.CommandPath())[1:], "--help"))
-		if err := root.Execute(); err != nil || !strings.Contains(help.String(), cmd.Example) {
-			t.Errorf("%s --help: %v, without its example", cmd.Name(), err)
+		args := append(strings.Fields(cmd.CommandPath())[1:], "--help")
+		var texts []string
+		for _, root := range []*cobra.Command{Commands(), commandsFor(args)} {
+			var text bytes.Buffer
+			root.SetOut(&text)
+			root.SetArgs(args)
+			if err := root.Execute(); err != nil || !strings.Contains(text.String(), cmd.Example) {
+				t.Errorf("%s --help: %v, without its example", cmd.Name(), err)
+			}
+			texts = append(texts, text.String())
+		}
+		if texts[0] != texts[1] {
+			t.Errorf("%s --help says beside others\n%s\nand alone\n%s", cmd.Name(), texts[0], texts[1])
 		}
 		for line := range strings.Lines(cmd.Long) {
 			if len(line) > 81 {

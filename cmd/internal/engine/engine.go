@@ -33,8 +33,8 @@ type Config struct {
 	// tunnel.Config.
 	Observe func(tunnel.Event)
 
-	// Changed is called, if it is not nil, after each request that has changed the
-	// configuration, but for candidates. It must not wait.
+	// Changed is called, if it is not nil, after each request at Listener that has changed
+	// the configuration, but for candidates. It must not wait.
 	Changed func()
 
 	// Own is served besides, if it is not nil: who connects there has the first word,
@@ -78,18 +78,18 @@ func Run(ctx context.Context, c Config) error {
 		c.Device.Close()
 		return fmt.Errorf("start the tunnel: %w", err)
 	}
-	backend := &trimmer{Backend: observed(t, c.Changed)}
+	backend := &trimmer{Backend: t}
 	defer backend.stop()
-	server := uapi.NewServer(backend, c.Log)
+	server, own := uapi.NewServer(observed(backend, c.Changed), c.Log), uapi.NewServer(backend, c.Log)
 	served, ending := make(chan error, 1), make(chan struct{})
 	if c.Own != nil {
-		go func() { _ = server.Serve(c.Own) }() // it ends with the server
+		go func() { _ = own.Serve(c.Own) }() // until own is closed
 	}
 	go func() { served <- c.serve(server, ending) }()
+	c.Log.Info("tunnel started")
 	if c.Ready != nil {
 		c.Ready(t)
 	}
-	c.Log.Info("tunnel started")
 
 	var why string
 	select {
@@ -106,6 +106,7 @@ func Run(ctx context.Context, c Config) error {
 	c.Log.Info("tunnel ends", "why", why)
 	close(ending)
 	server.Close()
+	own.Close()
 	if err = <-served; err != nil {
 		c.Log.Warn("the control socket failed", "error", err)
 		err = fmt.Errorf("the control socket failed: %w", err)

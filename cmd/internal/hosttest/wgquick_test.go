@@ -121,6 +121,8 @@ var (
 // behind the names of their table and chain.
 func (p *place) effect() []string {
 	p.t.Helper()
+	// The kernel is done with them in the background, also where nobody looks for duplicates.
+	testnet.Until(p.t, "no address of IPv6 is tentative", func() bool { return p.MustRun("ip", "-6", "-o", "addr", "show", "tentative") == "" })
 	script := `
 ip -o addr show dev wg0 | sed 's/valid_lft.*//'
 ip -o link show dev wg0 | grep -o 'mtu [0-9]*'

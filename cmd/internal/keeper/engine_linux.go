@@ -176,7 +176,7 @@ func (k *Keeper) renewEngine(ctx context.Context) error {
 		return err
 	}
 	port, _ := k.ports.Current()
-	if err := k.configure(l, port); err != nil {
+	if err := k.configure(ctx, l, port); err != nil {
 		return err
 	}
 	k.log.Info("a new engine runs the link", "pid", k.engine.PID())

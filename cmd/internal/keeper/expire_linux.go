@@ -57,6 +57,7 @@ func (k *Keeper) expire() {
 			k.expires = time.NewTimer(expiryEvery)
 			return
 		}
+		k.keeping.soon()
 	}
 	for _, line := range commands(k.name, change) {
 		k.log.Info("[#] "+line, "why", "its time is over")

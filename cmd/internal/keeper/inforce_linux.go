@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"vpn/cmd/internal/configfile"
+	"vpn/cmd/internal/setting"
 	"vpn/tun/host"
 	"vpn/tunnel/uapi"
 )
@@ -28,6 +29,16 @@ func (k *Keeper) keep(l *loaded) error {
 	return k.keepEngine(l.hash)
 }
 
+// keepGiven is keep where the engine has what it was given for l, and nothing else: it
+// is not asked. What others set meanwhile it tells of.
+func (k *Keeper) keepGiven(l *loaded) error {
+	if err := writePin(k.name, l.text); err != nil {
+		return err
+	}
+	port, _ := k.ports.Current()
+	return writeEngine(k.name, l.hash, setting.Sync(&uapi.Device{}, k.given(l, port)))
+}
+
 // keepEngine puts down what the engine has, under the text of that hash.
 func (k *Keeper) keepEngine(hash string) error {
 	return k.ask(func(c *uapi.Client) error {
@@ -36,12 +47,17 @@ func (k *Keeper) keepEngine(hash string) error {
 			return err
 		}
 		defer d.Erase()
-		return host.ReplaceWith(host.RunPath(k.name, engineFile), func(w io.Writer) error {
-			if _, err := fmt.Fprintln(w, hash); err != nil {
-				return err
-			}
-			return uapi.WriteSet(w, asConfig(d))
-		})
+		return writeEngine(k.name, hash, asConfig(d))
+	})
+}
+
+// writeEngine writes what an engine has under the text of that hash.
+func writeEngine(name, hash string, c *uapi.Config) error {
+	return host.ReplaceWith(host.RunPath(name, engineFile), func(w io.Writer) error {
+		if _, err := fmt.Fprintln(w, hash); err != nil {
+			return err
+		}
+		return uapi.WriteSet(w, c)
 	})
 }
 

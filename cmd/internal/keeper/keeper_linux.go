@@ -252,6 +252,7 @@ func unlessCancelled(err error) error {
 // loop does what there is to do, one thing after another, until the end.
 func (k *Keeper) loop(ctx context.Context) error {
 	gone, deleted := k.gone, k.listener.Deleted() // the same until the end
+	begin := time.After(watchAfter)
 	for {
 		var engineDone, engineChanged <-chan struct{}
 		if k.engine != nil {
@@ -279,6 +280,8 @@ func (k *Keeper) loop(ctx context.Context) error {
 			k.keepChange()
 		case <-k.retry:
 			k.restartEngine()
+		case <-begin:
+			k.watch()
 		case c, ok := <-k.changes:
 			k.changed(c, ok)
 		case <-k.settled:

@@ -1,6 +1,7 @@
 package keeper
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -42,12 +43,16 @@ func (o *owner) OpenLink(ctx context.Context, name string) (index int, err error
 	return i.Index, nil
 }
 
-// Configure gives the link what the file says.
+// Configure gives the link what the file says, which an engine that is not ready yet
+// reads once it is.
 func (o *owner) Configure(ctx context.Context) error {
-	if err := o.awaitReady(ctx); err != nil {
-		return err
+	ctx, cancel := context.WithTimeout(ctx, readyPatience)
+	defer cancel()
+	err := o.configure(ctx, o.l, 0)
+	if err == nil {
+		return nil
 	}
-	return o.configure(o.l, 0)
+	return cmp.Or(o.awaitReady(ctx), err) // why there is no engine says more
 }
 
 // SetMark changes the mark of the tunnel's messages.
@@ -142,12 +147,26 @@ const listenPatience = 2 * time.Second
 // awaitEngine returns when a new engine has noticed that its link is up, so that
 // the first packet finds it ready, or with the reason why it can't listen.
 func (k *Keeper) awaitEngine(ctx context.Context) error {
+	if err := k.awaitPort(ctx); err != nil {
+		return err
+	}
+	return k.awaitAnswer()
+}
+
+// awaitAnswer returns when the engine is done with what it asked a port for: it answers
+// then.
+func (k *Keeper) awaitAnswer() error {
+	return k.ask(func(c *uapi.Client) error { return c.Set(&uapi.Config{}) })
+}
+
+// awaitPort returns when a new engine has asked for its port, or with the reason why
+// it has none.
+func (k *Keeper) awaitPort(ctx context.Context) error {
 	timer := time.NewTimer(listenPatience)
 	defer timer.Stop()
 	select {
 	case <-k.ports.Opened():
-		// The engine answers when it is done with what it asked the port for.
-		return k.ask(func(c *uapi.Client) error { return c.Set(&uapi.Config{}) })
+		return nil
 	case <-timer.C:
 		return k.tryToListen()
 	case <-ctx.Done():
@@ -214,7 +233,10 @@ func (k *Keeper) closeListener() <-chan struct{} {
 var errNoEngine = errors.New("there is no engine just now")
 
 // ask makes a request to the engine, before all who wait at the control socket.
-func (k *Keeper) ask(request func(*uapi.Client) error) error {
+func (k *Keeper) ask(request func(*uapi.Client) error) error { return k.askUntil(k.base, request) }
+
+// askUntil is ask, which fails when ctx ends.
+func (k *Keeper) askUntil(ctx context.Context, request func(*uapi.Client) error) error {
 	e := k.running()
 	if e == nil {
 		return fmt.Errorf("configure %s: %w", k.name, errNoEngine)
@@ -232,6 +254,7 @@ func (k *Keeper) ask(request func(*uapi.Client) error) error {
 	go func() {
 		select {
 		case <-e.Done():
+		case <-ctx.Done():
 		case <-answered:
 		}
 		_ = conn.Close()
@@ -260,11 +283,9 @@ func (b *bounded) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// configure gives a new engine all that l says. The port is the one to keep where
-// l gives none.
-func (k *Keeper) configure(l *loaded, port uint16) error {
-	k.peers.Lock()
-	defer k.peers.Unlock()
+// given is what a new engine is given for l. The port is the one to keep where l
+// gives none.
+func (k *Keeper) given(l *loaded, port uint16) *uapi.Config {
 	u := *l.set
 	u.ReplacePeers = true
 	if !l.live && (u.FwMark == nil || *u.FwMark == 0) {
@@ -284,7 +305,15 @@ func (k *Keeper) configure(l *loaded, port uint16) error {
 			p.Candidates = known
 		}
 	}
-	if err := k.ask(func(c *uapi.Client) error { return c.Set(&u) }); err != nil {
+	return &u
+}
+
+// configure gives a new engine all that l says, and the port as in given.
+func (k *Keeper) configure(ctx context.Context, l *loaded, port uint16) error {
+	k.peers.Lock()
+	defer k.peers.Unlock()
+	u := k.given(l, port)
+	if err := k.askUntil(ctx, func(c *uapi.Client) error { return c.Set(u) }); err != nil {
 		return err
 	}
 	k.restored.Store(nil)

@@ -148,9 +148,9 @@ func given(l *loaded) []netip.Addr {
 // plan plans as Run would, without looking up names.
 func plan(ctx context.Context, l *loaded, force bool) (*host.Plan, error) {
 	s, err := host.Read(ctx, host.Query{
-		Link:       l.file.Name,
-		Toward:     given(l),
-		NoSessions: !l.conf.Interface.KillSwitch.Value,
+		Link:   l.file.Name,
+		Toward: given(l),
+		SSH:    host.WhoseSSH(l.conf),
 	})
 	if err != nil {
 		return nil, err
@@ -255,7 +255,7 @@ func KillSwitch(ctx context.Context, f configfile.File, show Show) error {
 // seenTo says that the kill switch of a link that is there is not loaded, if so, and
 // which command loads it.
 func seenTo(ctx context.Context, name, command string) error {
-	s, err := host.Read(ctx, host.Query{Link: name, NoSessions: true})
+	s, err := host.Read(ctx, host.Query{Link: name})
 	if err != nil || s.KillSwitch {
 		return err
 	}

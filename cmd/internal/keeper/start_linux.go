@@ -1,6 +1,7 @@
 package keeper
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -89,21 +90,32 @@ func (k *Keeper) up(ctx context.Context, l *loaded) error {
 		k.dropLink()
 		return err
 	}
-	s, err = host.Look(k.journal) // while the engine notices that its link is up
-	if err == nil {
-		err = k.awaitEngine(ctx)
-	}
-	if err == nil {
-		err = k.keep(l)
-	}
-	if err == nil {
-		err = k.markUp(l, s, host.AutomaticMark(l.conf, plan))
-	}
-	if err != nil {
+	if err := k.finish(ctx, l, host.AutomaticMark(l.conf, plan)); err != nil {
 		k.dropLink()
 		return errors.Join(err, host.Undo(context.WithoutCancel(ctx), k.journal, k.step))
 	}
-	return k.begin(l)
+	return nil
+}
+
+// finish ends an up whose plan is done. Only hooks can have changed what the engine was
+// given, or what the plan has made of the host.
+func (k *Keeper) finish(ctx context.Context, l *loaded, auto bool) error {
+	if err := k.awaitPort(ctx); err != nil {
+		return err
+	}
+	if i := &l.conf.Interface; len(i.PreUp)+len(i.PostUp) > 0 {
+		if err := cmp.Or(k.awaitAnswer(), k.keep(l)); err != nil {
+			return err
+		}
+		return k.lookAndMarkUp(l, auto)
+	}
+	answered := make(chan error, 1)
+	go func() { answered <- k.awaitAnswer() }()
+	err := k.keepGiven(l)
+	if err == nil {
+		err = k.markUp(l, nil, auto)
+	}
+	return errors.Join(err, <-answered)
 }
 
 // adopt takes over a link that is up, with all that was in force under the keeper
@@ -150,9 +162,8 @@ func (k *Keeper) adopt(ctx context.Context, l *loaded, was host.UpRecord) error 
 	}
 	if err != nil {
 		k.closeLink()
-		return err
 	}
-	return k.begin(l)
+	return err
 }
 
 // configureAfter configures the engine of a link that is taken over. The engine of
@@ -161,7 +172,7 @@ func (k *Keeper) configureAfter(ctx context.Context, l *loaded, was host.UpRecor
 	again := time.NewTicker(10 * time.Millisecond)
 	defer again.Stop()
 	for end := time.Now().Add(listenPatience); ; {
-		err := k.configure(l, was.Port)
+		err := k.configure(ctx, l, was.Port)
 		if !errors.Is(err, unix.EADDRINUSE) || time.Now().After(end) {
 			return err
 		}
@@ -178,9 +189,9 @@ func (k *Keeper) configureAfter(ctx context.Context, l *loaded, was host.UpRecor
 func (k *Keeper) read(ctx context.Context, l *loaded, sessions ...netip.Addr) (*host.State, error) {
 	return host.Read(ctx, host.Query{
 		Link: k.name, Mark: k.mark, Journal: k.journal,
-		Toward:     toward(lookup.Peers(l.conf), k.names.Known),
-		NoSessions: !l.conf.Interface.KillSwitch.Value,
-		Sessions:   sessions,
+		Toward:   toward(lookup.Peers(l.conf), k.names.Known),
+		SSH:      host.WhoseSSH(l.conf),
+		Sessions: sessions,
 	})
 }
 
@@ -194,7 +205,7 @@ func (k *Keeper) lookAndMarkUp(l *loaded, auto bool) error {
 }
 
 // markUp writes that all is done as l has it, which is in force from then on. S was
-// looked at since.
+// looked at since; nil: nobody else has done anything.
 func (k *Keeper) markUp(l *loaded, s *host.State, auto bool) error {
 	i := &l.conf.Interface
 	port, mark := k.ports.Current()
@@ -221,17 +232,22 @@ func (k *Keeper) markUp(l *loaded, s *host.State, auto bool) error {
 	return nil
 }
 
-// begin starts what goes on while the link is up.
-func (k *Keeper) begin(l *loaded) error {
-	var err error
-	if k.journal.Up().Heal {
-		if k.changes, err = host.Watch(k.life, k.name); err != nil {
-			k.log.Warn("what others take away is not put back", "error", err)
-		}
-		k.watchResolved()
+// watchAfter is when it begins to be watched what others take away, once the link is up:
+// it takes as long as the first handshake, which comes first.
+const watchAfter = 20 * time.Millisecond
+
+// watch begins to watch for what others take away, and has the host looked at for what
+// they took before.
+func (k *Keeper) watch() {
+	if !k.journal.Up().Heal {
+		return
 	}
-	l.erase()
-	return nil
+	var err error
+	if k.changes, err = host.Watch(k.life, k.name); err != nil {
+		k.log.Warn("what others take away is not put back", "error", err)
+	}
+	k.watchResolved()
+	k.settled = time.After(settleTime)
 }
 
 // startNames begins to look for the addresses of the endpoints' names.

@@ -37,13 +37,6 @@ func endCatch(name string) {
 	_ = os.Remove(host.RunPath(name, crashFile))
 }
 
-// told are the lines of a trace that are: why, and where it was. Values of arguments,
-// of registers and of the stack may be parts of keys.
-var told = regexp.MustCompile(`^(panic: |fatal error: |\[signal |SIG|goroutine \d|created by |\t/|\t[^ ]+\.go:)`)
-
-// function is the line of a function, with its arguments.
-var function = regexp.MustCompile(`^([\w./*()\[\]\-]+)\([^()]*\)$`)
-
 // lastCrash is what a program that has crashed has written, without what was in its
 // memory; empty if none has.
 func lastCrash(name string) string {
@@ -52,6 +45,11 @@ func lastCrash(name string) string {
 		return ""
 	}
 	defer clear(text)
+	// The lines that are told: why, and where it was. Values of arguments, of registers and
+	// of the stack may be parts of keys.
+	told := regexp.MustCompile(`^(panic: |fatal error: |\[signal |SIG|goroutine \d|created by |\t/|\t[^ ]+\.go:)`)
+	// The line of a function, with its arguments.
+	function := regexp.MustCompile(`^([\w./*()\[\]\-]+)\([^()]*\)$`)
 	var b strings.Builder
 	for line := range bytes.Lines(text) {
 		line = bytes.TrimRight(line, "\n")

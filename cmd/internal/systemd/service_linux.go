@@ -52,7 +52,7 @@ func (s Service) properties() []dbus.Property {
 		set("LimitNOFILE", uint64(65536)),
 		set("LimitMEMLOCK", uint64(64<<20)),
 	}
-	if plain.MatchString(s.Name) {
+	if isPlain(s.Name) {
 		other := "wg-quick@" + s.Name + ".service"
 		all = append(all, dbus.PropConflicts(other), dbus.PropAfter(other))
 	}

@@ -2,20 +2,23 @@ package systemd
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/coreos/go-systemd/v22/unit"
 )
 
-// plain are the names that systemd takes for instances as they are.
-var plain = regexp.MustCompile(`^[a-zA-Z0-9:_.-]+$`)
+// isPlain says whether systemd takes a name for an instance as it is.
+func isPlain(name string) bool {
+	return name != "" && !strings.ContainsFunc(name, func(r rune) bool {
+		return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && !strings.ContainsRune(":_.-", r)
+	})
+}
 
 // Template returns the unit of an interface whose file is in the place where all
 // are, vpn@NAME.service; false if NAME has characters, + or =, that no unit's
 // name may have.
 func Template(name string) (string, bool) {
-	return "vpn@" + name + ".service", plain.MatchString(name)
+	return "vpn@" + name + ".service", isPlain(name)
 }
 
 // Transient returns the name of the unit that Run makes for an interface.

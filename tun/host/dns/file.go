@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // stateDir has a folder for each tunnel, with what outlives a reboot.
@@ -48,10 +49,14 @@ func backupPath(link string) string { return filepath.Join(stateDir, link, backu
 
 // header is the first line of a file of ours, and says whose it is and what the
 // sum of the rest was.
-var header = regexp.MustCompile(`^# Made by vpn for (\S+) \(([0-9a-f]{16})\)[^\n]*\n`)
+var header = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^# Made by vpn for (\S+) \(([0-9a-f]{16})\)[^\n]*\n`)
+})
 
 // headerAnywhere is that line where somebody has written above it.
-var headerAnywhere = regexp.MustCompile(`(?m)^# Made by vpn for (\S+) \([0-9a-f]{16}\).*\n?`)
+var headerAnywhere = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?m)^# Made by vpn for (\S+) \([0-9a-f]{16}\).*\n?`)
+})
 
 func sum(text []byte) string {
 	h := sha256.Sum256(text)
@@ -76,10 +81,10 @@ func (s Settings) render(under []byte) []byte {
 
 // owner returns whose file it is, and whether it is as it was written.
 func (e entry) owner() (link string, clean bool) {
-	if match := header.FindSubmatch(e.Text); match != nil {
+	if match := header().FindSubmatch(e.Text); match != nil {
 		return string(match[1]), sum(e.Text[len(match[0]):]) == string(match[2])
 	}
-	if match := headerAnywhere.FindSubmatch(e.Text); match != nil {
+	if match := headerAnywhere().FindSubmatch(e.Text); match != nil {
 		return string(match[1]), false
 	}
 	return "", false
@@ -97,7 +102,7 @@ func (b *backup) clean(edited entry) entry {
 			return slices.Contains(b.Settings.Servers, a) && !slices.Contains(before, a)
 		})
 		ours = ours || word == "search" && len(b.Settings.Search) > 0 && slices.Equal(strings.Fields(value), b.Settings.Search)
-		if ours || headerAnywhere.MatchString(line) {
+		if ours || headerAnywhere().MatchString(line) {
 			continue
 		}
 		had = had || word == "nameserver"

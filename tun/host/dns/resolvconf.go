@@ -13,10 +13,6 @@ import (
 	"strings"
 )
 
-// orderLine is a line of Debian's interface-order that stands for all links of a
-// prefix.
-var orderLine = regexp.MustCompile(`(?m)^([A-Za-z0-9-]+)\*$`)
-
 // interfacePrefix returns what has to stand before the name of a link so that
 // Debian's resolvconf, which orders servers by the names of their links, puts the
 // tunnel's before the others. wg-quick looks for it in the same way.
@@ -25,7 +21,8 @@ func interfacePrefix() string {
 	if err != nil {
 		return ""
 	}
-	if match := orderLine.FindSubmatch(text); match != nil {
+	// A line that stands for all links of a prefix.
+	if match := regexp.MustCompile(`(?m)^([A-Za-z0-9-]+)\*$`).FindSubmatch(text); match != nil {
 		return string(match[1]) + "."
 	}
 	return ""
