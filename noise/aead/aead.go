@@ -14,7 +14,7 @@
 //
 // Which code does it is chosen once, at start, by what the processor has:
 //
-//   - avx512 (F, VL, BW, IFMA): ChaCha20 with sixteen blocks in the lanes of its vectors, Poly1305 with 52-bit multiply-add;
+//   - avx512 (F, VL, BW, IFMA, VBMI2): ChaCha20 with sixteen blocks in the lanes of its vectors, Poly1305 with 52-bit multiply-add;
 //   - avx2: eight blocks, and Poly1305 with 26-bit limbs;
 //   - generic: golang.org/x/crypto, message by message. This is what every machine but amd64 has. cipher.go tells how it comes to
 //     work on the slot; were it to stop doing so, its copy of the key would be cleared by nobody but the garbage collector.

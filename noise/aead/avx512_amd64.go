@@ -17,7 +17,7 @@ func authenticate512(s *scratch, n int) {
 					single256(&s.keys[i], &s.powers, &s.hashes[i], m.text, m.len, &m.last, &s.tags[i])
 					continue
 				}
-				single512(&s.keys[i], m.text, m.len, &m.last, &s.tags[i])
+				single512(&s.keys[i], &s.powers, m.text, m.len, &m.last, &s.tags[i])
 			}
 			continue
 		}

@@ -9,15 +9,16 @@ package aead
 //go:noescape
 func chacha512(key *[KeySize]byte, spans *span, n int, words *[2][16][16]uint32)
 
-// lanes512 computes the tags of eight messages. It keeps powers, which are zero when it returns.
+// lanes512 computes the tags of eight messages. It keeps powers, which are zero when it returns but for what isn't secret.
 //
 //go:noescape
 func lanes512(keys *oneTimeKey, l *lanes, powers *powers)
 
-// single512 computes the tag of one message: n bytes, zeroes up to a whole block, and the block last.
+// single512 computes the tag of one message: n bytes, at least 113, zeroes up to a whole block, and the block last. It keeps powers,
+// which are zero when it returns but for what isn't secret.
 //
 //go:noescape
-func single512(key *oneTimeKey, text *byte, n int, last, tag *[2]uint64)
+func single512(key *oneTimeKey, powers *powers, text *byte, n int, last, tag *[2]uint64)
 
 // chacha256 XORs each of n spans, which are whole blocks, with its key stream, 8 blocks at a time.
 //

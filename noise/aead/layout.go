@@ -28,5 +28,5 @@ type lanes struct {
 	full  uint64       // the quad from which on no lane skips a block
 }
 
-// powers are of eight messages' r: of each of r, r^2, r^3 and r^4 five vectors. There is room for masks, too.
-type powers [21][8]uint64
+// powers are of eight messages' r: of each of r, r^2, r^3 and r^4 nine vectors. Behind them is what else lanes512 keeps.
+type powers [9*4 + 8*4 + 1][8]uint64
