@@ -2,8 +2,17 @@ package aead
 
 var avx512 = &vector{name: "avx512", lanes: 16, xor: xor512, authenticate: authenticate512}
 
+// xor512 calls chacha512 once but where counters reach 2^32, or come from who doesn't know the key.
 func xor512(key *[KeySize]byte, s *scratch, from, to int) {
-	chacha512(key, &s.spans[from], to-from, &s.words)
+	for from < to {
+		spans := s.spans[from:to]
+		n := 1
+		for n < len(spans) && spans[n].first == spans[0].first && spans[n].nonce>>32 == spans[0].nonce>>32 {
+			n++
+		}
+		chacha512(key, &spans[0], n, &s.work)
+		from += n
+	}
 }
 
 // authenticate512 makes tags of the first n messages.

@@ -59,7 +59,7 @@ type scratch struct {
 // lines of the cache take longer.
 type secrets struct {
 	keys   [groupSize]oneTimeKey
-	words  [2][16][16]uint32          // of chacha512
+	work   work512
 	powers powers                     // of lanes512
 	tails  [groupSize][blockSize]byte // texts' last blocks that are not whole, where the kernel wants whole ones
 	hashes [groupSize]hash            // of texts' beginnings, where these are authenticated side by side

@@ -9,7 +9,7 @@ import (
 // unpack takes the four words of the states that begin at byte RAX of a block, and puts them there in the blocks, which come behind the
 // words: with whole vectors in all sixteen blocks, with half vectors in eight, from block 4*part on.
 func (p *pass512) unpack(v func(int) VecPhysical, part int) []func() {
-	at := func(i int) Mem { return Mem{Base: p.words, Index: RDX, Scale: 1, Disp: 64*i + 16*part} }
+	at := func(i int) Mem { return Mem{Base: p.work, Index: RDX, Scale: 1, Disp: 64*i + 16*part} }
 	a, b, c, d := v(24), v(25), v(26), v(27)
 	ab, cd, abHigh, cdHigh := v(28), v(29), v(30), v(31)
 	list := []func(){
@@ -30,7 +30,7 @@ func (p *pass512) unpack(v func(int) VecPhysical, part int) []func() {
 	}
 	for i, x := range []VecPhysical{a, b, c, d} {
 		for n := range x.Size() / 16 {
-			to := Mem{Base: p.words, Index: RAX, Scale: 1, Disp: 1024 + 64*(4*(part+int(n))+i)}
+			to := Mem{Base: p.work, Index: RAX, Scale: 1, Disp: 1024 + 64*(4*(part+int(n))+i)}
 			if n == 0 {
 				list = append(list, func() { VMOVDQU64(x.(Vec).AsX(), to) })
 				continue
@@ -44,10 +44,11 @@ func (p *pass512) unpack(v func(int) VecPhysical, part int) []func() {
 // writeAll XORs the blocks that are waiting into their texts, four at a time. Masks take a port that the rounds need, and stores through
 // them take twice as long, so they are used only where one of the four isn't whole.
 func (p *pass512) writeAll(name string, with func(list []func())) {
+	LEAQ(Mem{Base: p.work, Index: p.at, Scale: 8}, RSI)
 	XORL(EAX, EAX)
 	Label(name)
 	for i := range 4 {
-		mask := p.waitingMasks.Offset(8*i).Idx(RAX, 8)
+		mask := p.waiting(workMasks, i)
 		if i == 0 {
 			MOVQ(mask, RDX)
 			continue
@@ -66,6 +67,11 @@ func (p *pass512) writeAll(name string, with func(list []func())) {
 	JB(LabelRef(name))
 }
 
+// waiting is what array has for block RAX+i of those that are waiting.
+func (p *pass512) waiting(array, i int) Mem {
+	return Mem{Base: RSI, Index: RAX, Scale: 8, Disp: array + 8*i}
+}
+
 // write XORs four blocks, from block RAX on, into their texts.
 func (p *pass512) write(masked bool) []func() {
 	list := []func(){
@@ -73,8 +79,8 @@ func (p *pass512) write(masked bool) []func() {
 		func() { SHLL(Imm(6), EDX) },
 	}
 	for i := range 4 {
-		block := Mem{Base: p.words, Index: RDX, Scale: 1, Disp: 1024 + 64*i}
-		text, mask := p.waitingTexts.Offset(8*i).Idx(RAX, 8), p.waitingMasks.Offset(8*i).Idx(RAX, 8)
+		block := Mem{Base: p.work, Index: RDX, Scale: 1, Disp: 1024 + 64*i}
+		text, mask := p.waiting(workTexts, i), p.waiting(workMasks, i)
 		if masked {
 			list = append(list, xorBlock(block, text, mask, zmm(28+i))...)
 			continue

@@ -19,9 +19,9 @@ type (
 
 var (
 	mask52, maskLast, pad = Z23, Z24, Z25 // of a limb, of the third; and what comes behind a block
-	hash                = limbs{Z20, Z21, Z22}
-	low                 = limbs{Z0, Z1, Z2} // sums of products' low 52 bits, by limb
-	high                = limbs{Z3, Z4, Z5} // and of their high 52 bits
+	hash                  = limbs{Z20, Z21, Z22}
+	low                   = limbs{Z0, Z1, Z2} // sums of products' low 52 bits, by limb
+	high                  = limbs{Z3, Z4, Z5} // and of their high 52 bits
 )
 
 var clampLow, clampHigh, five, masks512 Mem
