@@ -37,14 +37,12 @@ func lanes512() {
 	p.start()
 
 	Label("ahead")
-	p.load("ahead")
-	do(p.turn())
+	p.turnEdge("ahead")
 	ADDQ(Imm(64), p.at)
 	CMPQ(p.at, U32(ahead))
 	JB(LabelRef("ahead"))
 
 	Label("quad")
-	p.load("quad")
 	CMPQ(p.at, p.fullBehind)
 	JB(LabelRef("begin"))
 	JNE(LabelRef("begun"))
@@ -53,7 +51,14 @@ func lanes512() {
 	}
 	Label("begun")
 	p.seeds()
-	strew(p.products(), p.turn())
+	CMPQ(p.at, p.last)
+	JAE(LabelRef("edge"))
+	CMPQ(p.at, p.full)
+	JB(LabelRef("edge"))
+	strew(p.products(), p.turn(func(i int, to VecPhysical) {
+		VMOVDQU64(Mem{Base: texts[i], Index: p.at, Scale: 1}, to)
+	}))
+	Label("next")
 	ADDQ(Imm(64), p.at)
 	CMPQ(p.at, p.lastBehind)
 	JBE(LabelRef("quad"))
@@ -78,8 +83,12 @@ func lanes512() {
 	clear512()
 	RET()
 
-	p.edge("ahead")
-	p.edge("quad")
+	Label("edge")
+	p.turnEdge("edge")
+	p.place(RDX, ahead)
+	do(p.products())
+	JMP(LabelRef("next"))
+
 	p.begin()
 }
 
@@ -95,7 +104,6 @@ type lanesPass struct {
 
 var (
 	texts = []GPPhysical{R8, R9, R10, R11, R12, R13, R14, R15}
-	rows  = []VecPhysical{Z8, Z9, Z10, Z11, Z12, Z13, Z14, Z15}
 	has   = []OpmaskPhysical{K4, K5, K6, K7} // lanes that have the quad's first block, second, and so on
 )
 
@@ -168,28 +176,23 @@ func (p *lanesPass) start() {
 	}
 }
 
-// load loads the rows of a quad, if there is one, and sets RDI to its place in the ring.
-func (p *lanesPass) load(label string) {
-	CMPQ(p.at, p.last)
-	JE(LabelRef(label + "Edge"))
-	JA(LabelRef(label + "Loaded"))
-	CMPQ(p.at, p.full)
-	JB(LabelRef(label + "Edge"))
-	for i, text := range texts {
-		VMOVDQU64(Mem{Base: text, Index: p.at, Scale: 1}, rows[i])
+// place sets index to the place in the ring of the quad that begins so many bytes before at.
+func (p *lanesPass) place(index GPPhysical, before uint64) {
+	MOVL(p.at.As32(), index.As32())
+	if before > 0 {
+		SUBL(U32(before), index.As32())
 	}
-	Label(label + "Loaded")
-	MOVL(p.at.As32(), EDI)
-	ANDL(U32(0xc0), EDI)
-	SHLL(Imm(3), EDI)
+	ANDL(U32(0xc0), index.As32())
+	SHLL(Imm(3), index.As32())
 }
 
-// turn stores the rows' words by lanes.
-func (p *lanesPass) turn() (list []func()) {
-	odd := Z7
+// turn loads the rows of a quad, and stores their words by lanes at RDI's place in the ring.
+func (p *lanesPass) turn(load func(i int, to VecPhysical)) (list []func()) {
+	even, b, odd := Z12, Z13, Z14
 	for i := 0; i < 8; i += 2 {
-		even, b := rows[i], rows[i+1]
 		list = append(list,
+			func() { load(i, even) },
+			func() { load(i+1, b) },
 			func() { VPUNPCKHQDQ(b, even, odd) },
 			func() { VPUNPCKLQDQ(b, even, even) },
 		)
@@ -207,11 +210,11 @@ func (p *lanesPass) turn() (list []func()) {
 	return list
 }
 
-// seeds sets the sums to the last block of the quad to multiply, and RDX to the quad's place in the ring.
+// seeds sets the sums to the last block of the quad to multiply, RDX to the quad's place in the ring, and RDI to that of the quad to turn.
 func (p *lanesPass) seeds() {
 	lo, hi := low[0], low[2]
-	MOVL(EDI, EDX)
-	XORL(U32(8*ahead), EDX)
+	p.place(RDI, 0)
+	p.place(RDX, ahead)
 	VMOVDQU64(p.ring(RDX, 64*6), lo)
 	VMOVDQU64(p.ring(RDX, 64*7), hi)
 	CMPQ(p.at, p.lastBehind)
@@ -220,15 +223,18 @@ func (p *lanesPass) seeds() {
 	VPORQ(p.field(lanesLast+64), hi, hi)
 	Label("seeds")
 	seed(lo, hi, low, has[3])
-	clearSums(high)
+	clearSums(high, lowBeside, highBeside)
 }
+
+// The sums of every second block, so that one multiply-add waits less for the last one.
+var lowBeside, highBeside = limbs{Z6, Z7, Z8}, limbs{Z9, Z10, Z11}
 
 // products add up the quad, and make a hash of the sums.
 func (p *lanesPass) products() (list []func()) {
-	spare := []limbs{{Z16, Z17, Z18}, {Z19, Z26, Z27}}
-	by := []VecPhysical{Z28, Z29, Z30, Z31, Z6}
+	blocks := []limbs{{Z15, Z16, Z17}, {Z18, Z19, Z26}}
+	by := []VecPhysical{Z27, Z28, Z29, Z30, Z31}
 	n := 0
-	times := func(a limbs, power int) {
+	times := func(a limbs, power int, low, high limbs) (list []func()) {
 		for i, row := range p.power(power) {
 			for j, from := range row {
 				f := by[n%len(by)]
@@ -240,25 +246,39 @@ func (p *lanesPass) products() (list []func()) {
 				)
 			}
 		}
+		return list
 	}
-	for b := range 3 {
-		m := spare[b%2]
+	block := func(b int, m limbs) {
 		list = append(list,
 			func() { VMOVDQU64(p.ring(RDX, 64*2*b), m[0]) },
 			func() { VMOVDQU64(p.ring(RDX, 64*(2*b+1)), m[2]) },
 		)
 		list = append(list, split(m[0], m[2], m, has[b])...)
-		times(m, 3-b)
-		list = list[:len(list)-1] // a block's third limb times a third limb is below 2^52
 	}
-	times(hash, 4)
+	beside := func(a, b []func()) {
+		for i := 0; i < len(a); i += 3 {
+			list = append(append(list, a[i:i+3]...), b[i:i+3]...)
+		}
+	}
+	block(0, blocks[0])
+	block(1, blocks[1])
+	beside(times(blocks[0], 3, low, high), times(blocks[1], 2, lowBeside, highBeside))
+	block(2, blocks[0])
+	beside(times(blocks[0], 1, low, high), times(hash, 4, lowBeside, highBeside))
+	for i := range 3 {
+		list = append(list,
+			func() { VPADDQ(highBeside[i], high[i], high[i]) },
+			func() { VPADDQ(lowBeside[i], low[i], low[i]) },
+		)
+	}
 	return append(list, carries(hash)...)
 }
 
-// edge is load for a quad of which not all lanes have all bytes.
-func (p *lanesPass) edge(label string) {
-	Label(label + "Edge")
-	begin, end, spare, ones := Z8, Z9, Z10, Z11
+// turnEdge is turn for a quad of which not all lanes have all bytes, or that there isn't.
+func (p *lanesPass) turnEdge(label string) {
+	CMPQ(p.at, p.last)
+	JA(LabelRef(label + "None"))
+	begin, end, spare, ones := Z15, Z16, Z17, Z18
 	VPBROADCASTQ(p.at, spare)
 	VPSLLQ(Imm(4), p.field(lanesSkip), begin)
 	VPSUBQ(spare, begin, begin)
@@ -271,16 +291,17 @@ func (p *lanesPass) edge(label string) {
 	VPSLLVQ(end, ones, end)
 	VPANDNQ(begin, end, begin)
 	VMOVDQU64(begin, p.masks())
-	for i, text := range texts {
+	p.place(RDI, 0)
+	do(p.turn(func(i int, to VecPhysical) {
 		// Nothing before a text is read: a page that isn't there takes long even where it is masked.
 		k := []OpmaskPhysical{K1, K2, K3}[i%3]
 		KMOVQ(p.masks().Offset(8*i), k)
-		LEAQ(Mem{Base: text, Index: p.at, Scale: 1}, RDX)
+		LEAQ(Mem{Base: texts[i], Index: p.at, Scale: 1}, RDX)
 		CMPQ(RDX, p.field(lanesText+8*i))
 		CMOVQCS(p.field(lanesText+8*i), RDX)
-		VPEXPANDB_Z(Mem{Base: RDX}, k, rows[i])
-	}
-	JMP(LabelRef(label + "Loaded"))
+		VPEXPANDB_Z(Mem{Base: RDX}, k, to)
+	}))
+	Label(label + "None")
 }
 
 // begin sets the lanes that have blocks of the quad to multiply.
@@ -288,10 +309,10 @@ func (p *lanesPass) begin() {
 	Label("begin")
 	LEAQ(Mem{Base: p.at, Disp: -ahead}, RDX)
 	SHRQ(Imm(4), RDX)
-	VMOVDQU64(p.field(lanesSkip), Z6)
+	VMOVDQU64(p.field(lanesSkip), Z12)
 	for _, k := range has {
-		VPBROADCASTQ(RDX, Z7)
-		VPCMPUQ(Imm(2), Z7, Z6, k) // skip <= block
+		VPBROADCASTQ(RDX, Z13)
+		VPCMPUQ(Imm(2), Z13, Z12, k) // skip <= block
 		INCQ(RDX)
 	}
 	JMP(LabelRef("begun"))
