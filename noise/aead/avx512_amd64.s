@@ -45,7 +45,7 @@ DATA sigma512<>+12(SB)/4, $0x6b206574
 GLOBL sigma512<>(SB), RODATA|NOPTR, $16
 
 // func chacha512(key *byte, spans *byte, n int, work *byte)
-// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, BMI2, CMOV
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL, BMI2, CMOV
 TEXT ·chacha512(SB), NOSPLIT, $0-32
 	MOVQ       work+24(FP), R14
 	MOVQ       key+0(FP), SI
@@ -183,231 +183,595 @@ idle:
 	VMOVDQU64    Z23, 4800(R14)(BX*8)
 
 pass:
-	MOVQ         BX, AX
-	SUBQ         R12, AX
-	JBE          deal
-	CMPQ         AX, $0x08
-	JBE          half
-	VPBROADCASTD 2112(R14), Z0
-	VPBROADCASTD 2116(R14), Z1
-	VPBROADCASTD 2120(R14), Z2
-	VPBROADCASTD 2124(R14), Z3
-	VPBROADCASTD 2128(R14), Z4
-	VPBROADCASTD 2132(R14), Z5
-	VPBROADCASTD 2136(R14), Z6
-	VPBROADCASTD 2140(R14), Z7
-	VPBROADCASTD 2144(R14), Z8
-	VPBROADCASTD 2148(R14), Z9
-	VPBROADCASTD 2152(R14), Z10
-	VPBROADCASTD 2156(R14), Z11
-	VMOVDQU32    2176(R14)(R12*4), Z12
-	VPBROADCASTD 2164(R14), Z13
-	VMOVDQU32    2752(R14)(R12*4), Z14
-	VPBROADCASTD 2172(R14), Z15
-	VPXORD       Z0, Z12, Z12
-	VPXORD       Z2, Z14, Z14
-	VPROLD       $0x10, Z12, Z12
-	VPROLD       $0x10, Z14, Z14
-	VPADDD       Z12, Z8, Z8
-	VPADDD       Z14, Z10, Z10
-	VPXORD       Z8, Z4, Z4
-	VPXORD       Z10, Z6, Z6
-	VPROLD       $0x0c, Z4, Z4
-	VPROLD       $0x0c, Z6, Z6
-	VPADDD       Z4, Z0, Z0
-	VPADDD       Z6, Z2, Z2
-	VPXORD       Z0, Z12, Z12
-	VPXORD       Z2, Z14, Z14
-	VPROLD       $0x08, Z12, Z12
-	VPROLD       $0x08, Z14, Z14
-	VPADDD       Z12, Z8, Z8
-	VPADDD       Z14, Z10, Z10
-	VPXORD       Z8, Z4, Z4
-	VPXORD       Z10, Z6, Z6
-	VPROLD       $0x07, Z4, Z4
-	VPROLD       $0x07, Z6, Z6
-	VPADDD       Z5, Z0, Z0
-	VPADDD       Z6, Z1, Z1
-	VPXORD       Z0, Z15, Z15
-	VPXORD       Z1, Z12, Z12
-	VPROLD       $0x10, Z15, Z15
-	VPROLD       $0x10, Z12, Z12
-	VPADDD       Z7, Z2, Z2
-	VPADDD       Z4, Z3, Z3
-	VPXORD       Z2, Z13, Z13
-	VPXORD       Z3, Z14, Z14
-	VPROLD       $0x10, Z13, Z13
-	VPROLD       $0x10, Z14, Z14
-	VPADDD       Z15, Z10, Z10
-	VPADDD       Z12, Z11, Z11
-	VPXORD       Z10, Z5, Z5
-	VPXORD       Z11, Z6, Z6
-	VPROLD       $0x0c, Z5, Z5
-	VPROLD       $0x0c, Z6, Z6
-	VPADDD       Z13, Z8, Z8
-	VPADDD       Z14, Z9, Z9
-	VPXORD       Z8, Z7, Z7
-	VPXORD       Z9, Z4, Z4
-	VPROLD       $0x0c, Z7, Z7
-	VPROLD       $0x0c, Z4, Z4
-	VPADDD       Z5, Z0, Z0
-	VPADDD       Z6, Z1, Z1
-	VPXORD       Z0, Z15, Z15
-	VPXORD       Z1, Z12, Z12
-	VPROLD       $0x08, Z15, Z15
-	VPROLD       $0x08, Z12, Z12
-	VPADDD       Z7, Z2, Z2
-	VPADDD       Z4, Z3, Z3
-	VPXORD       Z2, Z13, Z13
-	VPXORD       Z3, Z14, Z14
-	VPROLD       $0x08, Z13, Z13
-	VPROLD       $0x08, Z14, Z14
-	VPADDD       Z15, Z10, Z10
-	VPADDD       Z12, Z11, Z11
-	VPXORD       Z10, Z5, Z5
-	VPXORD       Z11, Z6, Z6
-	VPROLD       $0x07, Z5, Z5
-	VPROLD       $0x07, Z6, Z6
-	VPADDD       Z13, Z8, Z8
-	VPADDD       Z14, Z9, Z9
-	VPXORD       Z8, Z7, Z7
-	VPXORD       Z9, Z4, Z4
-	VPROLD       $0x07, Z7, Z7
-	VPROLD       $0x07, Z4, Z4
-	TESTL        R15, R15
-	JZ           alone
-	XORL         AX, AX
-
-unpackRounds:
+	MOVQ          BX, AX
+	SUBQ          R12, AX
+	JBE           deal
+	CMPQ          AX, $0x08
+	JBE           half
+	VPBROADCASTD  2112(R14), Z0
+	VPBROADCASTD  2116(R14), Z1
+	VPBROADCASTD  2120(R14), Z2
+	VPBROADCASTD  2124(R14), Z3
+	VPBROADCASTD  2128(R14), Z4
+	VPBROADCASTD  2132(R14), Z5
+	VPBROADCASTD  2136(R14), Z6
+	VPBROADCASTD  2140(R14), Z7
+	VPBROADCASTD  2144(R14), Z8
+	VPBROADCASTD  2148(R14), Z9
+	VPBROADCASTD  2152(R14), Z10
+	VPBROADCASTD  2156(R14), Z11
+	VMOVDQU32     2176(R14)(R12*4), Z12
+	VPBROADCASTD  2164(R14), Z13
+	VMOVDQU32     2752(R14)(R12*4), Z14
+	VPBROADCASTD  2172(R14), Z15
+	VPXORD        Z0, Z12, Z12
+	VPXORD        Z2, Z14, Z14
+	VPROLD        $0x10, Z12, Z12
+	VPROLD        $0x10, Z14, Z14
+	VPADDD        Z12, Z8, Z8
+	VPADDD        Z14, Z10, Z10
+	VPXORD        Z8, Z4, Z4
+	VPXORD        Z10, Z6, Z6
+	VPROLD        $0x0c, Z4, Z4
+	VPROLD        $0x0c, Z6, Z6
 	VPADDD        Z4, Z0, Z0
-	MOVL          AX, DX
+	VPADDD        Z6, Z2, Z2
+	VPXORD        Z0, Z12, Z12
+	VPXORD        Z2, Z14, Z14
+	VPROLD        $0x08, Z12, Z12
+	VPROLD        $0x08, Z14, Z14
+	VPADDD        Z12, Z8, Z8
+	VPADDD        Z14, Z10, Z10
+	VPXORD        Z8, Z4, Z4
+	VPXORD        Z10, Z6, Z6
+	VPROLD        $0x07, Z4, Z4
+	VPROLD        $0x07, Z6, Z6
+	VPADDD        Z5, Z0, Z0
+	VPADDD        Z6, Z1, Z1
+	VPXORD        Z0, Z15, Z15
+	VPXORD        Z1, Z12, Z12
+	VPROLD        $0x10, Z15, Z15
+	VPROLD        $0x10, Z12, Z12
+	VPADDD        Z7, Z2, Z2
+	VPADDD        Z4, Z3, Z3
+	VPXORD        Z2, Z13, Z13
+	VPXORD        Z3, Z14, Z14
+	VPROLD        $0x10, Z13, Z13
+	VPROLD        $0x10, Z14, Z14
+	VPADDD        Z15, Z10, Z10
+	VPADDD        Z12, Z11, Z11
+	VPXORD        Z10, Z5, Z5
+	VPXORD        Z11, Z6, Z6
+	VPROLD        $0x0c, Z5, Z5
+	VPROLD        $0x0c, Z6, Z6
+	VPADDD        Z13, Z8, Z8
+	VPADDD        Z14, Z9, Z9
+	VPXORD        Z8, Z7, Z7
+	VPXORD        Z9, Z4, Z4
+	VPROLD        $0x0c, Z7, Z7
+	VPROLD        $0x0c, Z4, Z4
+	VPADDD        Z5, Z0, Z0
+	VPADDD        Z6, Z1, Z1
+	VPXORD        Z0, Z15, Z15
+	VPXORD        Z1, Z12, Z12
+	VPROLD        $0x08, Z15, Z15
+	VPROLD        $0x08, Z12, Z12
+	VPADDD        Z7, Z2, Z2
+	VPADDD        Z4, Z3, Z3
+	VPXORD        Z2, Z13, Z13
+	VPXORD        Z3, Z14, Z14
+	VPROLD        $0x08, Z13, Z13
+	VPROLD        $0x08, Z14, Z14
+	VPADDD        Z15, Z10, Z10
+	VPADDD        Z12, Z11, Z11
+	VPXORD        Z10, Z5, Z5
+	VPXORD        Z11, Z6, Z6
+	VPROLD        $0x07, Z5, Z5
+	VPROLD        $0x07, Z6, Z6
+	VPADDD        Z13, Z8, Z8
+	VPADDD        Z14, Z9, Z9
+	VPXORD        Z8, Z7, Z7
+	VPXORD        Z9, Z4, Z4
+	VPROLD        $0x07, Z7, Z7
+	VPROLD        $0x07, Z4, Z4
+	TESTL         R15, R15
+	JZ            alone
+	VPADDD        Z4, Z0, Z0
+	VMOVDQU64     (R14), Z24
 	VPADDD        Z5, Z1, Z1
 	VPXORD        Z0, Z12, Z12
 	VPXORD        Z1, Z13, Z13
-	SHLL          $0x04, DX
+	VMOVDQU64     64(R14), Z25
 	VPROLD        $0x10, Z12, Z12
 	VPROLD        $0x10, Z13, Z13
 	VPADDD        Z6, Z2, Z2
-	VMOVDQU64     (R14)(DX*1), Z24
+	VMOVDQU64     128(R14), Z26
 	VPADDD        Z7, Z3, Z3
 	VPXORD        Z2, Z14, Z14
 	VPXORD        Z3, Z15, Z15
-	VMOVDQU64     64(R14)(DX*1), Z25
 	VPROLD        $0x10, Z14, Z14
+	VMOVDQU64     192(R14), Z27
 	VPROLD        $0x10, Z15, Z15
 	VPADDD        Z12, Z8, Z8
-	VMOVDQU64     128(R14)(DX*1), Z26
 	VPADDD        Z13, Z9, Z9
-	VPXORD        Z8, Z4, Z4
-	VPXORD        Z9, Z5, Z5
-	VPROLD        $0x0c, Z4, Z4
-	VMOVDQU64     192(R14)(DX*1), Z27
-	VPROLD        $0x0c, Z5, Z5
-	VPADDD        Z14, Z10, Z10
-	VPADDD        Z15, Z11, Z11
 	VPUNPCKLDQ    Z25, Z24, Z28
-	VPXORD        Z10, Z6, Z6
-	VPXORD        Z11, Z7, Z7
-	VPROLD        $0x0c, Z6, Z6
-	VPUNPCKHDQ    Z25, Z24, Z30
-	VPROLD        $0x0c, Z7, Z7
-	VPADDD        Z4, Z0, Z0
-	VPADDD        Z5, Z1, Z1
-	VPUNPCKLDQ    Z27, Z26, Z29
-	VPXORD        Z0, Z12, Z12
-	VPXORD        Z1, Z13, Z13
-	VPROLD        $0x08, Z12, Z12
-	VPUNPCKHDQ    Z27, Z26, Z31
-	VPROLD        $0x08, Z13, Z13
-	VPADDD        Z6, Z2, Z2
-	VPADDD        Z7, Z3, Z3
-	VPXORD        Z2, Z14, Z14
-	VPUNPCKLQDQ   Z29, Z28, Z24
-	VPXORD        Z3, Z15, Z15
-	VPROLD        $0x08, Z14, Z14
-	VPROLD        $0x08, Z15, Z15
-	VPUNPCKHQDQ   Z29, Z28, Z25
-	VPADDD        Z12, Z8, Z8
-	VPADDD        Z13, Z9, Z9
 	VPXORD        Z8, Z4, Z4
-	VPUNPCKLQDQ   Z31, Z30, Z26
 	VPXORD        Z9, Z5, Z5
-	VPROLD        $0x07, Z4, Z4
-	VPROLD        $0x07, Z5, Z5
-	VPUNPCKHQDQ   Z31, Z30, Z27
+	VPROLD        $0x0c, Z4, Z4
+	VPROLD        $0x0c, Z5, Z5
+	VPUNPCKHDQ    Z25, Z24, Z30
 	VPADDD        Z14, Z10, Z10
 	VPADDD        Z15, Z11, Z11
 	VPXORD        Z10, Z6, Z6
-	VMOVDQU64     X24, 1024(R14)(AX*1)
+	VPUNPCKLDQ    Z27, Z26, Z29
+	VPXORD        Z11, Z7, Z7
+	VPROLD        $0x0c, Z6, Z6
+	VPROLD        $0x0c, Z7, Z7
+	VPADDD        Z4, Z0, Z0
+	VPUNPCKHDQ    Z27, Z26, Z31
+	VPADDD        Z5, Z1, Z1
+	VPXORD        Z0, Z12, Z12
+	VPXORD        Z1, Z13, Z13
+	VPUNPCKLQDQ   Z29, Z28, Z24
+	VPROLD        $0x08, Z12, Z12
+	VPROLD        $0x08, Z13, Z13
+	VPADDD        Z6, Z2, Z2
+	VPUNPCKHQDQ   Z29, Z28, Z25
+	VPADDD        Z7, Z3, Z3
+	VPXORD        Z2, Z14, Z14
+	VPXORD        Z3, Z15, Z15
+	VPROLD        $0x08, Z14, Z14
+	VPUNPCKLQDQ   Z31, Z30, Z26
+	VPROLD        $0x08, Z15, Z15
+	VPADDD        Z12, Z8, Z8
+	VPADDD        Z13, Z9, Z9
+	VPUNPCKHQDQ   Z31, Z30, Z27
+	VPXORD        Z8, Z4, Z4
+	VPXORD        Z9, Z5, Z5
+	VPROLD        $0x07, Z4, Z4
+	VPROLD        $0x07, Z5, Z5
+	VMOVDQU64     X24, 1024(R14)
+	VPADDD        Z14, Z10, Z10
+	VPADDD        Z15, Z11, Z11
+	VPXORD        Z10, Z6, Z6
+	VEXTRACTI32X4 $0x01, Z24, 1280(R14)
 	VPXORD        Z11, Z7, Z7
 	VPROLD        $0x07, Z6, Z6
 	VPROLD        $0x07, Z7, Z7
 	VPADDD        Z5, Z0, Z0
-	VEXTRACTI32X4 $0x01, Z24, 1280(R14)(AX*1)
+	VEXTRACTI32X4 $0x02, Z24, 1536(R14)
 	VPADDD        Z6, Z1, Z1
 	VPXORD        Z0, Z15, Z15
 	VPXORD        Z1, Z12, Z12
-	VEXTRACTI32X4 $0x02, Z24, 1536(R14)(AX*1)
+	VEXTRACTI32X4 $0x03, Z24, 1792(R14)
 	VPROLD        $0x10, Z15, Z15
 	VPROLD        $0x10, Z12, Z12
 	VPADDD        Z7, Z2, Z2
-	VEXTRACTI32X4 $0x03, Z24, 1792(R14)(AX*1)
+	VMOVDQU64     X25, 1088(R14)
 	VPADDD        Z4, Z3, Z3
 	VPXORD        Z2, Z13, Z13
 	VPXORD        Z3, Z14, Z14
-	VMOVDQU64     X25, 1088(R14)(AX*1)
 	VPROLD        $0x10, Z13, Z13
+	VEXTRACTI32X4 $0x01, Z25, 1344(R14)
 	VPROLD        $0x10, Z14, Z14
 	VPADDD        Z15, Z10, Z10
-	VEXTRACTI32X4 $0x01, Z25, 1344(R14)(AX*1)
 	VPADDD        Z12, Z11, Z11
+	VEXTRACTI32X4 $0x02, Z25, 1600(R14)
 	VPXORD        Z10, Z5, Z5
 	VPXORD        Z11, Z6, Z6
 	VPROLD        $0x0c, Z5, Z5
-	VEXTRACTI32X4 $0x02, Z25, 1600(R14)(AX*1)
 	VPROLD        $0x0c, Z6, Z6
+	VEXTRACTI32X4 $0x03, Z25, 1856(R14)
 	VPADDD        Z13, Z8, Z8
 	VPADDD        Z14, Z9, Z9
-	VEXTRACTI32X4 $0x03, Z25, 1856(R14)(AX*1)
 	VPXORD        Z8, Z7, Z7
+	VMOVDQU64     X26, 1152(R14)
 	VPXORD        Z9, Z4, Z4
 	VPROLD        $0x0c, Z7, Z7
-	VMOVDQU64     X26, 1152(R14)(AX*1)
 	VPROLD        $0x0c, Z4, Z4
 	VPADDD        Z5, Z0, Z0
+	VEXTRACTI32X4 $0x01, Z26, 1408(R14)
 	VPADDD        Z6, Z1, Z1
-	VEXTRACTI32X4 $0x01, Z26, 1408(R14)(AX*1)
 	VPXORD        Z0, Z15, Z15
 	VPXORD        Z1, Z12, Z12
+	VEXTRACTI32X4 $0x02, Z26, 1664(R14)
 	VPROLD        $0x08, Z15, Z15
-	VEXTRACTI32X4 $0x02, Z26, 1664(R14)(AX*1)
 	VPROLD        $0x08, Z12, Z12
 	VPADDD        Z7, Z2, Z2
+	VEXTRACTI32X4 $0x03, Z26, 1920(R14)
 	VPADDD        Z4, Z3, Z3
 	VPXORD        Z2, Z13, Z13
-	VEXTRACTI32X4 $0x03, Z26, 1920(R14)(AX*1)
 	VPXORD        Z3, Z14, Z14
 	VPROLD        $0x08, Z13, Z13
+	VMOVDQU64     X27, 1216(R14)
 	VPROLD        $0x08, Z14, Z14
-	VMOVDQU64     X27, 1216(R14)(AX*1)
 	VPADDD        Z15, Z10, Z10
 	VPADDD        Z12, Z11, Z11
+	VEXTRACTI32X4 $0x01, Z27, 1472(R14)
 	VPXORD        Z10, Z5, Z5
-	VEXTRACTI32X4 $0x01, Z27, 1472(R14)(AX*1)
 	VPXORD        Z11, Z6, Z6
 	VPROLD        $0x07, Z5, Z5
 	VPROLD        $0x07, Z6, Z6
-	VEXTRACTI32X4 $0x02, Z27, 1728(R14)(AX*1)
+	VEXTRACTI32X4 $0x02, Z27, 1728(R14)
 	VPADDD        Z13, Z8, Z8
 	VPADDD        Z14, Z9, Z9
 	VPXORD        Z8, Z7, Z7
-	VEXTRACTI32X4 $0x03, Z27, 1984(R14)(AX*1)
+	VEXTRACTI32X4 $0x03, Z27, 1984(R14)
 	VPXORD        Z9, Z4, Z4
 	VPROLD        $0x07, Z7, Z7
 	VPROLD        $0x07, Z4, Z4
-	ADDL          $0x10, AX
-	CMPL          AX, $0x40
-	JB            unpackRounds
+	VPADDD        Z4, Z0, Z0
+	VMOVDQU64     256(R14), Z24
+	VPADDD        Z5, Z1, Z1
+	VPXORD        Z0, Z12, Z12
+	VPXORD        Z1, Z13, Z13
+	VMOVDQU64     320(R14), Z25
+	VPROLD        $0x10, Z12, Z12
+	VPROLD        $0x10, Z13, Z13
+	VPADDD        Z6, Z2, Z2
+	VMOVDQU64     384(R14), Z26
+	VPADDD        Z7, Z3, Z3
+	VPXORD        Z2, Z14, Z14
+	VPXORD        Z3, Z15, Z15
+	VPROLD        $0x10, Z14, Z14
+	VMOVDQU64     448(R14), Z27
+	VPROLD        $0x10, Z15, Z15
+	VPADDD        Z12, Z8, Z8
+	VPADDD        Z13, Z9, Z9
+	VPUNPCKLDQ    Z25, Z24, Z28
+	VPXORD        Z8, Z4, Z4
+	VPXORD        Z9, Z5, Z5
+	VPROLD        $0x0c, Z4, Z4
+	VPROLD        $0x0c, Z5, Z5
+	VPUNPCKHDQ    Z25, Z24, Z30
+	VPADDD        Z14, Z10, Z10
+	VPADDD        Z15, Z11, Z11
+	VPXORD        Z10, Z6, Z6
+	VPUNPCKLDQ    Z27, Z26, Z29
+	VPXORD        Z11, Z7, Z7
+	VPROLD        $0x0c, Z6, Z6
+	VPROLD        $0x0c, Z7, Z7
+	VPADDD        Z4, Z0, Z0
+	VPUNPCKHDQ    Z27, Z26, Z31
+	VPADDD        Z5, Z1, Z1
+	VPXORD        Z0, Z12, Z12
+	VPXORD        Z1, Z13, Z13
+	VPUNPCKLQDQ   Z29, Z28, Z24
+	VPROLD        $0x08, Z12, Z12
+	VPROLD        $0x08, Z13, Z13
+	VPADDD        Z6, Z2, Z2
+	VPUNPCKHQDQ   Z29, Z28, Z25
+	VPADDD        Z7, Z3, Z3
+	VPXORD        Z2, Z14, Z14
+	VPXORD        Z3, Z15, Z15
+	VPROLD        $0x08, Z14, Z14
+	VPUNPCKLQDQ   Z31, Z30, Z26
+	VPROLD        $0x08, Z15, Z15
+	VPADDD        Z12, Z8, Z8
+	VPADDD        Z13, Z9, Z9
+	VPUNPCKHQDQ   Z31, Z30, Z27
+	VPXORD        Z8, Z4, Z4
+	VPXORD        Z9, Z5, Z5
+	VPROLD        $0x07, Z4, Z4
+	VPROLD        $0x07, Z5, Z5
+	VMOVDQU64     X24, 1040(R14)
+	VPADDD        Z14, Z10, Z10
+	VPADDD        Z15, Z11, Z11
+	VPXORD        Z10, Z6, Z6
+	VEXTRACTI32X4 $0x01, Z24, 1296(R14)
+	VPXORD        Z11, Z7, Z7
+	VPROLD        $0x07, Z6, Z6
+	VPROLD        $0x07, Z7, Z7
+	VPADDD        Z5, Z0, Z0
+	VEXTRACTI32X4 $0x02, Z24, 1552(R14)
+	VPADDD        Z6, Z1, Z1
+	VPXORD        Z0, Z15, Z15
+	VPXORD        Z1, Z12, Z12
+	VEXTRACTI32X4 $0x03, Z24, 1808(R14)
+	VPROLD        $0x10, Z15, Z15
+	VPROLD        $0x10, Z12, Z12
+	VPADDD        Z7, Z2, Z2
+	VMOVDQU64     X25, 1104(R14)
+	VPADDD        Z4, Z3, Z3
+	VPXORD        Z2, Z13, Z13
+	VPXORD        Z3, Z14, Z14
+	VPROLD        $0x10, Z13, Z13
+	VEXTRACTI32X4 $0x01, Z25, 1360(R14)
+	VPROLD        $0x10, Z14, Z14
+	VPADDD        Z15, Z10, Z10
+	VPADDD        Z12, Z11, Z11
+	VEXTRACTI32X4 $0x02, Z25, 1616(R14)
+	VPXORD        Z10, Z5, Z5
+	VPXORD        Z11, Z6, Z6
+	VPROLD        $0x0c, Z5, Z5
+	VPROLD        $0x0c, Z6, Z6
+	VEXTRACTI32X4 $0x03, Z25, 1872(R14)
+	VPADDD        Z13, Z8, Z8
+	VPADDD        Z14, Z9, Z9
+	VPXORD        Z8, Z7, Z7
+	VMOVDQU64     X26, 1168(R14)
+	VPXORD        Z9, Z4, Z4
+	VPROLD        $0x0c, Z7, Z7
+	VPROLD        $0x0c, Z4, Z4
+	VPADDD        Z5, Z0, Z0
+	VEXTRACTI32X4 $0x01, Z26, 1424(R14)
+	VPADDD        Z6, Z1, Z1
+	VPXORD        Z0, Z15, Z15
+	VPXORD        Z1, Z12, Z12
+	VEXTRACTI32X4 $0x02, Z26, 1680(R14)
+	VPROLD        $0x08, Z15, Z15
+	VPROLD        $0x08, Z12, Z12
+	VPADDD        Z7, Z2, Z2
+	VEXTRACTI32X4 $0x03, Z26, 1936(R14)
+	VPADDD        Z4, Z3, Z3
+	VPXORD        Z2, Z13, Z13
+	VPXORD        Z3, Z14, Z14
+	VPROLD        $0x08, Z13, Z13
+	VMOVDQU64     X27, 1232(R14)
+	VPROLD        $0x08, Z14, Z14
+	VPADDD        Z15, Z10, Z10
+	VPADDD        Z12, Z11, Z11
+	VEXTRACTI32X4 $0x01, Z27, 1488(R14)
+	VPXORD        Z10, Z5, Z5
+	VPXORD        Z11, Z6, Z6
+	VPROLD        $0x07, Z5, Z5
+	VPROLD        $0x07, Z6, Z6
+	VEXTRACTI32X4 $0x02, Z27, 1744(R14)
+	VPADDD        Z13, Z8, Z8
+	VPADDD        Z14, Z9, Z9
+	VPXORD        Z8, Z7, Z7
+	VEXTRACTI32X4 $0x03, Z27, 2000(R14)
+	VPXORD        Z9, Z4, Z4
+	VPROLD        $0x07, Z7, Z7
+	VPROLD        $0x07, Z4, Z4
+	VPADDD        Z4, Z0, Z0
+	VMOVDQU64     512(R14), Z24
+	VPADDD        Z5, Z1, Z1
+	VPXORD        Z0, Z12, Z12
+	VPXORD        Z1, Z13, Z13
+	VMOVDQU64     576(R14), Z25
+	VPROLD        $0x10, Z12, Z12
+	VPROLD        $0x10, Z13, Z13
+	VPADDD        Z6, Z2, Z2
+	VMOVDQU64     640(R14), Z26
+	VPADDD        Z7, Z3, Z3
+	VPXORD        Z2, Z14, Z14
+	VPXORD        Z3, Z15, Z15
+	VPROLD        $0x10, Z14, Z14
+	VMOVDQU64     704(R14), Z27
+	VPROLD        $0x10, Z15, Z15
+	VPADDD        Z12, Z8, Z8
+	VPADDD        Z13, Z9, Z9
+	VPUNPCKLDQ    Z25, Z24, Z28
+	VPXORD        Z8, Z4, Z4
+	VPXORD        Z9, Z5, Z5
+	VPROLD        $0x0c, Z4, Z4
+	VPROLD        $0x0c, Z5, Z5
+	VPUNPCKHDQ    Z25, Z24, Z30
+	VPADDD        Z14, Z10, Z10
+	VPADDD        Z15, Z11, Z11
+	VPXORD        Z10, Z6, Z6
+	VPUNPCKLDQ    Z27, Z26, Z29
+	VPXORD        Z11, Z7, Z7
+	VPROLD        $0x0c, Z6, Z6
+	VPROLD        $0x0c, Z7, Z7
+	VPADDD        Z4, Z0, Z0
+	VPUNPCKHDQ    Z27, Z26, Z31
+	VPADDD        Z5, Z1, Z1
+	VPXORD        Z0, Z12, Z12
+	VPXORD        Z1, Z13, Z13
+	VPUNPCKLQDQ   Z29, Z28, Z24
+	VPROLD        $0x08, Z12, Z12
+	VPROLD        $0x08, Z13, Z13
+	VPADDD        Z6, Z2, Z2
+	VPUNPCKHQDQ   Z29, Z28, Z25
+	VPADDD        Z7, Z3, Z3
+	VPXORD        Z2, Z14, Z14
+	VPXORD        Z3, Z15, Z15
+	VPROLD        $0x08, Z14, Z14
+	VPUNPCKLQDQ   Z31, Z30, Z26
+	VPROLD        $0x08, Z15, Z15
+	VPADDD        Z12, Z8, Z8
+	VPADDD        Z13, Z9, Z9
+	VPUNPCKHQDQ   Z31, Z30, Z27
+	VPXORD        Z8, Z4, Z4
+	VPXORD        Z9, Z5, Z5
+	VPROLD        $0x07, Z4, Z4
+	VPROLD        $0x07, Z5, Z5
+	VMOVDQU64     X24, 1056(R14)
+	VPADDD        Z14, Z10, Z10
+	VPADDD        Z15, Z11, Z11
+	VPXORD        Z10, Z6, Z6
+	VEXTRACTI32X4 $0x01, Z24, 1312(R14)
+	VPXORD        Z11, Z7, Z7
+	VPROLD        $0x07, Z6, Z6
+	VPROLD        $0x07, Z7, Z7
+	VPADDD        Z5, Z0, Z0
+	VEXTRACTI32X4 $0x02, Z24, 1568(R14)
+	VPADDD        Z6, Z1, Z1
+	VPXORD        Z0, Z15, Z15
+	VPXORD        Z1, Z12, Z12
+	VEXTRACTI32X4 $0x03, Z24, 1824(R14)
+	VPROLD        $0x10, Z15, Z15
+	VPROLD        $0x10, Z12, Z12
+	VPADDD        Z7, Z2, Z2
+	VMOVDQU64     X25, 1120(R14)
+	VPADDD        Z4, Z3, Z3
+	VPXORD        Z2, Z13, Z13
+	VPXORD        Z3, Z14, Z14
+	VPROLD        $0x10, Z13, Z13
+	VEXTRACTI32X4 $0x01, Z25, 1376(R14)
+	VPROLD        $0x10, Z14, Z14
+	VPADDD        Z15, Z10, Z10
+	VPADDD        Z12, Z11, Z11
+	VEXTRACTI32X4 $0x02, Z25, 1632(R14)
+	VPXORD        Z10, Z5, Z5
+	VPXORD        Z11, Z6, Z6
+	VPROLD        $0x0c, Z5, Z5
+	VPROLD        $0x0c, Z6, Z6
+	VEXTRACTI32X4 $0x03, Z25, 1888(R14)
+	VPADDD        Z13, Z8, Z8
+	VPADDD        Z14, Z9, Z9
+	VPXORD        Z8, Z7, Z7
+	VMOVDQU64     X26, 1184(R14)
+	VPXORD        Z9, Z4, Z4
+	VPROLD        $0x0c, Z7, Z7
+	VPROLD        $0x0c, Z4, Z4
+	VPADDD        Z5, Z0, Z0
+	VEXTRACTI32X4 $0x01, Z26, 1440(R14)
+	VPADDD        Z6, Z1, Z1
+	VPXORD        Z0, Z15, Z15
+	VPXORD        Z1, Z12, Z12
+	VEXTRACTI32X4 $0x02, Z26, 1696(R14)
+	VPROLD        $0x08, Z15, Z15
+	VPROLD        $0x08, Z12, Z12
+	VPADDD        Z7, Z2, Z2
+	VEXTRACTI32X4 $0x03, Z26, 1952(R14)
+	VPADDD        Z4, Z3, Z3
+	VPXORD        Z2, Z13, Z13
+	VPXORD        Z3, Z14, Z14
+	VPROLD        $0x08, Z13, Z13
+	VMOVDQU64     X27, 1248(R14)
+	VPROLD        $0x08, Z14, Z14
+	VPADDD        Z15, Z10, Z10
+	VPADDD        Z12, Z11, Z11
+	VEXTRACTI32X4 $0x01, Z27, 1504(R14)
+	VPXORD        Z10, Z5, Z5
+	VPXORD        Z11, Z6, Z6
+	VPROLD        $0x07, Z5, Z5
+	VPROLD        $0x07, Z6, Z6
+	VEXTRACTI32X4 $0x02, Z27, 1760(R14)
+	VPADDD        Z13, Z8, Z8
+	VPADDD        Z14, Z9, Z9
+	VPXORD        Z8, Z7, Z7
+	VEXTRACTI32X4 $0x03, Z27, 2016(R14)
+	VPXORD        Z9, Z4, Z4
+	VPROLD        $0x07, Z7, Z7
+	VPROLD        $0x07, Z4, Z4
+	VPADDD        Z4, Z0, Z0
+	VMOVDQU64     768(R14), Z24
+	VPADDD        Z5, Z1, Z1
+	VPXORD        Z0, Z12, Z12
+	VPXORD        Z1, Z13, Z13
+	VMOVDQU64     832(R14), Z25
+	VPROLD        $0x10, Z12, Z12
+	VPROLD        $0x10, Z13, Z13
+	VPADDD        Z6, Z2, Z2
+	VMOVDQU64     896(R14), Z26
+	VPADDD        Z7, Z3, Z3
+	VPXORD        Z2, Z14, Z14
+	VPXORD        Z3, Z15, Z15
+	VPROLD        $0x10, Z14, Z14
+	VMOVDQU64     960(R14), Z27
+	VPROLD        $0x10, Z15, Z15
+	VPADDD        Z12, Z8, Z8
+	VPADDD        Z13, Z9, Z9
+	VPUNPCKLDQ    Z25, Z24, Z28
+	VPXORD        Z8, Z4, Z4
+	VPXORD        Z9, Z5, Z5
+	VPROLD        $0x0c, Z4, Z4
+	VPROLD        $0x0c, Z5, Z5
+	VPUNPCKHDQ    Z25, Z24, Z30
+	VPADDD        Z14, Z10, Z10
+	VPADDD        Z15, Z11, Z11
+	VPXORD        Z10, Z6, Z6
+	VPUNPCKLDQ    Z27, Z26, Z29
+	VPXORD        Z11, Z7, Z7
+	VPROLD        $0x0c, Z6, Z6
+	VPROLD        $0x0c, Z7, Z7
+	VPADDD        Z4, Z0, Z0
+	VPUNPCKHDQ    Z27, Z26, Z31
+	VPADDD        Z5, Z1, Z1
+	VPXORD        Z0, Z12, Z12
+	VPXORD        Z1, Z13, Z13
+	VPUNPCKLQDQ   Z29, Z28, Z24
+	VPROLD        $0x08, Z12, Z12
+	VPROLD        $0x08, Z13, Z13
+	VPADDD        Z6, Z2, Z2
+	VPUNPCKHQDQ   Z29, Z28, Z25
+	VPADDD        Z7, Z3, Z3
+	VPXORD        Z2, Z14, Z14
+	VPXORD        Z3, Z15, Z15
+	VPROLD        $0x08, Z14, Z14
+	VPUNPCKLQDQ   Z31, Z30, Z26
+	VPROLD        $0x08, Z15, Z15
+	VPADDD        Z12, Z8, Z8
+	VPADDD        Z13, Z9, Z9
+	VPUNPCKHQDQ   Z31, Z30, Z27
+	VPXORD        Z8, Z4, Z4
+	VPXORD        Z9, Z5, Z5
+	VPROLD        $0x07, Z4, Z4
+	VPROLD        $0x07, Z5, Z5
+	VMOVDQU64     X24, 1072(R14)
+	VPADDD        Z14, Z10, Z10
+	VPADDD        Z15, Z11, Z11
+	VPXORD        Z10, Z6, Z6
+	VEXTRACTI32X4 $0x01, Z24, 1328(R14)
+	VPXORD        Z11, Z7, Z7
+	VPROLD        $0x07, Z6, Z6
+	VPROLD        $0x07, Z7, Z7
+	VPADDD        Z5, Z0, Z0
+	VEXTRACTI32X4 $0x02, Z24, 1584(R14)
+	VPADDD        Z6, Z1, Z1
+	VPXORD        Z0, Z15, Z15
+	VPXORD        Z1, Z12, Z12
+	VEXTRACTI32X4 $0x03, Z24, 1840(R14)
+	VPROLD        $0x10, Z15, Z15
+	VPROLD        $0x10, Z12, Z12
+	VPADDD        Z7, Z2, Z2
+	VMOVDQU64     X25, 1136(R14)
+	VPADDD        Z4, Z3, Z3
+	VPXORD        Z2, Z13, Z13
+	VPXORD        Z3, Z14, Z14
+	VPROLD        $0x10, Z13, Z13
+	VEXTRACTI32X4 $0x01, Z25, 1392(R14)
+	VPROLD        $0x10, Z14, Z14
+	VPADDD        Z15, Z10, Z10
+	VPADDD        Z12, Z11, Z11
+	VEXTRACTI32X4 $0x02, Z25, 1648(R14)
+	VPXORD        Z10, Z5, Z5
+	VPXORD        Z11, Z6, Z6
+	VPROLD        $0x0c, Z5, Z5
+	VPROLD        $0x0c, Z6, Z6
+	VEXTRACTI32X4 $0x03, Z25, 1904(R14)
+	VPADDD        Z13, Z8, Z8
+	VPADDD        Z14, Z9, Z9
+	VPXORD        Z8, Z7, Z7
+	VMOVDQU64     X26, 1200(R14)
+	VPXORD        Z9, Z4, Z4
+	VPROLD        $0x0c, Z7, Z7
+	VPROLD        $0x0c, Z4, Z4
+	VPADDD        Z5, Z0, Z0
+	VEXTRACTI32X4 $0x01, Z26, 1456(R14)
+	VPADDD        Z6, Z1, Z1
+	VPXORD        Z0, Z15, Z15
+	VPXORD        Z1, Z12, Z12
+	VEXTRACTI32X4 $0x02, Z26, 1712(R14)
+	VPROLD        $0x08, Z15, Z15
+	VPROLD        $0x08, Z12, Z12
+	VPADDD        Z7, Z2, Z2
+	VEXTRACTI32X4 $0x03, Z26, 1968(R14)
+	VPADDD        Z4, Z3, Z3
+	VPXORD        Z2, Z13, Z13
+	VPXORD        Z3, Z14, Z14
+	VPROLD        $0x08, Z13, Z13
+	VMOVDQU64     X27, 1264(R14)
+	VPROLD        $0x08, Z14, Z14
+	VPADDD        Z15, Z10, Z10
+	VPADDD        Z12, Z11, Z11
+	VEXTRACTI32X4 $0x01, Z27, 1520(R14)
+	VPXORD        Z10, Z5, Z5
+	VPXORD        Z11, Z6, Z6
+	VPROLD        $0x07, Z5, Z5
+	VPROLD        $0x07, Z6, Z6
+	VEXTRACTI32X4 $0x02, Z27, 1776(R14)
+	VPADDD        Z13, Z8, Z8
+	VPADDD        Z14, Z9, Z9
+	VPXORD        Z8, Z7, Z7
+	VEXTRACTI32X4 $0x03, Z27, 2032(R14)
+	VPXORD        Z9, Z4, Z4
+	VPROLD        $0x07, Z7, Z7
+	VPROLD        $0x07, Z4, Z4
 	LEAQ          (R14)(R12*8), SI
 	XORL          AX, AX
 
@@ -897,666 +1261,528 @@ made:
 	JMP         pass
 
 half:
-	VPBROADCASTD 2112(R14), Y0
-	VPBROADCASTD 2116(R14), Y1
-	VPBROADCASTD 2120(R14), Y2
-	VPBROADCASTD 2124(R14), Y3
-	VPBROADCASTD 2128(R14), Y4
-	VPBROADCASTD 2132(R14), Y5
-	VPBROADCASTD 2136(R14), Y6
-	VPBROADCASTD 2140(R14), Y7
-	VPBROADCASTD 2144(R14), Y8
-	VPBROADCASTD 2148(R14), Y9
-	VPBROADCASTD 2152(R14), Y10
-	VPBROADCASTD 2156(R14), Y11
-	VMOVDQU32    2176(R14)(R12*4), Y12
-	VPBROADCASTD 2164(R14), Y13
-	VMOVDQU32    2752(R14)(R12*4), Y14
-	VPBROADCASTD 2172(R14), Y15
-	VPXORD       Y0, Y12, Y12
-	VPXORD       Y2, Y14, Y14
-	VPROLD       $0x10, Y12, Y12
-	VPROLD       $0x10, Y14, Y14
-	VPADDD       Y12, Y8, Y8
-	VPADDD       Y14, Y10, Y10
-	VPXORD       Y8, Y4, Y4
-	VPXORD       Y10, Y6, Y6
-	VPROLD       $0x0c, Y4, Y4
-	VPROLD       $0x0c, Y6, Y6
-	VPADDD       Y4, Y0, Y0
-	VPADDD       Y6, Y2, Y2
-	VPXORD       Y0, Y12, Y12
-	VPXORD       Y2, Y14, Y14
-	VPROLD       $0x08, Y12, Y12
-	VPROLD       $0x08, Y14, Y14
-	VPADDD       Y12, Y8, Y8
-	VPADDD       Y14, Y10, Y10
-	VPXORD       Y8, Y4, Y4
-	VPXORD       Y10, Y6, Y6
-	VPROLD       $0x07, Y4, Y4
-	VPROLD       $0x07, Y6, Y6
-	VPADDD       Y5, Y0, Y0
-	VPADDD       Y6, Y1, Y1
-	VPXORD       Y0, Y15, Y15
-	VPXORD       Y1, Y12, Y12
-	VPROLD       $0x10, Y15, Y15
-	VPROLD       $0x10, Y12, Y12
-	VPADDD       Y7, Y2, Y2
-	VPADDD       Y4, Y3, Y3
-	VPXORD       Y2, Y13, Y13
-	VPXORD       Y3, Y14, Y14
-	VPROLD       $0x10, Y13, Y13
-	VPROLD       $0x10, Y14, Y14
-	VPADDD       Y15, Y10, Y10
-	VPADDD       Y12, Y11, Y11
-	VPXORD       Y10, Y5, Y5
-	VPXORD       Y11, Y6, Y6
-	VPROLD       $0x0c, Y5, Y5
-	VPROLD       $0x0c, Y6, Y6
-	VPADDD       Y13, Y8, Y8
-	VPADDD       Y14, Y9, Y9
-	VPXORD       Y8, Y7, Y7
-	VPXORD       Y9, Y4, Y4
-	VPROLD       $0x0c, Y7, Y7
-	VPROLD       $0x0c, Y4, Y4
-	VPADDD       Y5, Y0, Y0
-	VPADDD       Y6, Y1, Y1
-	VPXORD       Y0, Y15, Y15
-	VPXORD       Y1, Y12, Y12
-	VPROLD       $0x08, Y15, Y15
-	VPROLD       $0x08, Y12, Y12
-	VPADDD       Y7, Y2, Y2
-	VPADDD       Y4, Y3, Y3
-	VPXORD       Y2, Y13, Y13
-	VPXORD       Y3, Y14, Y14
-	VPROLD       $0x08, Y13, Y13
-	VPROLD       $0x08, Y14, Y14
-	VPADDD       Y15, Y10, Y10
-	VPADDD       Y12, Y11, Y11
-	VPXORD       Y10, Y5, Y5
-	VPXORD       Y11, Y6, Y6
-	VPROLD       $0x07, Y5, Y5
-	VPROLD       $0x07, Y6, Y6
-	VPADDD       Y13, Y8, Y8
-	VPADDD       Y14, Y9, Y9
-	VPXORD       Y8, Y7, Y7
-	VPXORD       Y9, Y4, Y4
-	VPROLD       $0x07, Y7, Y7
-	VPROLD       $0x07, Y4, Y4
-	TESTL        R15, R15
-	JZ           halfAlone
-	XORL         AX, AX
-
-halfRounds:
-	VPADDD        Y4, Y0, Y0
-	MOVL          AX, DX
-	VPADDD        Y5, Y1, Y1
-	VPXORD        Y0, Y12, Y12
-	VPXORD        Y1, Y13, Y13
-	VPROLD        $0x10, Y12, Y12
-	SHLL          $0x04, DX
-	VPROLD        $0x10, Y13, Y13
-	VPADDD        Y6, Y2, Y2
-	VPADDD        Y7, Y3, Y3
-	VPXORD        Y2, Y14, Y14
-	VMOVDQU64     (R14)(DX*1), Y24
-	VPXORD        Y3, Y15, Y15
-	VPROLD        $0x10, Y14, Y14
-	VPROLD        $0x10, Y15, Y15
-	VPADDD        Y12, Y8, Y8
-	VPADDD        Y13, Y9, Y9
-	VMOVDQU64     64(R14)(DX*1), Y25
-	VPXORD        Y8, Y4, Y4
-	VPXORD        Y9, Y5, Y5
-	VPROLD        $0x0c, Y4, Y4
-	VPROLD        $0x0c, Y5, Y5
-	VMOVDQU64     128(R14)(DX*1), Y26
-	VPADDD        Y14, Y10, Y10
-	VPADDD        Y15, Y11, Y11
-	VPXORD        Y10, Y6, Y6
-	VPXORD        Y11, Y7, Y7
-	VMOVDQU64     192(R14)(DX*1), Y27
-	VPROLD        $0x0c, Y6, Y6
-	VPROLD        $0x0c, Y7, Y7
-	VPADDD        Y4, Y0, Y0
-	VPADDD        Y5, Y1, Y1
-	VPXORD        Y0, Y12, Y12
-	VPUNPCKLDQ    Y25, Y24, Y28
-	VPXORD        Y1, Y13, Y13
-	VPROLD        $0x08, Y12, Y12
-	VPROLD        $0x08, Y13, Y13
-	VPADDD        Y6, Y2, Y2
-	VPUNPCKHDQ    Y25, Y24, Y30
-	VPADDD        Y7, Y3, Y3
-	VPXORD        Y2, Y14, Y14
-	VPXORD        Y3, Y15, Y15
-	VPROLD        $0x08, Y14, Y14
-	VPUNPCKLDQ    Y27, Y26, Y29
-	VPROLD        $0x08, Y15, Y15
-	VPADDD        Y12, Y8, Y8
-	VPADDD        Y13, Y9, Y9
-	VPXORD        Y8, Y4, Y4
-	VPXORD        Y9, Y5, Y5
-	VPUNPCKHDQ    Y27, Y26, Y31
-	VPROLD        $0x07, Y4, Y4
-	VPROLD        $0x07, Y5, Y5
-	VPADDD        Y14, Y10, Y10
-	VPADDD        Y15, Y11, Y11
-	VPUNPCKLQDQ   Y29, Y28, Y24
-	VPXORD        Y10, Y6, Y6
-	VPXORD        Y11, Y7, Y7
-	VPROLD        $0x07, Y6, Y6
-	VPROLD        $0x07, Y7, Y7
-	VPADDD        Y5, Y0, Y0
-	VPUNPCKHQDQ   Y29, Y28, Y25
-	VPADDD        Y6, Y1, Y1
-	VPXORD        Y0, Y15, Y15
-	VPXORD        Y1, Y12, Y12
-	VPROLD        $0x10, Y15, Y15
-	VPUNPCKLQDQ   Y31, Y30, Y26
-	VPROLD        $0x10, Y12, Y12
-	VPADDD        Y7, Y2, Y2
-	VPADDD        Y4, Y3, Y3
-	VPXORD        Y2, Y13, Y13
-	VPUNPCKHQDQ   Y31, Y30, Y27
-	VPXORD        Y3, Y14, Y14
-	VPROLD        $0x10, Y13, Y13
-	VPROLD        $0x10, Y14, Y14
-	VPADDD        Y15, Y10, Y10
-	VPADDD        Y12, Y11, Y11
-	VMOVDQU64     X24, 1024(R14)(AX*1)
-	VPXORD        Y10, Y5, Y5
-	VPXORD        Y11, Y6, Y6
-	VPROLD        $0x0c, Y5, Y5
-	VPROLD        $0x0c, Y6, Y6
-	VEXTRACTI32X4 $0x01, Y24, 1280(R14)(AX*1)
-	VPADDD        Y13, Y8, Y8
-	VPADDD        Y14, Y9, Y9
-	VPXORD        Y8, Y7, Y7
-	VPXORD        Y9, Y4, Y4
-	VMOVDQU64     X25, 1088(R14)(AX*1)
-	VPROLD        $0x0c, Y7, Y7
-	VPROLD        $0x0c, Y4, Y4
-	VPADDD        Y5, Y0, Y0
-	VPADDD        Y6, Y1, Y1
-	VPXORD        Y0, Y15, Y15
-	VEXTRACTI32X4 $0x01, Y25, 1344(R14)(AX*1)
-	VPXORD        Y1, Y12, Y12
-	VPROLD        $0x08, Y15, Y15
-	VPROLD        $0x08, Y12, Y12
-	VPADDD        Y7, Y2, Y2
-	VMOVDQU64     X26, 1152(R14)(AX*1)
-	VPADDD        Y4, Y3, Y3
-	VPXORD        Y2, Y13, Y13
-	VPXORD        Y3, Y14, Y14
-	VPROLD        $0x08, Y13, Y13
-	VEXTRACTI32X4 $0x01, Y26, 1408(R14)(AX*1)
-	VPROLD        $0x08, Y14, Y14
-	VPADDD        Y15, Y10, Y10
-	VPADDD        Y12, Y11, Y11
-	VPXORD        Y10, Y5, Y5
-	VPXORD        Y11, Y6, Y6
-	VMOVDQU64     X27, 1216(R14)(AX*1)
-	VPROLD        $0x07, Y5, Y5
-	VPROLD        $0x07, Y6, Y6
-	VPADDD        Y13, Y8, Y8
-	VPADDD        Y14, Y9, Y9
-	VEXTRACTI32X4 $0x01, Y27, 1472(R14)(AX*1)
-	VPXORD        Y8, Y7, Y7
-	VPXORD        Y9, Y4, Y4
-	VPROLD        $0x07, Y7, Y7
-	VPROLD        $0x07, Y4, Y4
-	VPADDD        Y4, Y0, Y0
-	MOVL          AX, DX
-	VPADDD        Y5, Y1, Y1
-	VPXORD        Y0, Y12, Y12
-	VPXORD        Y1, Y13, Y13
-	VPROLD        $0x10, Y12, Y12
-	SHLL          $0x04, DX
-	VPROLD        $0x10, Y13, Y13
-	VPADDD        Y6, Y2, Y2
-	VPADDD        Y7, Y3, Y3
-	VPXORD        Y2, Y14, Y14
-	VMOVDQU64     32(R14)(DX*1), Y24
-	VPXORD        Y3, Y15, Y15
-	VPROLD        $0x10, Y14, Y14
-	VPROLD        $0x10, Y15, Y15
-	VPADDD        Y12, Y8, Y8
-	VPADDD        Y13, Y9, Y9
-	VMOVDQU64     96(R14)(DX*1), Y25
-	VPXORD        Y8, Y4, Y4
-	VPXORD        Y9, Y5, Y5
-	VPROLD        $0x0c, Y4, Y4
-	VPROLD        $0x0c, Y5, Y5
-	VMOVDQU64     160(R14)(DX*1), Y26
-	VPADDD        Y14, Y10, Y10
-	VPADDD        Y15, Y11, Y11
-	VPXORD        Y10, Y6, Y6
-	VPXORD        Y11, Y7, Y7
-	VMOVDQU64     224(R14)(DX*1), Y27
-	VPROLD        $0x0c, Y6, Y6
-	VPROLD        $0x0c, Y7, Y7
-	VPADDD        Y4, Y0, Y0
-	VPADDD        Y5, Y1, Y1
-	VPXORD        Y0, Y12, Y12
-	VPUNPCKLDQ    Y25, Y24, Y28
-	VPXORD        Y1, Y13, Y13
-	VPROLD        $0x08, Y12, Y12
-	VPROLD        $0x08, Y13, Y13
-	VPADDD        Y6, Y2, Y2
-	VPUNPCKHDQ    Y25, Y24, Y30
-	VPADDD        Y7, Y3, Y3
-	VPXORD        Y2, Y14, Y14
-	VPXORD        Y3, Y15, Y15
-	VPROLD        $0x08, Y14, Y14
-	VPUNPCKLDQ    Y27, Y26, Y29
-	VPROLD        $0x08, Y15, Y15
-	VPADDD        Y12, Y8, Y8
-	VPADDD        Y13, Y9, Y9
-	VPXORD        Y8, Y4, Y4
-	VPXORD        Y9, Y5, Y5
-	VPUNPCKHDQ    Y27, Y26, Y31
-	VPROLD        $0x07, Y4, Y4
-	VPROLD        $0x07, Y5, Y5
-	VPADDD        Y14, Y10, Y10
-	VPADDD        Y15, Y11, Y11
-	VPUNPCKLQDQ   Y29, Y28, Y24
-	VPXORD        Y10, Y6, Y6
-	VPXORD        Y11, Y7, Y7
-	VPROLD        $0x07, Y6, Y6
-	VPROLD        $0x07, Y7, Y7
-	VPADDD        Y5, Y0, Y0
-	VPUNPCKHQDQ   Y29, Y28, Y25
-	VPADDD        Y6, Y1, Y1
-	VPXORD        Y0, Y15, Y15
-	VPXORD        Y1, Y12, Y12
-	VPROLD        $0x10, Y15, Y15
-	VPUNPCKLQDQ   Y31, Y30, Y26
-	VPROLD        $0x10, Y12, Y12
-	VPADDD        Y7, Y2, Y2
-	VPADDD        Y4, Y3, Y3
-	VPXORD        Y2, Y13, Y13
-	VPUNPCKHQDQ   Y31, Y30, Y27
-	VPXORD        Y3, Y14, Y14
-	VPROLD        $0x10, Y13, Y13
-	VPROLD        $0x10, Y14, Y14
-	VPADDD        Y15, Y10, Y10
-	VPADDD        Y12, Y11, Y11
-	VMOVDQU64     X24, 1536(R14)(AX*1)
-	VPXORD        Y10, Y5, Y5
-	VPXORD        Y11, Y6, Y6
-	VPROLD        $0x0c, Y5, Y5
-	VPROLD        $0x0c, Y6, Y6
-	VEXTRACTI32X4 $0x01, Y24, 1792(R14)(AX*1)
-	VPADDD        Y13, Y8, Y8
-	VPADDD        Y14, Y9, Y9
-	VPXORD        Y8, Y7, Y7
-	VPXORD        Y9, Y4, Y4
-	VMOVDQU64     X25, 1600(R14)(AX*1)
-	VPROLD        $0x0c, Y7, Y7
-	VPROLD        $0x0c, Y4, Y4
-	VPADDD        Y5, Y0, Y0
-	VPADDD        Y6, Y1, Y1
-	VPXORD        Y0, Y15, Y15
-	VEXTRACTI32X4 $0x01, Y25, 1856(R14)(AX*1)
-	VPXORD        Y1, Y12, Y12
-	VPROLD        $0x08, Y15, Y15
-	VPROLD        $0x08, Y12, Y12
-	VPADDD        Y7, Y2, Y2
-	VMOVDQU64     X26, 1664(R14)(AX*1)
-	VPADDD        Y4, Y3, Y3
-	VPXORD        Y2, Y13, Y13
-	VPXORD        Y3, Y14, Y14
-	VPROLD        $0x08, Y13, Y13
-	VEXTRACTI32X4 $0x01, Y26, 1920(R14)(AX*1)
-	VPROLD        $0x08, Y14, Y14
-	VPADDD        Y15, Y10, Y10
-	VPADDD        Y12, Y11, Y11
-	VPXORD        Y10, Y5, Y5
-	VPXORD        Y11, Y6, Y6
-	VMOVDQU64     X27, 1728(R14)(AX*1)
-	VPROLD        $0x07, Y5, Y5
-	VPROLD        $0x07, Y6, Y6
-	VPADDD        Y13, Y8, Y8
-	VPADDD        Y14, Y9, Y9
-	VEXTRACTI32X4 $0x01, Y27, 1984(R14)(AX*1)
-	VPXORD        Y8, Y7, Y7
-	VPXORD        Y9, Y4, Y4
-	VPROLD        $0x07, Y7, Y7
-	VPROLD        $0x07, Y4, Y4
-	ADDL          $0x10, AX
-	CMPL          AX, $0x40
-	JB            halfRounds
-	VPADDD        Y4, Y0, Y0
-	VPADDD        Y5, Y1, Y1
-	VPXORD        Y0, Y12, Y12
-	VPXORD        Y1, Y13, Y13
-	VPROLD        $0x10, Y12, Y12
-	VPROLD        $0x10, Y13, Y13
-	VPADDD        Y6, Y2, Y2
-	VPADDD        Y7, Y3, Y3
-	VPXORD        Y2, Y14, Y14
-	VPXORD        Y3, Y15, Y15
-	VPROLD        $0x10, Y14, Y14
-	VPROLD        $0x10, Y15, Y15
-	VPADDD        Y12, Y8, Y8
-	VPADDD        Y13, Y9, Y9
-	VPXORD        Y8, Y4, Y4
-	VPXORD        Y9, Y5, Y5
-	VPROLD        $0x0c, Y4, Y4
-	VPROLD        $0x0c, Y5, Y5
-	VPADDD        Y14, Y10, Y10
-	VPADDD        Y15, Y11, Y11
-	VPXORD        Y10, Y6, Y6
-	VPXORD        Y11, Y7, Y7
-	VPROLD        $0x0c, Y6, Y6
-	VPROLD        $0x0c, Y7, Y7
-	VPADDD        Y4, Y0, Y0
-	VPADDD        Y5, Y1, Y1
-	VPXORD        Y0, Y12, Y12
-	VPXORD        Y1, Y13, Y13
-	VPROLD        $0x08, Y12, Y12
-	VPROLD        $0x08, Y13, Y13
-	VPADDD        Y6, Y2, Y2
-	VPADDD        Y7, Y3, Y3
-	VPXORD        Y2, Y14, Y14
-	VPXORD        Y3, Y15, Y15
-	VPROLD        $0x08, Y14, Y14
-	VPROLD        $0x08, Y15, Y15
-	VPADDD        Y12, Y8, Y8
-	VPADDD        Y13, Y9, Y9
-	VPXORD        Y8, Y4, Y4
-	VPXORD        Y9, Y5, Y5
-	VPROLD        $0x07, Y4, Y4
-	VPROLD        $0x07, Y5, Y5
-	VPADDD        Y14, Y10, Y10
-	VPADDD        Y15, Y11, Y11
-	VPXORD        Y10, Y6, Y6
-	VPXORD        Y11, Y7, Y7
-	VPROLD        $0x07, Y6, Y6
-	VPROLD        $0x07, Y7, Y7
-	VPADDD        Y5, Y0, Y0
-	VPADDD        Y6, Y1, Y1
-	VPXORD        Y0, Y15, Y15
-	VPXORD        Y1, Y12, Y12
-	VPROLD        $0x10, Y15, Y15
-	VPROLD        $0x10, Y12, Y12
-	VPADDD        Y7, Y2, Y2
-	VPADDD        Y4, Y3, Y3
-	VPXORD        Y2, Y13, Y13
-	VPXORD        Y3, Y14, Y14
-	VPROLD        $0x10, Y13, Y13
-	VPROLD        $0x10, Y14, Y14
-	VPADDD        Y15, Y10, Y10
-	VPADDD        Y12, Y11, Y11
-	VPXORD        Y10, Y5, Y5
-	VPXORD        Y11, Y6, Y6
-	VPROLD        $0x0c, Y5, Y5
-	VPROLD        $0x0c, Y6, Y6
-	VPADDD        Y13, Y8, Y8
-	VPADDD        Y14, Y9, Y9
-	VPXORD        Y8, Y7, Y7
-	VPXORD        Y9, Y4, Y4
-	VPROLD        $0x0c, Y7, Y7
-	VPROLD        $0x0c, Y4, Y4
-	VPADDD        Y5, Y0, Y0
-	VPADDD        Y6, Y1, Y1
-	VPXORD        Y0, Y15, Y15
-	VPXORD        Y1, Y12, Y12
-	VPROLD        $0x08, Y15, Y15
-	VPROLD        $0x08, Y12, Y12
-	VPADDD        Y7, Y2, Y2
-	VPADDD        Y4, Y3, Y3
-	VPXORD        Y2, Y13, Y13
-	VPXORD        Y3, Y14, Y14
-	VPROLD        $0x08, Y13, Y13
-	VPROLD        $0x08, Y14, Y14
-	VPADDD        Y15, Y10, Y10
-	VPADDD        Y12, Y11, Y11
-	VPXORD        Y10, Y5, Y5
-	VPXORD        Y11, Y6, Y6
-	VPROLD        $0x07, Y5, Y5
-	VPROLD        $0x07, Y6, Y6
-	VPADDD        Y13, Y8, Y8
-	VPADDD        Y14, Y9, Y9
-	VPXORD        Y8, Y7, Y7
-	VPXORD        Y9, Y4, Y4
-	VPROLD        $0x07, Y7, Y7
-	VPROLD        $0x07, Y4, Y4
-	JMP           halfMade
+	MOVL            $0x00001111, AX
+	KMOVW           AX, K2
+	MOVL            $0x00004444, AX
+	KMOVW           AX, K3
+	VBROADCASTI32X4 2048(R14), Z0
+	VBROADCASTI32X4 2064(R14), Z1
+	VBROADCASTI32X4 2080(R14), Z2
+	VBROADCASTI32X4 2096(R14), Z16
+	VPEXPANDD       2176(R14)(R12*4), K2, Z16
+	VPEXPANDD       2752(R14)(R12*4), K3, Z16
+	VMOVDQA32       Z16, Z3
+	VBROADCASTI32X4 2048(R14), Z4
+	VBROADCASTI32X4 2064(R14), Z5
+	VBROADCASTI32X4 2080(R14), Z6
+	VBROADCASTI32X4 2096(R14), Z17
+	VPEXPANDD       2192(R14)(R12*4), K2, Z17
+	VPEXPANDD       2768(R14)(R12*4), K3, Z17
+	VMOVDQA32       Z17, Z7
+	TESTL           R15, R15
+	JZ              halfAlone
+	VPADDD          Z1, Z0, Z0
+	VMOVDQU64       (R14), Z24
+	VPADDD          Z5, Z4, Z4
+	VPXORD          Z0, Z3, Z3
+	VMOVDQU64       64(R14), Z25
+	VPXORD          Z4, Z7, Z7
+	VPROLD          $0x10, Z3, Z3
+	VMOVDQU64       128(R14), Z26
+	VPROLD          $0x10, Z7, Z7
+	VPADDD          Z3, Z2, Z2
+	VMOVDQU64       192(R14), Z27
+	VPADDD          Z7, Z6, Z6
+	VPXORD          Z2, Z1, Z1
+	VPUNPCKLDQ      Z25, Z24, Z28
+	VPXORD          Z6, Z5, Z5
+	VPROLD          $0x0c, Z1, Z1
+	VPUNPCKHDQ      Z25, Z24, Z30
+	VPROLD          $0x0c, Z5, Z5
+	VPADDD          Z1, Z0, Z0
+	VPUNPCKLDQ      Z27, Z26, Z29
+	VPADDD          Z5, Z4, Z4
+	VPXORD          Z0, Z3, Z3
+	VPXORD          Z4, Z7, Z7
+	VPUNPCKHDQ      Z27, Z26, Z31
+	VPROLD          $0x08, Z3, Z3
+	VPROLD          $0x08, Z7, Z7
+	VPUNPCKLQDQ     Z29, Z28, Z24
+	VPADDD          Z3, Z2, Z2
+	VPADDD          Z7, Z6, Z6
+	VPUNPCKHQDQ     Z29, Z28, Z25
+	VPXORD          Z2, Z1, Z1
+	VPXORD          Z6, Z5, Z5
+	VPUNPCKLQDQ     Z31, Z30, Z26
+	VPROLD          $0x07, Z1, Z1
+	VPROLD          $0x07, Z5, Z5
+	VPUNPCKHQDQ     Z31, Z30, Z27
+	VPSHUFD         $0x93, Z3, Z3
+	VPSHUFD         $0x93, Z7, Z7
+	VMOVDQU64       X24, 1024(R14)
+	VPSHUFD         $0x39, Z1, Z1
+	VPSHUFD         $0x4e, Z2, Z2
+	VEXTRACTI32X4   $0x01, Z24, 1280(R14)
+	VPSHUFD         $0x39, Z5, Z5
+	VPSHUFD         $0x4e, Z6, Z6
+	VPADDD          Z1, Z0, Z0
+	VEXTRACTI32X4   $0x02, Z24, 1536(R14)
+	VPADDD          Z5, Z4, Z4
+	VPXORD          Z0, Z3, Z3
+	VEXTRACTI32X4   $0x03, Z24, 1792(R14)
+	VPXORD          Z4, Z7, Z7
+	VPROLD          $0x10, Z3, Z3
+	VMOVDQU64       X25, 1088(R14)
+	VPROLD          $0x10, Z7, Z7
+	VPADDD          Z3, Z2, Z2
+	VEXTRACTI32X4   $0x01, Z25, 1344(R14)
+	VPADDD          Z7, Z6, Z6
+	VPXORD          Z2, Z1, Z1
+	VEXTRACTI32X4   $0x02, Z25, 1600(R14)
+	VPXORD          Z6, Z5, Z5
+	VPROLD          $0x0c, Z1, Z1
+	VEXTRACTI32X4   $0x03, Z25, 1856(R14)
+	VPROLD          $0x0c, Z5, Z5
+	VPADDD          Z1, Z0, Z0
+	VMOVDQU64       X26, 1152(R14)
+	VPADDD          Z5, Z4, Z4
+	VPXORD          Z0, Z3, Z3
+	VPXORD          Z4, Z7, Z7
+	VEXTRACTI32X4   $0x01, Z26, 1408(R14)
+	VPROLD          $0x08, Z3, Z3
+	VPROLD          $0x08, Z7, Z7
+	VEXTRACTI32X4   $0x02, Z26, 1664(R14)
+	VPADDD          Z3, Z2, Z2
+	VPADDD          Z7, Z6, Z6
+	VEXTRACTI32X4   $0x03, Z26, 1920(R14)
+	VPXORD          Z2, Z1, Z1
+	VPXORD          Z6, Z5, Z5
+	VMOVDQU64       X27, 1216(R14)
+	VPROLD          $0x07, Z1, Z1
+	VPROLD          $0x07, Z5, Z5
+	VEXTRACTI32X4   $0x01, Z27, 1472(R14)
+	VPSHUFD         $0x39, Z3, Z3
+	VPSHUFD         $0x39, Z7, Z7
+	VEXTRACTI32X4   $0x02, Z27, 1728(R14)
+	VPSHUFD         $0x93, Z1, Z1
+	VPSHUFD         $0x4e, Z2, Z2
+	VEXTRACTI32X4   $0x03, Z27, 1984(R14)
+	VPSHUFD         $0x93, Z5, Z5
+	VPSHUFD         $0x4e, Z6, Z6
+	VPADDD          Z1, Z0, Z0
+	VMOVDQU64       256(R14), Z24
+	VPADDD          Z5, Z4, Z4
+	VPXORD          Z0, Z3, Z3
+	VMOVDQU64       320(R14), Z25
+	VPXORD          Z4, Z7, Z7
+	VPROLD          $0x10, Z3, Z3
+	VMOVDQU64       384(R14), Z26
+	VPROLD          $0x10, Z7, Z7
+	VPADDD          Z3, Z2, Z2
+	VMOVDQU64       448(R14), Z27
+	VPADDD          Z7, Z6, Z6
+	VPXORD          Z2, Z1, Z1
+	VPUNPCKLDQ      Z25, Z24, Z28
+	VPXORD          Z6, Z5, Z5
+	VPROLD          $0x0c, Z1, Z1
+	VPUNPCKHDQ      Z25, Z24, Z30
+	VPROLD          $0x0c, Z5, Z5
+	VPADDD          Z1, Z0, Z0
+	VPUNPCKLDQ      Z27, Z26, Z29
+	VPADDD          Z5, Z4, Z4
+	VPXORD          Z0, Z3, Z3
+	VPXORD          Z4, Z7, Z7
+	VPUNPCKHDQ      Z27, Z26, Z31
+	VPROLD          $0x08, Z3, Z3
+	VPROLD          $0x08, Z7, Z7
+	VPUNPCKLQDQ     Z29, Z28, Z24
+	VPADDD          Z3, Z2, Z2
+	VPADDD          Z7, Z6, Z6
+	VPUNPCKHQDQ     Z29, Z28, Z25
+	VPXORD          Z2, Z1, Z1
+	VPXORD          Z6, Z5, Z5
+	VPUNPCKLQDQ     Z31, Z30, Z26
+	VPROLD          $0x07, Z1, Z1
+	VPROLD          $0x07, Z5, Z5
+	VPUNPCKHQDQ     Z31, Z30, Z27
+	VPSHUFD         $0x93, Z3, Z3
+	VPSHUFD         $0x93, Z7, Z7
+	VMOVDQU64       X24, 1040(R14)
+	VPSHUFD         $0x39, Z1, Z1
+	VPSHUFD         $0x4e, Z2, Z2
+	VEXTRACTI32X4   $0x01, Z24, 1296(R14)
+	VPSHUFD         $0x39, Z5, Z5
+	VPSHUFD         $0x4e, Z6, Z6
+	VPADDD          Z1, Z0, Z0
+	VEXTRACTI32X4   $0x02, Z24, 1552(R14)
+	VPADDD          Z5, Z4, Z4
+	VPXORD          Z0, Z3, Z3
+	VEXTRACTI32X4   $0x03, Z24, 1808(R14)
+	VPXORD          Z4, Z7, Z7
+	VPROLD          $0x10, Z3, Z3
+	VMOVDQU64       X25, 1104(R14)
+	VPROLD          $0x10, Z7, Z7
+	VPADDD          Z3, Z2, Z2
+	VEXTRACTI32X4   $0x01, Z25, 1360(R14)
+	VPADDD          Z7, Z6, Z6
+	VPXORD          Z2, Z1, Z1
+	VEXTRACTI32X4   $0x02, Z25, 1616(R14)
+	VPXORD          Z6, Z5, Z5
+	VPROLD          $0x0c, Z1, Z1
+	VEXTRACTI32X4   $0x03, Z25, 1872(R14)
+	VPROLD          $0x0c, Z5, Z5
+	VPADDD          Z1, Z0, Z0
+	VMOVDQU64       X26, 1168(R14)
+	VPADDD          Z5, Z4, Z4
+	VPXORD          Z0, Z3, Z3
+	VPXORD          Z4, Z7, Z7
+	VEXTRACTI32X4   $0x01, Z26, 1424(R14)
+	VPROLD          $0x08, Z3, Z3
+	VPROLD          $0x08, Z7, Z7
+	VEXTRACTI32X4   $0x02, Z26, 1680(R14)
+	VPADDD          Z3, Z2, Z2
+	VPADDD          Z7, Z6, Z6
+	VEXTRACTI32X4   $0x03, Z26, 1936(R14)
+	VPXORD          Z2, Z1, Z1
+	VPXORD          Z6, Z5, Z5
+	VMOVDQU64       X27, 1232(R14)
+	VPROLD          $0x07, Z1, Z1
+	VPROLD          $0x07, Z5, Z5
+	VEXTRACTI32X4   $0x01, Z27, 1488(R14)
+	VPSHUFD         $0x39, Z3, Z3
+	VPSHUFD         $0x39, Z7, Z7
+	VEXTRACTI32X4   $0x02, Z27, 1744(R14)
+	VPSHUFD         $0x93, Z1, Z1
+	VPSHUFD         $0x4e, Z2, Z2
+	VEXTRACTI32X4   $0x03, Z27, 2000(R14)
+	VPSHUFD         $0x93, Z5, Z5
+	VPSHUFD         $0x4e, Z6, Z6
+	VPADDD          Z1, Z0, Z0
+	VMOVDQU64       512(R14), Z24
+	VPADDD          Z5, Z4, Z4
+	VPXORD          Z0, Z3, Z3
+	VMOVDQU64       576(R14), Z25
+	VPXORD          Z4, Z7, Z7
+	VPROLD          $0x10, Z3, Z3
+	VMOVDQU64       640(R14), Z26
+	VPROLD          $0x10, Z7, Z7
+	VPADDD          Z3, Z2, Z2
+	VMOVDQU64       704(R14), Z27
+	VPADDD          Z7, Z6, Z6
+	VPXORD          Z2, Z1, Z1
+	VPUNPCKLDQ      Z25, Z24, Z28
+	VPXORD          Z6, Z5, Z5
+	VPROLD          $0x0c, Z1, Z1
+	VPUNPCKHDQ      Z25, Z24, Z30
+	VPROLD          $0x0c, Z5, Z5
+	VPADDD          Z1, Z0, Z0
+	VPUNPCKLDQ      Z27, Z26, Z29
+	VPADDD          Z5, Z4, Z4
+	VPXORD          Z0, Z3, Z3
+	VPXORD          Z4, Z7, Z7
+	VPUNPCKHDQ      Z27, Z26, Z31
+	VPROLD          $0x08, Z3, Z3
+	VPROLD          $0x08, Z7, Z7
+	VPUNPCKLQDQ     Z29, Z28, Z24
+	VPADDD          Z3, Z2, Z2
+	VPADDD          Z7, Z6, Z6
+	VPUNPCKHQDQ     Z29, Z28, Z25
+	VPXORD          Z2, Z1, Z1
+	VPXORD          Z6, Z5, Z5
+	VPUNPCKLQDQ     Z31, Z30, Z26
+	VPROLD          $0x07, Z1, Z1
+	VPROLD          $0x07, Z5, Z5
+	VPUNPCKHQDQ     Z31, Z30, Z27
+	VPSHUFD         $0x93, Z3, Z3
+	VPSHUFD         $0x93, Z7, Z7
+	VMOVDQU64       X24, 1056(R14)
+	VPSHUFD         $0x39, Z1, Z1
+	VPSHUFD         $0x4e, Z2, Z2
+	VEXTRACTI32X4   $0x01, Z24, 1312(R14)
+	VPSHUFD         $0x39, Z5, Z5
+	VPSHUFD         $0x4e, Z6, Z6
+	VPADDD          Z1, Z0, Z0
+	VEXTRACTI32X4   $0x02, Z24, 1568(R14)
+	VPADDD          Z5, Z4, Z4
+	VPXORD          Z0, Z3, Z3
+	VEXTRACTI32X4   $0x03, Z24, 1824(R14)
+	VPXORD          Z4, Z7, Z7
+	VPROLD          $0x10, Z3, Z3
+	VMOVDQU64       X25, 1120(R14)
+	VPROLD          $0x10, Z7, Z7
+	VPADDD          Z3, Z2, Z2
+	VEXTRACTI32X4   $0x01, Z25, 1376(R14)
+	VPADDD          Z7, Z6, Z6
+	VPXORD          Z2, Z1, Z1
+	VEXTRACTI32X4   $0x02, Z25, 1632(R14)
+	VPXORD          Z6, Z5, Z5
+	VPROLD          $0x0c, Z1, Z1
+	VEXTRACTI32X4   $0x03, Z25, 1888(R14)
+	VPROLD          $0x0c, Z5, Z5
+	VPADDD          Z1, Z0, Z0
+	VMOVDQU64       X26, 1184(R14)
+	VPADDD          Z5, Z4, Z4
+	VPXORD          Z0, Z3, Z3
+	VPXORD          Z4, Z7, Z7
+	VEXTRACTI32X4   $0x01, Z26, 1440(R14)
+	VPROLD          $0x08, Z3, Z3
+	VPROLD          $0x08, Z7, Z7
+	VEXTRACTI32X4   $0x02, Z26, 1696(R14)
+	VPADDD          Z3, Z2, Z2
+	VPADDD          Z7, Z6, Z6
+	VEXTRACTI32X4   $0x03, Z26, 1952(R14)
+	VPXORD          Z2, Z1, Z1
+	VPXORD          Z6, Z5, Z5
+	VMOVDQU64       X27, 1248(R14)
+	VPROLD          $0x07, Z1, Z1
+	VPROLD          $0x07, Z5, Z5
+	VEXTRACTI32X4   $0x01, Z27, 1504(R14)
+	VPSHUFD         $0x39, Z3, Z3
+	VPSHUFD         $0x39, Z7, Z7
+	VEXTRACTI32X4   $0x02, Z27, 1760(R14)
+	VPSHUFD         $0x93, Z1, Z1
+	VPSHUFD         $0x4e, Z2, Z2
+	VEXTRACTI32X4   $0x03, Z27, 2016(R14)
+	VPSHUFD         $0x93, Z5, Z5
+	VPSHUFD         $0x4e, Z6, Z6
+	VPADDD          Z1, Z0, Z0
+	VMOVDQU64       768(R14), Z24
+	VPADDD          Z5, Z4, Z4
+	VPXORD          Z0, Z3, Z3
+	VMOVDQU64       832(R14), Z25
+	VPXORD          Z4, Z7, Z7
+	VPROLD          $0x10, Z3, Z3
+	VMOVDQU64       896(R14), Z26
+	VPROLD          $0x10, Z7, Z7
+	VPADDD          Z3, Z2, Z2
+	VMOVDQU64       960(R14), Z27
+	VPADDD          Z7, Z6, Z6
+	VPXORD          Z2, Z1, Z1
+	VPUNPCKLDQ      Z25, Z24, Z28
+	VPXORD          Z6, Z5, Z5
+	VPROLD          $0x0c, Z1, Z1
+	VPUNPCKHDQ      Z25, Z24, Z30
+	VPROLD          $0x0c, Z5, Z5
+	VPADDD          Z1, Z0, Z0
+	VPUNPCKLDQ      Z27, Z26, Z29
+	VPADDD          Z5, Z4, Z4
+	VPXORD          Z0, Z3, Z3
+	VPXORD          Z4, Z7, Z7
+	VPUNPCKHDQ      Z27, Z26, Z31
+	VPROLD          $0x08, Z3, Z3
+	VPROLD          $0x08, Z7, Z7
+	VPUNPCKLQDQ     Z29, Z28, Z24
+	VPADDD          Z3, Z2, Z2
+	VPADDD          Z7, Z6, Z6
+	VPUNPCKHQDQ     Z29, Z28, Z25
+	VPXORD          Z2, Z1, Z1
+	VPXORD          Z6, Z5, Z5
+	VPUNPCKLQDQ     Z31, Z30, Z26
+	VPROLD          $0x07, Z1, Z1
+	VPROLD          $0x07, Z5, Z5
+	VPUNPCKHQDQ     Z31, Z30, Z27
+	VPSHUFD         $0x93, Z3, Z3
+	VPSHUFD         $0x93, Z7, Z7
+	VMOVDQU64       X24, 1072(R14)
+	VPSHUFD         $0x39, Z1, Z1
+	VPSHUFD         $0x4e, Z2, Z2
+	VEXTRACTI32X4   $0x01, Z24, 1328(R14)
+	VPSHUFD         $0x39, Z5, Z5
+	VPSHUFD         $0x4e, Z6, Z6
+	VPADDD          Z1, Z0, Z0
+	VEXTRACTI32X4   $0x02, Z24, 1584(R14)
+	VPADDD          Z5, Z4, Z4
+	VPXORD          Z0, Z3, Z3
+	VEXTRACTI32X4   $0x03, Z24, 1840(R14)
+	VPXORD          Z4, Z7, Z7
+	VPROLD          $0x10, Z3, Z3
+	VMOVDQU64       X25, 1136(R14)
+	VPROLD          $0x10, Z7, Z7
+	VPADDD          Z3, Z2, Z2
+	VEXTRACTI32X4   $0x01, Z25, 1392(R14)
+	VPADDD          Z7, Z6, Z6
+	VPXORD          Z2, Z1, Z1
+	VEXTRACTI32X4   $0x02, Z25, 1648(R14)
+	VPXORD          Z6, Z5, Z5
+	VPROLD          $0x0c, Z1, Z1
+	VEXTRACTI32X4   $0x03, Z25, 1904(R14)
+	VPROLD          $0x0c, Z5, Z5
+	VPADDD          Z1, Z0, Z0
+	VMOVDQU64       X26, 1200(R14)
+	VPADDD          Z5, Z4, Z4
+	VPXORD          Z0, Z3, Z3
+	VPXORD          Z4, Z7, Z7
+	VEXTRACTI32X4   $0x01, Z26, 1456(R14)
+	VPROLD          $0x08, Z3, Z3
+	VPROLD          $0x08, Z7, Z7
+	VEXTRACTI32X4   $0x02, Z26, 1712(R14)
+	VPADDD          Z3, Z2, Z2
+	VPADDD          Z7, Z6, Z6
+	VEXTRACTI32X4   $0x03, Z26, 1968(R14)
+	VPXORD          Z2, Z1, Z1
+	VPXORD          Z6, Z5, Z5
+	VMOVDQU64       X27, 1264(R14)
+	VPROLD          $0x07, Z1, Z1
+	VPROLD          $0x07, Z5, Z5
+	VEXTRACTI32X4   $0x01, Z27, 1520(R14)
+	VPSHUFD         $0x39, Z3, Z3
+	VPSHUFD         $0x39, Z7, Z7
+	VEXTRACTI32X4   $0x02, Z27, 1776(R14)
+	VPSHUFD         $0x93, Z1, Z1
+	VPSHUFD         $0x4e, Z2, Z2
+	VEXTRACTI32X4   $0x03, Z27, 2032(R14)
+	VPSHUFD         $0x93, Z5, Z5
+	VPSHUFD         $0x4e, Z6, Z6
+	MOVL            $0x00000006, AX
+	JMP             halfRounds
 
 halfAlone:
-	MOVL $0x00000009, AX
+	MOVL $0x0000000a, AX
 
-halfAloneRounds:
-	VPADDD Y4, Y0, Y0
-	VPADDD Y5, Y1, Y1
-	VPXORD Y0, Y12, Y12
-	VPXORD Y1, Y13, Y13
-	VPROLD $0x10, Y12, Y12
-	VPROLD $0x10, Y13, Y13
-	VPADDD Y6, Y2, Y2
-	VPADDD Y7, Y3, Y3
-	VPXORD Y2, Y14, Y14
-	VPXORD Y3, Y15, Y15
-	VPROLD $0x10, Y14, Y14
-	VPROLD $0x10, Y15, Y15
-	VPADDD Y12, Y8, Y8
-	VPADDD Y13, Y9, Y9
-	VPXORD Y8, Y4, Y4
-	VPXORD Y9, Y5, Y5
-	VPROLD $0x0c, Y4, Y4
-	VPROLD $0x0c, Y5, Y5
-	VPADDD Y14, Y10, Y10
-	VPADDD Y15, Y11, Y11
-	VPXORD Y10, Y6, Y6
-	VPXORD Y11, Y7, Y7
-	VPROLD $0x0c, Y6, Y6
-	VPROLD $0x0c, Y7, Y7
-	VPADDD Y4, Y0, Y0
-	VPADDD Y5, Y1, Y1
-	VPXORD Y0, Y12, Y12
-	VPXORD Y1, Y13, Y13
-	VPROLD $0x08, Y12, Y12
-	VPROLD $0x08, Y13, Y13
-	VPADDD Y6, Y2, Y2
-	VPADDD Y7, Y3, Y3
-	VPXORD Y2, Y14, Y14
-	VPXORD Y3, Y15, Y15
-	VPROLD $0x08, Y14, Y14
-	VPROLD $0x08, Y15, Y15
-	VPADDD Y12, Y8, Y8
-	VPADDD Y13, Y9, Y9
-	VPXORD Y8, Y4, Y4
-	VPXORD Y9, Y5, Y5
-	VPROLD $0x07, Y4, Y4
-	VPROLD $0x07, Y5, Y5
-	VPADDD Y14, Y10, Y10
-	VPADDD Y15, Y11, Y11
-	VPXORD Y10, Y6, Y6
-	VPXORD Y11, Y7, Y7
-	VPROLD $0x07, Y6, Y6
-	VPROLD $0x07, Y7, Y7
-	VPADDD Y5, Y0, Y0
-	VPADDD Y6, Y1, Y1
-	VPXORD Y0, Y15, Y15
-	VPXORD Y1, Y12, Y12
-	VPROLD $0x10, Y15, Y15
-	VPROLD $0x10, Y12, Y12
-	VPADDD Y7, Y2, Y2
-	VPADDD Y4, Y3, Y3
-	VPXORD Y2, Y13, Y13
-	VPXORD Y3, Y14, Y14
-	VPROLD $0x10, Y13, Y13
-	VPROLD $0x10, Y14, Y14
-	VPADDD Y15, Y10, Y10
-	VPADDD Y12, Y11, Y11
-	VPXORD Y10, Y5, Y5
-	VPXORD Y11, Y6, Y6
-	VPROLD $0x0c, Y5, Y5
-	VPROLD $0x0c, Y6, Y6
-	VPADDD Y13, Y8, Y8
-	VPADDD Y14, Y9, Y9
-	VPXORD Y8, Y7, Y7
-	VPXORD Y9, Y4, Y4
-	VPROLD $0x0c, Y7, Y7
-	VPROLD $0x0c, Y4, Y4
-	VPADDD Y5, Y0, Y0
-	VPADDD Y6, Y1, Y1
-	VPXORD Y0, Y15, Y15
-	VPXORD Y1, Y12, Y12
-	VPROLD $0x08, Y15, Y15
-	VPROLD $0x08, Y12, Y12
-	VPADDD Y7, Y2, Y2
-	VPADDD Y4, Y3, Y3
-	VPXORD Y2, Y13, Y13
-	VPXORD Y3, Y14, Y14
-	VPROLD $0x08, Y13, Y13
-	VPROLD $0x08, Y14, Y14
-	VPADDD Y15, Y10, Y10
-	VPADDD Y12, Y11, Y11
-	VPXORD Y10, Y5, Y5
-	VPXORD Y11, Y6, Y6
-	VPROLD $0x07, Y5, Y5
-	VPROLD $0x07, Y6, Y6
-	VPADDD Y13, Y8, Y8
-	VPADDD Y14, Y9, Y9
-	VPXORD Y8, Y7, Y7
-	VPXORD Y9, Y4, Y4
-	VPROLD $0x07, Y7, Y7
-	VPROLD $0x07, Y4, Y4
-	DECL   AX
-	JNZ    halfAloneRounds
-
-halfMade:
-	VPADDD.BCST  2048(R14), Y0, Y0
-	VPADDD.BCST  2052(R14), Y1, Y1
-	VPADDD.BCST  2056(R14), Y2, Y2
-	VPADDD.BCST  2060(R14), Y3, Y3
-	VPADDD.BCST  2064(R14), Y4, Y4
-	VPADDD.BCST  2068(R14), Y5, Y5
-	VPADDD.BCST  2072(R14), Y6, Y6
-	VPADDD.BCST  2076(R14), Y7, Y7
-	VPADDD.BCST  2080(R14), Y8, Y8
-	VPADDD.BCST  2084(R14), Y9, Y9
-	VPADDD.BCST  2088(R14), Y10, Y10
-	VPADDD.BCST  2092(R14), Y11, Y11
-	VPADDD       2176(R14)(R12*4), Y12, Y12
-	VPADDD.BCST  2100(R14), Y13, Y13
-	VPADDD       2752(R14)(R12*4), Y14, Y14
-	VPADDD.BCST  2108(R14), Y15, Y15
-	VPUNPCKLDQ   Y1, Y0, Y24
-	VPUNPCKHDQ   Y1, Y0, Y25
-	VPUNPCKLDQ   Y3, Y2, Y26
-	VPUNPCKHDQ   Y3, Y2, Y27
-	VPUNPCKLQDQ  Y26, Y24, Y0
-	VPUNPCKHQDQ  Y26, Y24, Y1
-	VPUNPCKLQDQ  Y27, Y25, Y2
-	VPUNPCKHQDQ  Y27, Y25, Y3
-	VPUNPCKLDQ   Y5, Y4, Y24
-	VPUNPCKHDQ   Y5, Y4, Y25
-	VPUNPCKLDQ   Y7, Y6, Y26
-	VPUNPCKHDQ   Y7, Y6, Y27
-	VPUNPCKLQDQ  Y26, Y24, Y4
-	VPUNPCKHQDQ  Y26, Y24, Y5
-	VPUNPCKLQDQ  Y27, Y25, Y6
-	VPUNPCKHQDQ  Y27, Y25, Y7
-	VPUNPCKLDQ   Y9, Y8, Y24
-	VPUNPCKHDQ   Y9, Y8, Y25
-	VPUNPCKLDQ   Y11, Y10, Y26
-	VPUNPCKHDQ   Y11, Y10, Y27
-	VPUNPCKLQDQ  Y26, Y24, Y8
-	VPUNPCKHQDQ  Y26, Y24, Y9
-	VPUNPCKLQDQ  Y27, Y25, Y10
-	VPUNPCKHQDQ  Y27, Y25, Y11
-	VPUNPCKLDQ   Y13, Y12, Y24
-	VPUNPCKHDQ   Y13, Y12, Y25
-	VPUNPCKLDQ   Y15, Y14, Y26
-	VPUNPCKHDQ   Y15, Y14, Y27
-	VPUNPCKLQDQ  Y26, Y24, Y12
-	VPUNPCKHQDQ  Y26, Y24, Y13
-	VPUNPCKLQDQ  Y27, Y25, Y14
-	VPUNPCKHQDQ  Y27, Y25, Y15
-	VSHUFI32X4   $0x00, Y4, Y0, Y24
-	VSHUFI32X4   $0x03, Y4, Y0, Y25
-	VSHUFI32X4   $0x00, Y12, Y8, Y26
-	VSHUFI32X4   $0x03, Y12, Y8, Y27
-	VINSERTI64X4 $0x01, Y26, Z24, Z0
-	VINSERTI64X4 $0x01, Y27, Z25, Z4
-	VSHUFI32X4   $0x00, Y5, Y1, Y24
-	VSHUFI32X4   $0x03, Y5, Y1, Y25
-	VSHUFI32X4   $0x00, Y13, Y9, Y26
-	VSHUFI32X4   $0x03, Y13, Y9, Y27
-	VINSERTI64X4 $0x01, Y26, Z24, Z1
-	VINSERTI64X4 $0x01, Y27, Z25, Z5
-	VSHUFI32X4   $0x00, Y6, Y2, Y24
-	VSHUFI32X4   $0x03, Y6, Y2, Y25
-	VSHUFI32X4   $0x00, Y14, Y10, Y26
-	VSHUFI32X4   $0x03, Y14, Y10, Y27
-	VINSERTI64X4 $0x01, Y26, Z24, Z2
-	VINSERTI64X4 $0x01, Y27, Z25, Z6
-	VSHUFI32X4   $0x00, Y7, Y3, Y24
-	VSHUFI32X4   $0x03, Y7, Y3, Y25
-	VSHUFI32X4   $0x00, Y15, Y11, Y26
-	VSHUFI32X4   $0x03, Y15, Y11, Y27
-	VINSERTI64X4 $0x01, Y26, Z24, Z3
-	VINSERTI64X4 $0x01, Y27, Z25, Z7
-	MOVQ         3456(R14)(R12*8), R13
-	KMOVQ        4736(R14)(R12*8), K1
-	VMOVDQU8.Z   (R13), K1, Z24
-	VPXORD       Z0, Z24, Z24
-	VMOVDQU8     Z24, K1, (R13)
-	MOVQ         3464(R14)(R12*8), R13
-	KMOVQ        4744(R14)(R12*8), K1
-	VMOVDQU8.Z   (R13), K1, Z25
-	VPXORD       Z1, Z25, Z25
-	VMOVDQU8     Z25, K1, (R13)
-	MOVQ         3472(R14)(R12*8), R13
-	KMOVQ        4752(R14)(R12*8), K1
-	VMOVDQU8.Z   (R13), K1, Z26
-	VPXORD       Z2, Z26, Z26
-	VMOVDQU8     Z26, K1, (R13)
-	MOVQ         3480(R14)(R12*8), R13
-	KMOVQ        4760(R14)(R12*8), K1
-	VMOVDQU8.Z   (R13), K1, Z27
-	VPXORD       Z3, Z27, Z27
-	VMOVDQU8     Z27, K1, (R13)
-	MOVQ         3488(R14)(R12*8), R13
-	KMOVQ        4768(R14)(R12*8), K1
-	VMOVDQU8.Z   (R13), K1, Z28
-	VPXORD       Z4, Z28, Z28
-	VMOVDQU8     Z28, K1, (R13)
-	MOVQ         3496(R14)(R12*8), R13
-	KMOVQ        4776(R14)(R12*8), K1
-	VMOVDQU8.Z   (R13), K1, Z29
-	VPXORD       Z5, Z29, Z29
-	VMOVDQU8     Z29, K1, (R13)
-	MOVQ         3504(R14)(R12*8), R13
-	KMOVQ        4784(R14)(R12*8), K1
-	VMOVDQU8.Z   (R13), K1, Z30
-	VPXORD       Z6, Z30, Z30
-	VMOVDQU8     Z30, K1, (R13)
-	MOVQ         3512(R14)(R12*8), R13
-	KMOVQ        4792(R14)(R12*8), K1
-	VMOVDQU8.Z   (R13), K1, Z31
-	VPXORD       Z7, Z31, Z31
-	VMOVDQU8     Z31, K1, (R13)
-	TESTL        R15, R15
-	JNZ          unpacked
-	JMP          clear
+halfRounds:
+	VPADDD          Z1, Z0, Z0
+	VPADDD          Z5, Z4, Z4
+	VPXORD          Z0, Z3, Z3
+	VPXORD          Z4, Z7, Z7
+	VPROLD          $0x10, Z3, Z3
+	VPROLD          $0x10, Z7, Z7
+	VPADDD          Z3, Z2, Z2
+	VPADDD          Z7, Z6, Z6
+	VPXORD          Z2, Z1, Z1
+	VPXORD          Z6, Z5, Z5
+	VPROLD          $0x0c, Z1, Z1
+	VPROLD          $0x0c, Z5, Z5
+	VPADDD          Z1, Z0, Z0
+	VPADDD          Z5, Z4, Z4
+	VPXORD          Z0, Z3, Z3
+	VPXORD          Z4, Z7, Z7
+	VPROLD          $0x08, Z3, Z3
+	VPROLD          $0x08, Z7, Z7
+	VPADDD          Z3, Z2, Z2
+	VPADDD          Z7, Z6, Z6
+	VPXORD          Z2, Z1, Z1
+	VPXORD          Z6, Z5, Z5
+	VPROLD          $0x07, Z1, Z1
+	VPROLD          $0x07, Z5, Z5
+	VPSHUFD         $0x93, Z3, Z3
+	VPSHUFD         $0x93, Z7, Z7
+	VPSHUFD         $0x39, Z1, Z1
+	VPSHUFD         $0x4e, Z2, Z2
+	VPSHUFD         $0x39, Z5, Z5
+	VPSHUFD         $0x4e, Z6, Z6
+	VPADDD          Z1, Z0, Z0
+	VPADDD          Z5, Z4, Z4
+	VPXORD          Z0, Z3, Z3
+	VPXORD          Z4, Z7, Z7
+	VPROLD          $0x10, Z3, Z3
+	VPROLD          $0x10, Z7, Z7
+	VPADDD          Z3, Z2, Z2
+	VPADDD          Z7, Z6, Z6
+	VPXORD          Z2, Z1, Z1
+	VPXORD          Z6, Z5, Z5
+	VPROLD          $0x0c, Z1, Z1
+	VPROLD          $0x0c, Z5, Z5
+	VPADDD          Z1, Z0, Z0
+	VPADDD          Z5, Z4, Z4
+	VPXORD          Z0, Z3, Z3
+	VPXORD          Z4, Z7, Z7
+	VPROLD          $0x08, Z3, Z3
+	VPROLD          $0x08, Z7, Z7
+	VPADDD          Z3, Z2, Z2
+	VPADDD          Z7, Z6, Z6
+	VPXORD          Z2, Z1, Z1
+	VPXORD          Z6, Z5, Z5
+	VPROLD          $0x07, Z1, Z1
+	VPROLD          $0x07, Z5, Z5
+	VPSHUFD         $0x39, Z3, Z3
+	VPSHUFD         $0x39, Z7, Z7
+	VPSHUFD         $0x93, Z1, Z1
+	VPSHUFD         $0x4e, Z2, Z2
+	VPSHUFD         $0x93, Z5, Z5
+	VPSHUFD         $0x4e, Z6, Z6
+	DECL            AX
+	JNZ             halfRounds
+	VBROADCASTI32X4 2048(R14), Z18
+	VPADDD          Z18, Z0, Z0
+	VBROADCASTI32X4 2064(R14), Z18
+	VPADDD          Z18, Z1, Z1
+	VBROADCASTI32X4 2080(R14), Z18
+	VPADDD          Z18, Z2, Z2
+	VPADDD          Z16, Z3, Z3
+	VSHUFI32X4      $0x44, Z1, Z0, Z18
+	VSHUFI32X4      $0xee, Z1, Z0, Z19
+	VSHUFI32X4      $0x44, Z3, Z2, Z20
+	VSHUFI32X4      $0xee, Z3, Z2, Z21
+	VSHUFI32X4      $0x88, Z20, Z18, Z0
+	VSHUFI32X4      $0xdd, Z20, Z18, Z1
+	VSHUFI32X4      $0x88, Z21, Z19, Z2
+	VSHUFI32X4      $0xdd, Z21, Z19, Z3
+	VBROADCASTI32X4 2048(R14), Z18
+	VPADDD          Z18, Z4, Z4
+	VBROADCASTI32X4 2064(R14), Z18
+	VPADDD          Z18, Z5, Z5
+	VBROADCASTI32X4 2080(R14), Z18
+	VPADDD          Z18, Z6, Z6
+	VPADDD          Z17, Z7, Z7
+	VSHUFI32X4      $0x44, Z5, Z4, Z18
+	VSHUFI32X4      $0xee, Z5, Z4, Z19
+	VSHUFI32X4      $0x44, Z7, Z6, Z20
+	VSHUFI32X4      $0xee, Z7, Z6, Z21
+	VSHUFI32X4      $0x88, Z20, Z18, Z4
+	VSHUFI32X4      $0xdd, Z20, Z18, Z5
+	VSHUFI32X4      $0x88, Z21, Z19, Z6
+	VSHUFI32X4      $0xdd, Z21, Z19, Z7
+	MOVQ            3456(R14)(R12*8), R13
+	KMOVQ           4736(R14)(R12*8), K1
+	VMOVDQU8.Z      (R13), K1, Z24
+	VPXORD          Z0, Z24, Z24
+	VMOVDQU8        Z24, K1, (R13)
+	MOVQ            3464(R14)(R12*8), R13
+	KMOVQ           4744(R14)(R12*8), K1
+	VMOVDQU8.Z      (R13), K1, Z25
+	VPXORD          Z1, Z25, Z25
+	VMOVDQU8        Z25, K1, (R13)
+	MOVQ            3472(R14)(R12*8), R13
+	KMOVQ           4752(R14)(R12*8), K1
+	VMOVDQU8.Z      (R13), K1, Z26
+	VPXORD          Z2, Z26, Z26
+	VMOVDQU8        Z26, K1, (R13)
+	MOVQ            3480(R14)(R12*8), R13
+	KMOVQ           4760(R14)(R12*8), K1
+	VMOVDQU8.Z      (R13), K1, Z27
+	VPXORD          Z3, Z27, Z27
+	VMOVDQU8        Z27, K1, (R13)
+	MOVQ            3488(R14)(R12*8), R13
+	KMOVQ           4768(R14)(R12*8), K1
+	VMOVDQU8.Z      (R13), K1, Z28
+	VPXORD          Z4, Z28, Z28
+	VMOVDQU8        Z28, K1, (R13)
+	MOVQ            3496(R14)(R12*8), R13
+	KMOVQ           4776(R14)(R12*8), K1
+	VMOVDQU8.Z      (R13), K1, Z29
+	VPXORD          Z5, Z29, Z29
+	VMOVDQU8        Z29, K1, (R13)
+	MOVQ            3504(R14)(R12*8), R13
+	KMOVQ           4784(R14)(R12*8), K1
+	VMOVDQU8.Z      (R13), K1, Z30
+	VPXORD          Z6, Z30, Z30
+	VMOVDQU8        Z30, K1, (R13)
+	MOVQ            3512(R14)(R12*8), R13
+	KMOVQ           4792(R14)(R12*8), K1
+	VMOVDQU8.Z      (R13), K1, Z31
+	VPXORD          Z7, Z31, Z31
+	VMOVDQU8        Z31, K1, (R13)
+	TESTL           R15, R15
+	JNZ             unpacked
+	JMP             clear
 
 done:
-	TESTL R15, R15
-	JZ    clear
-	XORL  AX, AX
-
-unpack:
-	MOVL          AX, DX
-	SHLL          $0x04, DX
-	VMOVDQU64     (R14)(DX*1), Z24
-	VMOVDQU64     64(R14)(DX*1), Z25
-	VMOVDQU64     128(R14)(DX*1), Z26
-	VMOVDQU64     192(R14)(DX*1), Z27
+	TESTL         R15, R15
+	JZ            clear
+	VMOVDQU64     (R14), Z24
+	VMOVDQU64     64(R14), Z25
+	VMOVDQU64     128(R14), Z26
+	VMOVDQU64     192(R14), Z27
 	VPUNPCKLDQ    Z25, Z24, Z28
 	VPUNPCKHDQ    Z25, Z24, Z30
 	VPUNPCKLDQ    Z27, Z26, Z29
@@ -1565,25 +1791,106 @@ unpack:
 	VPUNPCKHQDQ   Z29, Z28, Z25
 	VPUNPCKLQDQ   Z31, Z30, Z26
 	VPUNPCKHQDQ   Z31, Z30, Z27
-	VMOVDQU64     X24, 1024(R14)(AX*1)
-	VEXTRACTI32X4 $0x01, Z24, 1280(R14)(AX*1)
-	VEXTRACTI32X4 $0x02, Z24, 1536(R14)(AX*1)
-	VEXTRACTI32X4 $0x03, Z24, 1792(R14)(AX*1)
-	VMOVDQU64     X25, 1088(R14)(AX*1)
-	VEXTRACTI32X4 $0x01, Z25, 1344(R14)(AX*1)
-	VEXTRACTI32X4 $0x02, Z25, 1600(R14)(AX*1)
-	VEXTRACTI32X4 $0x03, Z25, 1856(R14)(AX*1)
-	VMOVDQU64     X26, 1152(R14)(AX*1)
-	VEXTRACTI32X4 $0x01, Z26, 1408(R14)(AX*1)
-	VEXTRACTI32X4 $0x02, Z26, 1664(R14)(AX*1)
-	VEXTRACTI32X4 $0x03, Z26, 1920(R14)(AX*1)
-	VMOVDQU64     X27, 1216(R14)(AX*1)
-	VEXTRACTI32X4 $0x01, Z27, 1472(R14)(AX*1)
-	VEXTRACTI32X4 $0x02, Z27, 1728(R14)(AX*1)
-	VEXTRACTI32X4 $0x03, Z27, 1984(R14)(AX*1)
-	ADDL          $0x10, AX
-	CMPL          AX, $0x40
-	JB            unpack
+	VMOVDQU64     X24, 1024(R14)
+	VEXTRACTI32X4 $0x01, Z24, 1280(R14)
+	VEXTRACTI32X4 $0x02, Z24, 1536(R14)
+	VEXTRACTI32X4 $0x03, Z24, 1792(R14)
+	VMOVDQU64     X25, 1088(R14)
+	VEXTRACTI32X4 $0x01, Z25, 1344(R14)
+	VEXTRACTI32X4 $0x02, Z25, 1600(R14)
+	VEXTRACTI32X4 $0x03, Z25, 1856(R14)
+	VMOVDQU64     X26, 1152(R14)
+	VEXTRACTI32X4 $0x01, Z26, 1408(R14)
+	VEXTRACTI32X4 $0x02, Z26, 1664(R14)
+	VEXTRACTI32X4 $0x03, Z26, 1920(R14)
+	VMOVDQU64     X27, 1216(R14)
+	VEXTRACTI32X4 $0x01, Z27, 1472(R14)
+	VEXTRACTI32X4 $0x02, Z27, 1728(R14)
+	VEXTRACTI32X4 $0x03, Z27, 1984(R14)
+	VMOVDQU64     256(R14), Z24
+	VMOVDQU64     320(R14), Z25
+	VMOVDQU64     384(R14), Z26
+	VMOVDQU64     448(R14), Z27
+	VPUNPCKLDQ    Z25, Z24, Z28
+	VPUNPCKHDQ    Z25, Z24, Z30
+	VPUNPCKLDQ    Z27, Z26, Z29
+	VPUNPCKHDQ    Z27, Z26, Z31
+	VPUNPCKLQDQ   Z29, Z28, Z24
+	VPUNPCKHQDQ   Z29, Z28, Z25
+	VPUNPCKLQDQ   Z31, Z30, Z26
+	VPUNPCKHQDQ   Z31, Z30, Z27
+	VMOVDQU64     X24, 1040(R14)
+	VEXTRACTI32X4 $0x01, Z24, 1296(R14)
+	VEXTRACTI32X4 $0x02, Z24, 1552(R14)
+	VEXTRACTI32X4 $0x03, Z24, 1808(R14)
+	VMOVDQU64     X25, 1104(R14)
+	VEXTRACTI32X4 $0x01, Z25, 1360(R14)
+	VEXTRACTI32X4 $0x02, Z25, 1616(R14)
+	VEXTRACTI32X4 $0x03, Z25, 1872(R14)
+	VMOVDQU64     X26, 1168(R14)
+	VEXTRACTI32X4 $0x01, Z26, 1424(R14)
+	VEXTRACTI32X4 $0x02, Z26, 1680(R14)
+	VEXTRACTI32X4 $0x03, Z26, 1936(R14)
+	VMOVDQU64     X27, 1232(R14)
+	VEXTRACTI32X4 $0x01, Z27, 1488(R14)
+	VEXTRACTI32X4 $0x02, Z27, 1744(R14)
+	VEXTRACTI32X4 $0x03, Z27, 2000(R14)
+	VMOVDQU64     512(R14), Z24
+	VMOVDQU64     576(R14), Z25
+	VMOVDQU64     640(R14), Z26
+	VMOVDQU64     704(R14), Z27
+	VPUNPCKLDQ    Z25, Z24, Z28
+	VPUNPCKHDQ    Z25, Z24, Z30
+	VPUNPCKLDQ    Z27, Z26, Z29
+	VPUNPCKHDQ    Z27, Z26, Z31
+	VPUNPCKLQDQ   Z29, Z28, Z24
+	VPUNPCKHQDQ   Z29, Z28, Z25
+	VPUNPCKLQDQ   Z31, Z30, Z26
+	VPUNPCKHQDQ   Z31, Z30, Z27
+	VMOVDQU64     X24, 1056(R14)
+	VEXTRACTI32X4 $0x01, Z24, 1312(R14)
+	VEXTRACTI32X4 $0x02, Z24, 1568(R14)
+	VEXTRACTI32X4 $0x03, Z24, 1824(R14)
+	VMOVDQU64     X25, 1120(R14)
+	VEXTRACTI32X4 $0x01, Z25, 1376(R14)
+	VEXTRACTI32X4 $0x02, Z25, 1632(R14)
+	VEXTRACTI32X4 $0x03, Z25, 1888(R14)
+	VMOVDQU64     X26, 1184(R14)
+	VEXTRACTI32X4 $0x01, Z26, 1440(R14)
+	VEXTRACTI32X4 $0x02, Z26, 1696(R14)
+	VEXTRACTI32X4 $0x03, Z26, 1952(R14)
+	VMOVDQU64     X27, 1248(R14)
+	VEXTRACTI32X4 $0x01, Z27, 1504(R14)
+	VEXTRACTI32X4 $0x02, Z27, 1760(R14)
+	VEXTRACTI32X4 $0x03, Z27, 2016(R14)
+	VMOVDQU64     768(R14), Z24
+	VMOVDQU64     832(R14), Z25
+	VMOVDQU64     896(R14), Z26
+	VMOVDQU64     960(R14), Z27
+	VPUNPCKLDQ    Z25, Z24, Z28
+	VPUNPCKHDQ    Z25, Z24, Z30
+	VPUNPCKLDQ    Z27, Z26, Z29
+	VPUNPCKHDQ    Z27, Z26, Z31
+	VPUNPCKLQDQ   Z29, Z28, Z24
+	VPUNPCKHQDQ   Z29, Z28, Z25
+	VPUNPCKLQDQ   Z31, Z30, Z26
+	VPUNPCKHQDQ   Z31, Z30, Z27
+	VMOVDQU64     X24, 1072(R14)
+	VEXTRACTI32X4 $0x01, Z24, 1328(R14)
+	VEXTRACTI32X4 $0x02, Z24, 1584(R14)
+	VEXTRACTI32X4 $0x03, Z24, 1840(R14)
+	VMOVDQU64     X25, 1136(R14)
+	VEXTRACTI32X4 $0x01, Z25, 1392(R14)
+	VEXTRACTI32X4 $0x02, Z25, 1648(R14)
+	VEXTRACTI32X4 $0x03, Z25, 1904(R14)
+	VMOVDQU64     X26, 1200(R14)
+	VEXTRACTI32X4 $0x01, Z26, 1456(R14)
+	VEXTRACTI32X4 $0x02, Z26, 1712(R14)
+	VEXTRACTI32X4 $0x03, Z26, 1968(R14)
+	VMOVDQU64     X27, 1264(R14)
+	VEXTRACTI32X4 $0x01, Z27, 1520(R14)
+	VEXTRACTI32X4 $0x02, Z27, 1776(R14)
+	VEXTRACTI32X4 $0x03, Z27, 2032(R14)
 
 unpacked:
 	LEAQ (R14)(R12*8), SI

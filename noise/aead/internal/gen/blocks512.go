@@ -6,19 +6,14 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-// unpack takes the four words of the states that begin at byte RAX of a block, and puts them there in the blocks, which come behind the
-// words: with whole vectors in all sixteen blocks, with half vectors in eight, from block 4*part on.
-func (p *pass512) unpack(v func(int) VecPhysical, part int) []func() {
-	at := func(i int) Mem { return Mem{Base: p.work, Index: RDX, Scale: 1, Disp: 64*i + 16*part} }
-	a, b, c, d := v(24), v(25), v(26), v(27)
-	ab, cd, abHigh, cdHigh := v(28), v(29), v(30), v(31)
+// unpack takes four words of the states from word first on, and puts them there in the blocks, which come behind the words.
+func (p *pass512) unpack(first int) []func() {
+	a, b, c, d, ab, cd, abHigh, cdHigh := Z24, Z25, Z26, Z27, Z28, Z29, Z30, Z31
 	list := []func(){
-		func() { MOVL(EAX, EDX) },
-		func() { SHLL(Imm(4), EDX) },
-		func() { VMOVDQU64(at(0), a) },
-		func() { VMOVDQU64(at(1), b) },
-		func() { VMOVDQU64(at(2), c) },
-		func() { VMOVDQU64(at(3), d) },
+		func() { VMOVDQU64(p.word(first), a) },
+		func() { VMOVDQU64(p.word(first+1), b) },
+		func() { VMOVDQU64(p.word(first+2), c) },
+		func() { VMOVDQU64(p.word(first+3), d) },
 		func() { VPUNPCKLDQ(b, a, ab) },
 		func() { VPUNPCKHDQ(b, a, abHigh) },
 		func() { VPUNPCKLDQ(d, c, cd) },
@@ -29,8 +24,8 @@ func (p *pass512) unpack(v func(int) VecPhysical, part int) []func() {
 		func() { VPUNPCKHQDQ(cdHigh, abHigh, d) },
 	}
 	for i, x := range []VecPhysical{a, b, c, d} {
-		for n := range x.Size() / 16 {
-			to := Mem{Base: p.work, Index: RAX, Scale: 1, Disp: 1024 + 64*(4*(part+int(n))+i)}
+		for n := range 4 {
+			to := p.block(4*n + i).Offset(4 * first)
 			if n == 0 {
 				list = append(list, func() { VMOVDQU64(x.(Vec).AsX(), to) })
 				continue
@@ -93,31 +88,6 @@ func (p *pass512) write(masked bool) []func() {
 		)
 	}
 	return list
-}
-
-// turn8 makes blocks of words that are in half vectors, and joins the halves of each block.
-func turn8() {
-	s := func(i int) VecPhysical { return ymm(i) }
-	t := func(i int) VecPhysical { return ymm(24 + i) }
-	for g := 0; g < 16; g += 4 {
-		VPUNPCKLDQ(s(g+1), s(g), t(0))
-		VPUNPCKHDQ(s(g+1), s(g), t(1))
-		VPUNPCKLDQ(s(g+3), s(g+2), t(2))
-		VPUNPCKHDQ(s(g+3), s(g+2), t(3))
-		VPUNPCKLQDQ(t(2), t(0), s(g))
-		VPUNPCKHQDQ(t(2), t(0), s(g+1))
-		VPUNPCKLQDQ(t(3), t(1), s(g+2))
-		VPUNPCKHQDQ(t(3), t(1), s(g+3))
-	}
-	for k := range 4 {
-		a, b, c, d := k, 4+k, 8+k, 12+k
-		VSHUFI32X4(Imm(0), s(b), s(a), t(0))
-		VSHUFI32X4(Imm(3), s(b), s(a), t(1))
-		VSHUFI32X4(Imm(0), s(d), s(c), t(2))
-		VSHUFI32X4(Imm(3), s(d), s(c), t(3))
-		VINSERTI64X4(Imm(1), t(2), zmm(24), zmm(a))
-		VINSERTI64X4(Imm(1), t(3), zmm(25), zmm(b))
-	}
 }
 
 // xorBlock XORs a block into a text, as far as the mask goes.

@@ -15,7 +15,7 @@ import (
 //
 // Making blocks of words again takes the ports that the rounds take. So a pass puts its words into memory, and in between the rounds of
 // the next one they are turned as far as 128-bit parts, which are stored one by one, on ports that are idle, to where they belong; and
-// then XORed into the texts. A last pass that has eight lanes or fewer is made with half vectors, which have three ports instead of two.
+// then XORed into the texts. A last pass that has eight lanes or fewer is made otherwise.
 func chacha512() {
 	counts := table("counts512", iota32(16)...)
 	strides := table("strides512", multiples(16, 64)...)
@@ -116,15 +116,19 @@ func chacha512() {
 	JBE(LabelRef("deal"))
 	CMPQ(RAX, Imm(8))
 	JBE(LabelRef("half"))
-	p.begin(zmm)
+	p.begin()
 	TESTL(waiting.As32(), waiting.As32())
 	JZ(LabelRef("alone"))
 	p.roundsAndTurn()
 	JMP(LabelRef("made"))
 	Label("alone")
-	p.rounds("aloneRounds", zmm)
+	MOVL(U32(9), EAX)
+	Label("aloneRounds")
+	doubleRound(nil)
+	DECL(EAX)
+	JNZ(LabelRef("aloneRounds"))
 	Label("made")
-	p.end(zmm)
+	p.end()
 	for i := range 16 {
 		VMOVDQU64(zmm(i), p.word(i))
 	}
@@ -133,16 +137,21 @@ func chacha512() {
 	JMP(LabelRef("pass"))
 
 	Label("half")
-	p.begin(ymm)
+	p.beginRows()
 	TESTL(waiting.As32(), waiting.As32())
 	JZ(LabelRef("halfAlone"))
-	p.halfRoundsAndUnpack()
-	JMP(LabelRef("halfMade"))
+	for i := 0; i < 16; i += 4 {
+		doubleRows(p.unpack(i))
+	}
+	MOVL(U32(6), EAX)
+	JMP(LabelRef("halfRounds"))
 	Label("halfAlone")
-	p.rounds("halfAloneRounds", ymm)
-	Label("halfMade")
-	p.end(ymm)
-	turn8()
+	MOVL(U32(10), EAX)
+	Label("halfRounds")
+	doubleRows(nil)
+	DECL(EAX)
+	JNZ(LabelRef("halfRounds"))
+	p.endRows()
 	for i := range 8 {
 		do(xorBlock(zmm(i), p.texts(p.at, i), p.masks(p.at, i), zmm(24+i%8)))
 	}
@@ -153,12 +162,9 @@ func chacha512() {
 	Label("done") // but for what is waiting
 	TESTL(waiting.As32(), waiting.As32())
 	JZ(LabelRef("clear"))
-	XORL(EAX, EAX)
-	Label("unpack")
-	do(p.unpack(zmm, 0))
-	ADDL(Imm(16), EAX)
-	CMPL(EAX, Imm(64))
-	JB(LabelRef("unpack"))
+	for i := 0; i < 16; i += 4 {
+		do(p.unpack(i))
+	}
 	Label("unpacked")
 	p.writeAll("write", do)
 	VPXORD(Z0, Z0, Z0)
@@ -180,6 +186,7 @@ type pass512 struct {
 }
 
 func (p *pass512) word(i int) Mem     { return Mem{Base: p.work, Disp: 64 * i} }
+func (p *pass512) block(i int) Mem    { return Mem{Base: p.work, Disp: 1024 + 64*i} }
 func (p *pass512) state(n, i int) Mem { return Mem{Base: p.work, Disp: workStates + 64*n + 4*i} }
 
 func (p *pass512) counters(lane Register) Mem {
@@ -232,75 +239,51 @@ func (p *pass512) makeStates(key, span Register, constants Mem) {
 }
 
 // begin sets the words to what they are after the first two rounds.
-func (p *pass512) begin(v func(int) VecPhysical) {
+func (p *pass512) begin() {
 	for i := range 16 {
 		switch i {
 		case 12:
-			VMOVDQU32(p.counters(p.at), v(i))
+			VMOVDQU32(p.counters(p.at), zmm(i))
 		case 14:
-			VMOVDQU32(p.nonces(p.at), v(i))
+			VMOVDQU32(p.nonces(p.at), zmm(i))
 		default:
-			VPBROADCASTD(p.state(1, i), v(i))
+			VPBROADCASTD(p.state(1, i), zmm(i))
 		}
 	}
-	do(quarterRounds(v, quarters[0][0], quarters[0][2])[2:]) // the first two are additions
-	do(round(v, quarters[1]))
+	do(quarterRounds(quarters[0][0], quarters[0][2])[2:]) // the first two are additions
+	do(round(quarters[1]))
 }
 
-func (p *pass512) end(v func(int) VecPhysical) {
+func (p *pass512) end() {
 	for i := range 16 {
 		switch i {
 		case 12:
-			VPADDD(p.counters(p.at), v(i), v(i))
+			VPADDD(p.counters(p.at), zmm(i), zmm(i))
 		case 14:
-			VPADDD(p.nonces(p.at), v(i), v(i))
+			VPADDD(p.nonces(p.at), zmm(i), zmm(i))
 		default:
-			VPADDD_BCST(p.state(0, i), v(i), v(i))
+			VPADDD_BCST(p.state(0, i), zmm(i), zmm(i))
 		}
 	}
-}
-
-// rounds makes the rounds that begin leaves.
-func (p *pass512) rounds(label string, v func(int) VecPhysical) {
-	MOVL(U32(9), EAX)
-	Label(label)
-	doubleRound(v, nil)
-	DECL(EAX)
-	JNZ(LabelRef(label))
 }
 
 // roundsAndTurn turns and writes the words that are waiting, in eight of the nine double rounds.
 func (p *pass512) roundsAndTurn() {
-	XORL(EAX, EAX)
-	Label("unpackRounds")
-	doubleRound(zmm, p.unpack(zmm, 0))
-	ADDL(Imm(16), EAX)
-	CMPL(EAX, Imm(64))
-	JB(LabelRef("unpackRounds"))
-	p.writeAll("writeRounds", func(list []func()) { doubleRound(zmm, list) })
-	doubleRound(zmm, nil)
-}
-
-// halfRoundsAndUnpack unpacks with half vectors what is waiting: a whole one would take a port away from the rounds.
-func (p *pass512) halfRoundsAndUnpack() {
-	XORL(EAX, EAX)
-	Label("halfRounds")
-	doubleRound(ymm, p.unpack(ymm, 0))
-	doubleRound(ymm, p.unpack(ymm, 2))
-	ADDL(Imm(16), EAX)
-	CMPL(EAX, Imm(64))
-	JB(LabelRef("halfRounds"))
-	doubleRound(ymm, nil)
+	for i := 0; i < 16; i += 4 {
+		doubleRound(p.unpack(i))
+	}
+	p.writeAll("writeRounds", func(list []func()) { doubleRound(list) })
+	doubleRound(nil)
 }
 
 // doubleRound is a column round and a diagonal round (RFC 8439, 2.3), with other instructions strewn in.
-func doubleRound(v func(int) VecPhysical, others []func()) {
-	strew(append(round(v, quarters[0]), round(v, quarters[1])...), others)
+func doubleRound(others []func()) {
+	strew(append(round(quarters[0]), round(quarters[1])...), others)
 }
 
 // round makes four quarter rounds, two by two, so that rotations, which have one port, and the others mix.
-func round(v func(int) VecPhysical, qs [4][4]int) (list []func()) {
-	first, second := quarterRounds(v, qs[:2]...), quarterRounds(v, qs[2:]...)
+func round(qs [4][4]int) (list []func()) {
+	first, second := quarterRounds(qs[:2]...), quarterRounds(qs[2:]...)
 	for i := 0; i < len(first); i += 6 {
 		list = append(append(list, first[i:i+6]...), second[i:i+6]...)
 	}
@@ -308,16 +291,16 @@ func round(v func(int) VecPhysical, qs [4][4]int) (list []func()) {
 }
 
 // quarterRounds makes some at once, step by step.
-func quarterRounds(v func(int) VecPhysical, qs ...[4]int) (list []func()) {
+func quarterRounds(qs ...[4]int) (list []func()) {
 	for _, s := range steps {
 		for _, q := range qs {
-			list = append(list, func() { VPADDD(v(q[s.from]), v(q[s.to]), v(q[s.to])) })
+			list = append(list, func() { VPADDD(zmm(q[s.from]), zmm(q[s.to]), zmm(q[s.to])) })
 		}
 		for _, q := range qs {
-			list = append(list, func() { VPXORD(v(q[s.to]), v(q[s.turned]), v(q[s.turned])) })
+			list = append(list, func() { VPXORD(zmm(q[s.to]), zmm(q[s.turned]), zmm(q[s.turned])) })
 		}
 		for _, q := range qs {
-			list = append(list, func() { VPROLD(Imm(uint64(s.by)), v(q[s.turned]), v(q[s.turned])) })
+			list = append(list, func() { VPROLD(Imm(uint64(s.by)), zmm(q[s.turned]), zmm(q[s.turned])) })
 		}
 	}
 	return list
