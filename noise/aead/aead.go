@@ -91,7 +91,15 @@ func (k *Key) Seal(b []byte, counter uint64) {
 	if len(b) < Overhead {
 		panic("aead: the message has no room for the tag")
 	}
-	k.SealBatch(b, len(b), 0, counter)
+	k.mustLive()
+	if k.vector == nil {
+		k.portableSealBatch(b, len(b), 0, counter)
+		return
+	}
+	s := scratches.Get().(*scratch)
+	s.messages[0].set(b, counter)
+	k.vector.seal(k.slot, s, 1)
+	s.done(1)
 }
 
 // Open authenticates b, a ciphertext with its tag in the last Overhead bytes, and decrypts it in place: the plaintext is

@@ -1,6 +1,6 @@
 package aead
 
-var avx512 = &vector{name: "avx512", lanes: 16, xor: xor512, authenticate: authenticate512}
+var avx512 = &vector{name: "avx512", lanes: 16, xor: xor512, authenticate: authenticate512, apply: apply512}
 
 // xor512 calls chacha512 once but where counters reach 2^32, or come from who doesn't know the key.
 func xor512(key *[KeySize]byte, s *scratch, from, to int) {

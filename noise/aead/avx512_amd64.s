@@ -1633,8 +1633,186 @@ half:
 	VEXTRACTI32X4   $0x03, Z27, 2032(R14)
 	VPSHUFD         $0x93, Z5, Z5
 	VPSHUFD         $0x4e, Z6, Z6
-	MOVL            $0x00000006, AX
-	JMP             halfRounds
+	LEAQ            (R14)(R12*8), SI
+	XORL            AX, AX
+
+writeRows:
+	MOVQ      4608(SI)(AX*8), DX
+	ANDQ      4616(SI)(AX*8), DX
+	ANDQ      4624(SI)(AX*8), DX
+	ANDQ      4632(SI)(AX*8), DX
+	INCQ      DX
+	JNZ       writeRowsMasked
+	VPADDD    Z1, Z0, Z0
+	MOVL      AX, DX
+	VPADDD    Z5, Z4, Z4
+	VPXORD    Z0, Z3, Z3
+	VPXORD    Z4, Z7, Z7
+	SHLL      $0x06, DX
+	VPROLD    $0x10, Z3, Z3
+	VPROLD    $0x10, Z7, Z7
+	VPADDD    Z3, Z2, Z2
+	MOVQ      3328(SI)(AX*8), R13
+	VPADDD    Z7, Z6, Z6
+	VPXORD    Z2, Z1, Z1
+	VPXORD    Z6, Z5, Z5
+	VPROLD    $0x0c, Z1, Z1
+	VMOVDQU64 (R13), Z28
+	VPROLD    $0x0c, Z5, Z5
+	VPADDD    Z1, Z0, Z0
+	VPADDD    Z5, Z4, Z4
+	VPXORD    1024(R14)(DX*1), Z28, Z28
+	VPXORD    Z0, Z3, Z3
+	VPXORD    Z4, Z7, Z7
+	VPROLD    $0x08, Z3, Z3
+	VMOVDQU64 Z28, (R13)
+	VPROLD    $0x08, Z7, Z7
+	VPADDD    Z3, Z2, Z2
+	VPADDD    Z7, Z6, Z6
+	VPXORD    Z2, Z1, Z1
+	MOVQ      3336(SI)(AX*8), R13
+	VPXORD    Z6, Z5, Z5
+	VPROLD    $0x07, Z1, Z1
+	VPROLD    $0x07, Z5, Z5
+	VMOVDQU64 (R13), Z29
+	VPSHUFD   $0x93, Z3, Z3
+	VPSHUFD   $0x93, Z7, Z7
+	VPSHUFD   $0x39, Z1, Z1
+	VPXORD    1088(R14)(DX*1), Z29, Z29
+	VPSHUFD   $0x4e, Z2, Z2
+	VPSHUFD   $0x39, Z5, Z5
+	VPSHUFD   $0x4e, Z6, Z6
+	VPADDD    Z1, Z0, Z0
+	VMOVDQU64 Z29, (R13)
+	VPADDD    Z5, Z4, Z4
+	VPXORD    Z0, Z3, Z3
+	VPXORD    Z4, Z7, Z7
+	MOVQ      3344(SI)(AX*8), R13
+	VPROLD    $0x10, Z3, Z3
+	VPROLD    $0x10, Z7, Z7
+	VPADDD    Z3, Z2, Z2
+	VMOVDQU64 (R13), Z30
+	VPADDD    Z7, Z6, Z6
+	VPXORD    Z2, Z1, Z1
+	VPXORD    Z6, Z5, Z5
+	VPROLD    $0x0c, Z1, Z1
+	VPXORD    1152(R14)(DX*1), Z30, Z30
+	VPROLD    $0x0c, Z5, Z5
+	VPADDD    Z1, Z0, Z0
+	VPADDD    Z5, Z4, Z4
+	VMOVDQU64 Z30, (R13)
+	VPXORD    Z0, Z3, Z3
+	VPXORD    Z4, Z7, Z7
+	VPROLD    $0x08, Z3, Z3
+	MOVQ      3352(SI)(AX*8), R13
+	VPROLD    $0x08, Z7, Z7
+	VPADDD    Z3, Z2, Z2
+	VPADDD    Z7, Z6, Z6
+	VPXORD    Z2, Z1, Z1
+	VMOVDQU64 (R13), Z31
+	VPXORD    Z6, Z5, Z5
+	VPROLD    $0x07, Z1, Z1
+	VPROLD    $0x07, Z5, Z5
+	VPXORD    1216(R14)(DX*1), Z31, Z31
+	VPSHUFD   $0x39, Z3, Z3
+	VPSHUFD   $0x39, Z7, Z7
+	VPSHUFD   $0x93, Z1, Z1
+	VMOVDQU64 Z31, (R13)
+	VPSHUFD   $0x4e, Z2, Z2
+	VPSHUFD   $0x93, Z5, Z5
+	VPSHUFD   $0x4e, Z6, Z6
+	JMP       writeRowsNext
+
+writeRowsMasked:
+	VPADDD     Z1, Z0, Z0
+	MOVL       AX, DX
+	VPADDD     Z5, Z4, Z4
+	VPXORD     Z0, Z3, Z3
+	SHLL       $0x06, DX
+	VPXORD     Z4, Z7, Z7
+	VPROLD     $0x10, Z3, Z3
+	VPROLD     $0x10, Z7, Z7
+	MOVQ       3328(SI)(AX*8), R13
+	VPADDD     Z3, Z2, Z2
+	VPADDD     Z7, Z6, Z6
+	VPXORD     Z2, Z1, Z1
+	KMOVQ      4608(SI)(AX*8), K1
+	VPXORD     Z6, Z5, Z5
+	VPROLD     $0x0c, Z1, Z1
+	VMOVDQU8.Z (R13), K1, Z28
+	VPROLD     $0x0c, Z5, Z5
+	VPADDD     Z1, Z0, Z0
+	VPADDD     Z5, Z4, Z4
+	VPXORD     1024(R14)(DX*1), Z28, Z28
+	VPXORD     Z0, Z3, Z3
+	VPXORD     Z4, Z7, Z7
+	VPROLD     $0x08, Z3, Z3
+	VMOVDQU8   Z28, K1, (R13)
+	VPROLD     $0x08, Z7, Z7
+	VPADDD     Z3, Z2, Z2
+	VPADDD     Z7, Z6, Z6
+	MOVQ       3336(SI)(AX*8), R13
+	VPXORD     Z2, Z1, Z1
+	VPXORD     Z6, Z5, Z5
+	KMOVQ      4616(SI)(AX*8), K1
+	VPROLD     $0x07, Z1, Z1
+	VPROLD     $0x07, Z5, Z5
+	VPSHUFD    $0x93, Z3, Z3
+	VMOVDQU8.Z (R13), K1, Z29
+	VPSHUFD    $0x93, Z7, Z7
+	VPSHUFD    $0x39, Z1, Z1
+	VPSHUFD    $0x4e, Z2, Z2
+	VPXORD     1088(R14)(DX*1), Z29, Z29
+	VPSHUFD    $0x39, Z5, Z5
+	VPSHUFD    $0x4e, Z6, Z6
+	VPADDD     Z1, Z0, Z0
+	VMOVDQU8   Z29, K1, (R13)
+	VPADDD     Z5, Z4, Z4
+	VPXORD     Z0, Z3, Z3
+	MOVQ       3344(SI)(AX*8), R13
+	VPXORD     Z4, Z7, Z7
+	VPROLD     $0x10, Z3, Z3
+	VPROLD     $0x10, Z7, Z7
+	KMOVQ      4624(SI)(AX*8), K1
+	VPADDD     Z3, Z2, Z2
+	VPADDD     Z7, Z6, Z6
+	VPXORD     Z2, Z1, Z1
+	VMOVDQU8.Z (R13), K1, Z30
+	VPXORD     Z6, Z5, Z5
+	VPROLD     $0x0c, Z1, Z1
+	VPXORD     1152(R14)(DX*1), Z30, Z30
+	VPROLD     $0x0c, Z5, Z5
+	VPADDD     Z1, Z0, Z0
+	VPADDD     Z5, Z4, Z4
+	VMOVDQU8   Z30, K1, (R13)
+	VPXORD     Z0, Z3, Z3
+	VPXORD     Z4, Z7, Z7
+	VPROLD     $0x08, Z3, Z3
+	MOVQ       3352(SI)(AX*8), R13
+	VPROLD     $0x08, Z7, Z7
+	VPADDD     Z3, Z2, Z2
+	VPADDD     Z7, Z6, Z6
+	KMOVQ      4632(SI)(AX*8), K1
+	VPXORD     Z2, Z1, Z1
+	VPXORD     Z6, Z5, Z5
+	VMOVDQU8.Z (R13), K1, Z31
+	VPROLD     $0x07, Z1, Z1
+	VPROLD     $0x07, Z5, Z5
+	VPSHUFD    $0x39, Z3, Z3
+	VPXORD     1216(R14)(DX*1), Z31, Z31
+	VPSHUFD    $0x39, Z7, Z7
+	VPSHUFD    $0x93, Z1, Z1
+	VPSHUFD    $0x4e, Z2, Z2
+	VMOVDQU8   Z31, K1, (R13)
+	VPSHUFD    $0x93, Z5, Z5
+	VPSHUFD    $0x4e, Z6, Z6
+
+writeRowsNext:
+	ADDL $0x04, AX
+	CMPL AX, $0x10
+	JB   writeRows
+	MOVL $0x00000002, AX
+	JMP  halfRounds
 
 halfAlone:
 	MOVL $0x0000000a, AX
@@ -1773,12 +1951,10 @@ halfRounds:
 	VPXORD          Z7, Z31, Z31
 	VMOVDQU8        Z31, K1, (R13)
 	TESTL           R15, R15
-	JNZ             unpacked
-	JMP             clear
+	JZ              clear
+	JMP             wipe
 
 done:
-	TESTL         R15, R15
-	JZ            clear
 	VMOVDQU64     (R14), Z24
 	VMOVDQU64     64(R14), Z25
 	VMOVDQU64     128(R14), Z26
@@ -1891,10 +2067,8 @@ done:
 	VEXTRACTI32X4 $0x01, Z27, 1520(R14)
 	VEXTRACTI32X4 $0x02, Z27, 1776(R14)
 	VEXTRACTI32X4 $0x03, Z27, 2032(R14)
-
-unpacked:
-	LEAQ (R14)(R12*8), SI
-	XORL AX, AX
+	LEAQ          (R14)(R12*8), SI
+	XORL          AX, AX
 
 write:
 	MOVQ      4608(SI)(AX*8), DX
@@ -1948,9 +2122,11 @@ writeMasked:
 	VMOVDQU8   Z31, K1, (R13)
 
 writeNext:
-	ADDL      $0x04, AX
-	CMPL      AX, $0x10
-	JB        write
+	ADDL $0x04, AX
+	CMPL AX, $0x10
+	JB   write
+
+wipe:
 	VPXORD    Z0, Z0, Z0
 	VMOVDQU64 Z0, (R14)
 	VMOVDQU64 Z0, 64(R14)
@@ -3787,4 +3963,40 @@ singleSum:
 	KXORQ         K5, K5, K5
 	KXORQ         K6, K6, K6
 	KXORQ         K7, K7, K7
+	RET
+
+// func apply512(text *byte, stream *byte, n int)
+// Requires: AVX, AVX512BW, AVX512F, BMI2
+TEXT ·apply512(SB), NOSPLIT, $0-24
+	MOVQ   text+0(FP), SI
+	MOVQ   stream+8(FP), DI
+	MOVQ   n+16(FP), CX
+	VPXORQ Z0, Z0, Z0
+	SUBQ   $0x40, CX
+	JB     applyRest
+
+applyBlock:
+	VMOVDQU64 (DI), Z1
+	VPXORQ    (SI), Z1, Z1
+	VMOVDQU64 Z1, (SI)
+	VMOVDQU64 Z0, (DI)
+	ADDQ      $0x40, SI
+	ADDQ      $0x40, DI
+	SUBQ      $0x40, CX
+	JAE       applyBlock
+
+applyRest:
+	ADDQ       $0x40, CX
+	JZ         applied
+	MOVQ       $-1, AX
+	BZHIQ      CX, AX, AX
+	KMOVQ      AX, K1
+	VMOVDQU8.Z (SI), K1, Z1
+	VPXORQ     (DI), Z1, Z1
+	VMOVDQU8   Z1, K1, (SI)
+	VMOVDQU64  Z0, (DI)
+	KXORQ      K1, K1, K1
+
+applied:
+	VZEROALL
 	RET

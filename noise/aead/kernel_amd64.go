@@ -9,6 +9,11 @@ package aead
 //go:noescape
 func chacha512(key *[KeySize]byte, spans *span, n int, work *work512)
 
+// apply512 XORs n bytes of key stream into a text, and zeroes the blocks that it had them from.
+//
+//go:noescape
+func apply512(text, stream *byte, n int)
+
 // lanes512 computes the tags of eight messages. It keeps powers, which are zero when it returns but for what isn't secret.
 //
 //go:noescape

@@ -1,7 +1,6 @@
 package aead
 
 import (
-	"crypto/subtle"
 	"encoding/binary"
 	"sync"
 	"unsafe"
@@ -21,6 +20,7 @@ type vector struct {
 	lanes        int                                                // blocks in one pass
 	xor          func(key *[KeySize]byte, s *scratch, from, to int) // XORs the key stream into spans[from:to]
 	authenticate func(s *scratch, n int)                            // makes tags of messages[:n]
+	apply        func(text, stream *byte, n int)                    // XORs key stream into a text, and zeroes it
 }
 
 // A message is what has to be known about one. Its tag stands behind its text.
@@ -85,9 +85,17 @@ func (s *scratch) wipe(n, ahead int) {
 // done gives back a scratch that had no more than n messages.
 func (s *scratch) done(n int) {
 	n = min(n, groupSize)
-	clear(s.messages[:n])
-	clear(s.spans[firstKey-2*n : firstKey])
-	clear(s.lanes.text[:])
+	for i := range s.messages[:n] {
+		s.messages[i].text = nil
+	}
+	texts := s.spans[firstKey-2*n : firstKey]
+	for i := range texts {
+		texts[i].text = nil
+	}
+	if n > 1 {
+		clear(s.lanes.text[1:])
+	}
+	s.lanes.text[0] = nil
 	scratches.Put(s)
 }
 
@@ -158,8 +166,9 @@ func (v *vector) open(key *[KeySize]byte, s *scratch, n int) (authentic uint32) 
 		}
 		authentic |= 1 << i
 		done := 0
-		if i == 0 {
-			done = subtle.XORBytes(m.plain(), m.plain(), s.stream[:ahead])
+		if i == 0 && ahead > 0 {
+			done, ahead = min(m.len, ahead), 0
+			v.apply(m.text, &s.stream[0], done)
 		}
 		from = s.addText(from, m, done)
 	}

@@ -143,7 +143,8 @@ func chacha512() {
 	for i := 0; i < 16; i += 4 {
 		doubleRows(p.unpack(i))
 	}
-	MOVL(U32(6), EAX)
+	p.writeAll("writeRows", doubleRows)
+	MOVL(U32(2), EAX)
 	JMP(LabelRef("halfRounds"))
 	Label("halfAlone")
 	MOVL(U32(10), EAX)
@@ -156,17 +157,15 @@ func chacha512() {
 		do(xorBlock(zmm(i), p.texts(p.at, i), p.masks(p.at, i), zmm(24+i%8)))
 	}
 	TESTL(waiting.As32(), waiting.As32())
-	JNZ(LabelRef("unpacked"))
-	JMP(LabelRef("clear"))
+	JZ(LabelRef("clear"))
+	JMP(LabelRef("wipe"))
 
 	Label("done") // but for what is waiting
-	TESTL(waiting.As32(), waiting.As32())
-	JZ(LabelRef("clear"))
 	for i := 0; i < 16; i += 4 {
 		do(p.unpack(i))
 	}
-	Label("unpacked")
 	p.writeAll("write", do)
+	Label("wipe")
 	VPXORD(Z0, Z0, Z0)
 	for i := range 32 {
 		VMOVDQU64(Z0, p.word(i))
