@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	. "github.com/mmcloughlin/avo/reg"
@@ -39,52 +41,35 @@ func (p *pass512) unpack(first int) []func() {
 // writeAll XORs the blocks that are waiting into their texts, four at a time. Masks take a port that the rounds need, and stores through
 // them take twice as long, so they are used only where one of the four isn't whole.
 func (p *pass512) writeAll(name string, with func(list []func())) {
-	LEAQ(Mem{Base: p.work, Index: p.at, Scale: 8}, RSI)
-	XORL(EAX, EAX)
-	Label(name)
-	for i := range 4 {
-		mask := p.waiting(workMasks, i)
-		if i == 0 {
-			MOVQ(mask, RDX)
-			continue
+	for first := 0; first < 16; first += 4 {
+		name := fmt.Sprint(name, first)
+		MOVQ(p.masks(p.at, first-16), RDX)
+		for i := 1; i < 4; i++ {
+			ANDQ(p.masks(p.at, first-16+i), RDX)
 		}
-		ANDQ(mask, RDX)
+		INCQ(RDX) // to zero, if all bits are set
+		JNZ(LabelRef(name + "Masked"))
+		with(p.write(first, false))
+		JMP(LabelRef(name + "Next"))
+		Label(name + "Masked")
+		with(p.write(first, true))
+		Label(name + "Next")
 	}
-	INCQ(RDX) // to zero, if all bits are set
-	JNZ(LabelRef(name + "Masked"))
-	with(p.write(false))
-	JMP(LabelRef(name + "Next"))
-	Label(name + "Masked")
-	with(p.write(true))
-	Label(name + "Next")
-	ADDL(Imm(4), EAX)
-	CMPL(EAX, Imm(16))
-	JB(LabelRef(name))
 }
 
-// waiting is what array has for block RAX+i of those that are waiting.
-func (p *pass512) waiting(array, i int) Mem {
-	return Mem{Base: RSI, Index: RAX, Scale: 8, Disp: array + 8*i}
-}
-
-// write XORs four blocks, from block RAX on, into their texts.
-func (p *pass512) write(masked bool) []func() {
-	list := []func(){
-		func() { MOVL(EAX, EDX) },
-		func() { SHLL(Imm(6), EDX) },
-	}
+// write XORs four blocks into their texts.
+func (p *pass512) write(first int, masked bool) (list []func()) {
 	for i := range 4 {
-		block := Mem{Base: p.work, Index: RDX, Scale: 1, Disp: 1024 + 64*i}
-		text, mask := p.waiting(workTexts, i), p.waiting(workMasks, i)
+		block, text, mask, spare := p.block(first+i), p.texts(p.at, first-16+i), p.masks(p.at, first-16+i), zmm(28+i)
 		if masked {
-			list = append(list, xorBlock(block, text, mask, zmm(28+i))...)
+			list = append(list, xorBlock(block, text, mask, spare)...)
 			continue
 		}
 		list = append(list,
 			func() { MOVQ(text, R13) },
-			func() { VMOVDQU64(Mem{Base: R13}, zmm(28+i)) },
-			func() { VPXORD(block, zmm(28+i), zmm(28+i)) },
-			func() { VMOVDQU64(zmm(28+i), Mem{Base: R13}) },
+			func() { VMOVDQU64(Mem{Base: R13}, spare) },
+			func() { VPXORD(block, spare, spare) },
+			func() { VMOVDQU64(spare, Mem{Base: R13}) },
 		)
 	}
 	return list
