@@ -77,8 +77,9 @@ var scratches = sync.Pool{New: func() any {
 
 // wipe is for n messages of which ahead bytes of key stream were made.
 func (s *scratch) wipe(n, ahead int) {
-	clear(s.keys[:n])
-	clear(s.tags[:n])
+	for i := range n {
+		s.keys[i], s.tags[i] = oneTimeKey{}, [2]uint64{}
+	}
 	clear(s.stream[:ahead])
 }
 
