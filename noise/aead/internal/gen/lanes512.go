@@ -33,14 +33,13 @@ func lanes512() {
 	}
 	key(0, Z8)
 	key(1, Z9)
-	p.makePowers(Z8, Z9)
 	p.start()
-
-	Label("ahead")
-	p.turnEdge("ahead")
-	ADDQ(Imm(64), p.at)
-	CMPQ(p.at, U32(ahead))
-	JB(LabelRef("ahead"))
+	// The powers wait for each other. Meanwhile two quads are turned; masks take care of a second one that there isn't.
+	var others []func()
+	for range ahead / 64 {
+		others = append(append(others, p.turnEdge(Z28, Z29, Z30, Z31)...), func() { ADDQ(Imm(64), p.at) })
+	}
+	p.makePowers(Z8, Z9, others)
 
 	Label("quad")
 	CMPQ(p.at, p.fullBehind)
@@ -54,8 +53,8 @@ func lanes512() {
 	CMPQ(p.at, p.last)
 	JAE(LabelRef("edge"))
 	CMPQ(p.at, p.full)
-	JB(LabelRef("edge"))
-	strew(p.products(), p.turn(func(i int, to VecPhysical) {
+	JB(LabelRef("edgeTurn"))
+	strew(p.products(), p.turn(Z12, Z13, Z14, func(i int, to VecPhysical) {
 		VMOVDQU64(Mem{Base: texts[i], Index: p.at, Scale: 1}, to)
 	}))
 	Label("next")
@@ -84,7 +83,10 @@ func lanes512() {
 	RET()
 
 	Label("edge")
-	p.turnEdge("edge")
+	JA(LabelRef("edgeNone"))
+	Label("edgeTurn")
+	do(p.turnEdge(Z12, Z13, Z14, Z15))
+	Label("edgeNone")
 	p.place(RDX, ahead)
 	do(p.products())
 	JMP(LabelRef("next"))
@@ -123,8 +125,13 @@ func (p *lanesPass) ring(index Register, disp int) Mem {
 
 func (p *lanesPass) masks() Mem { return Mem{Base: p.kept, Disp: 64 * (9*4 + 8*4)} }
 
-// makePowers stores powers of r, of which the words are given.
-func (p *lanesPass) makePowers(lo, hi VecPhysical) {
+// makePowers stores powers of r, of which the words are given, and does others between its six steps.
+func (p *lanesPass) makePowers(lo, hi VecPhysical, others []func()) {
+	step := 0
+	between := func() {
+		do(others[step*len(others)/6 : (step+1)*len(others)/6])
+		step++
+	}
 	store := func(n int, power limbs) multiplier {
 		by := multiplierOf(power, [3]limbs{1: {Z8, Z9, Z10}, 2: {Z11, Z12, Z13}}, [3]VecPhysical{Z14, Z15, Z6})
 		for i, row := range p.power(n) {
@@ -141,11 +148,18 @@ func (p *lanesPass) makePowers(lo, hi VecPhysical) {
 	}
 	r, square := limbs{Z16, Z17, Z18}, limbs{Z19, Z26, Z27}
 	loadR(lo, hi, r)
-	product(r, store(1, r), square)
+	first := store(1, r)
+	between()
+	product(r, first, square)
+	between()
 	second := store(2, square)
+	between()
 	product(r, second, r)
+	between()
 	product(square, second, square)
+	between()
 	store(3, r)
+	between()
 	store(4, square)
 }
 
@@ -187,8 +201,7 @@ func (p *lanesPass) place(index GPPhysical, before uint64) {
 }
 
 // turn loads the rows of a quad, and stores their words by lanes at RDI's place in the ring.
-func (p *lanesPass) turn(load func(i int, to VecPhysical)) (list []func()) {
-	even, b, odd := Z12, Z13, Z14
+func (p *lanesPass) turn(even, b, odd VecPhysical, load func(i int, to VecPhysical)) (list []func()) {
 	for i := 0; i < 8; i += 2 {
 		list = append(list,
 			func() { load(i, even) },
@@ -274,25 +287,23 @@ func (p *lanesPass) products() (list []func()) {
 	return append(list, carries(hash)...)
 }
 
-// turnEdge is turn for a quad of which not all lanes have all bytes, or that there isn't.
-func (p *lanesPass) turnEdge(label string) {
-	CMPQ(p.at, p.last)
-	JA(LabelRef(label + "None"))
-	begin, end, spare, ones := Z15, Z16, Z17, Z18
-	VPBROADCASTQ(p.at, spare)
-	VPSLLQ(Imm(4), p.field(lanesSkip), begin)
-	VPSUBQ(spare, begin, begin)
-	VPADDQ(p.field(lanesLen), begin, end)
-	VPXORQ(spare, spare, spare)
-	VPMAXSQ(spare, begin, begin)
-	VPMAXSQ(spare, end, end)
-	VPTERNLOGD(Imm(0xff), ones, ones, ones)
-	VPSLLVQ(begin, ones, begin) // zero when shifted by 64 or more
-	VPSLLVQ(end, ones, end)
-	VPANDNQ(begin, end, begin)
-	VMOVDQU64(begin, p.masks())
-	p.place(RDI, 0)
-	do(p.turn(func(i int, to VecPhysical) {
+// turnEdge is turn for a quad of which not all lanes have all bytes.
+func (p *lanesPass) turnEdge(begin, end, spare, ones VecPhysical) []func() {
+	return append([]func(){
+		func() { VPBROADCASTQ(p.at, spare) },
+		func() { VPSLLQ(Imm(4), p.field(lanesSkip), begin) },
+		func() { VPSUBQ(spare, begin, begin) },
+		func() { VPADDQ(p.field(lanesLen), begin, end) },
+		func() { VPXORQ(spare, spare, spare) },
+		func() { VPMAXSQ(spare, begin, begin) },
+		func() { VPMAXSQ(spare, end, end) },
+		func() { VPTERNLOGD(Imm(0xff), ones, ones, ones) },
+		func() { VPSLLVQ(begin, ones, begin) }, // zero when shifted by 64 or more
+		func() { VPSLLVQ(end, ones, end) },
+		func() { VPANDNQ(begin, end, begin) },
+		func() { VMOVDQU64(begin, p.masks()) },
+		func() { p.place(RDI, 0) },
+	}, p.turn(begin, end, spare, func(i int, to VecPhysical) {
 		// Nothing before a text is read: a page that isn't there takes long even where it is masked.
 		k := []OpmaskPhysical{K1, K2, K3}[i%3]
 		KMOVQ(p.masks().Offset(8*i), k)
@@ -300,8 +311,7 @@ func (p *lanesPass) turnEdge(label string) {
 		CMPQ(RDX, p.field(lanesText+8*i))
 		CMOVQCS(p.field(lanesText+8*i), RDX)
 		VPEXPANDB_Z(Mem{Base: RDX}, k, to)
-	}))
-	Label(label + "None")
+	})...)
 }
 
 // begin sets the lanes that have blocks of the quad to multiply.
