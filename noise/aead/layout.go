@@ -17,14 +17,14 @@ type oneTimeKey [blockSize]byte
 // A hash is Poly1305's state between two blocks, before it is reduced modulo 2^130-5: the third word is below 5.
 type hash [3]uint64
 
-// work512 is what chacha512 works with. Nothing else of it is secret but words, blocks and states.
+// work512 is what chacha512 works with. Its first two fields are secret.
 type work512 struct {
-	words, blocks [16][16]uint32
-	states        [2][16]uint32 // the words that all lanes have in common, and as far as the first round is made of them alone
-	counters      [dealt512 + 16]uint32
-	nonces        [dealt512 + 16]uint32 // their low words
-	texts         [16 + dealt512 + 16]uintptr
-	masks         [16 + dealt512 + 16]uint64 // of bytes
+	_        [2][16][16]uint32 // words of the pass that waits, and its blocks
+	states   [2][16]uint32     // the words that all lanes have in common, and as far as the first round is made of them alone
+	counters [dealt512 + 16]uint32
+	nonces   [dealt512 + 16]uint32 // their low words
+	texts    [16 + dealt512 + 16]uintptr
+	masks    [16 + dealt512 + 16]uint64 // of bytes
 }
 
 // dealt512 is how many lanes are dealt out at a time. Behind them is room for vectors of sixteen; before them stand those of the last pass.

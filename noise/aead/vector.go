@@ -59,8 +59,8 @@ type scratch struct {
 // lines of the cache take longer.
 type secrets struct {
 	keys   [groupSize]oneTimeKey
-	work   work512
-	powers powers                     // of lanes512
+	work   work512                    // of chacha512
+	powers powers                     // of lanes512, and of those that take one message
 	tails  [groupSize][blockSize]byte // texts' last blocks that are not whole, where the kernel wants whole ones
 	hashes [groupSize]hash            // of texts' beginnings, where these are authenticated side by side
 	tags   [groupSize][2]uint64
