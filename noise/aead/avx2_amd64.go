@@ -1,8 +1,11 @@
 package aead
 
-import "unsafe"
+import (
+	"crypto/subtle"
+	"unsafe"
+)
 
-var avx2 = &vector{name: "avx2", lanes: 8, xor: xor256, authenticate: authenticate256}
+var avx2 = &vector{name: "avx2", lanes: 8, xor: xor256, authenticate: authenticate256, apply: apply256}
 
 // xor256 XORs each of some spans with its key stream. The kernel has whole blocks only: what a span has beyond them is
 // copied to tails and back.
@@ -31,6 +34,13 @@ func xor256(key *[KeySize]byte, s *scratch, from, to int) {
 		copy(end, s.tails[i][:])
 	}
 	clear(s.tails[:tails])
+}
+
+func apply256(text, stream *byte, n int) {
+	blocks := unsafe.Slice(stream, (n+blockSize-1)/blockSize*blockSize)
+	to := unsafe.Slice(text, n)
+	subtle.XORBytes(to, to, blocks)
+	clear(blocks)
 }
 
 // authenticate256 makes tags of the first n messages, of four side by side as far as they go together.

@@ -120,6 +120,26 @@ func TestEverySealBatch(t *testing.T) {
 	})
 }
 
+// TestCounterCarries has a batch in which the counter's low word begins anew, at each message of a group.
+func TestCounterCarries(t *testing.T) {
+	forEach(t, func(t *testing.T, v *vector) {
+		c := newChance(8)
+		k, w := c.key(t, v)
+		const count, size, stride = 20, 100, 100 + Overhead
+		for before := range uint64(count + 1) {
+			counter := 5<<32 - before
+			text := c.bytes(size)
+			b := bytes.Repeat(append(bytes.Clone(text), make([]byte, Overhead)...), count)
+			k.SealBatch(b, stride, 0, counter)
+			for i := range count {
+				if !bytes.Equal(b[i*stride:(i+1)*stride], w.seal(text, counter+uint64(i))) {
+					t.Fatalf("%d messages before the carry: message %d is sealed otherwise than by x/crypto", before, i)
+				}
+			}
+		}
+	})
+}
+
 // TestEveryOpenBatch has batches of each count, of messages of all lengths with gaps between their counters, some of them spoiled in
 // their text, their tag or their counter, or too short.
 func TestEveryOpenBatch(t *testing.T) {

@@ -3,21 +3,27 @@ package aead
 // All of this leaves nothing secret in a register or on the stack. It is not preempted: the runtime stops a goroutine, and so saves its
 // registers on its stack, only in Go code. Addresses and branches depend on lengths alone.
 
-// chacha512 XORs each of n spans with its key stream, 16 blocks at a time. It keeps words and blocks in words, which are zero when it
-// returns.
+// chacha512 XORs each of n spans with its key stream, 16 blocks at a time. All have the same first four bytes of the nonce and the same last four. What is
+// secret of work is zero when it returns.
 //
 //go:noescape
-func chacha512(key *[KeySize]byte, spans *span, n int, words *[2][16][16]uint32)
+func chacha512(key *[KeySize]byte, spans *span, n int, work *work512)
 
-// lanes512 computes the tags of eight messages. It keeps powers, which are zero when it returns.
+// apply512 XORs n bytes of key stream into a text, and zeroes the blocks that it had them from.
+//
+//go:noescape
+func apply512(text, stream *byte, n int)
+
+// lanes512 computes the tags of eight messages. It keeps powers, which are zero when it returns but for what isn't secret.
 //
 //go:noescape
 func lanes512(keys *oneTimeKey, l *lanes, powers *powers)
 
-// single512 computes the tag of one message: n bytes, zeroes up to a whole block, and the block last.
+// single512 computes the tag of one message: n bytes, at least 113, zeroes up to a whole block, and the block last. It keeps powers,
+// which are zero when it returns but for what isn't secret.
 //
 //go:noescape
-func single512(key *oneTimeKey, text *byte, n int, last, tag *[2]uint64)
+func single512(key *oneTimeKey, powers *powers, text *byte, n int, last, tag *[2]uint64)
 
 // chacha256 XORs each of n spans, which are whole blocks, with its key stream, 8 blocks at a time.
 //

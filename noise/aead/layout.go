@@ -17,6 +17,19 @@ type oneTimeKey [blockSize]byte
 // A hash is Poly1305's state between two blocks, before it is reduced modulo 2^130-5: the third word is below 5.
 type hash [3]uint64
 
+// work512 is what chacha512 works with. Its first two fields are secret.
+type work512 struct {
+	_        [2][16][16]uint32 // words of the pass that waits, and its blocks
+	states   [2][16]uint32     // the words that all lanes have in common, and as far as the first round is made of them alone
+	counters [dealt512 + 16]uint32
+	nonces   [dealt512 + 16]uint32 // their low words
+	texts    [16 + dealt512 + 16]uintptr
+	masks    [16 + dealt512 + 16]uint64 // of bytes
+}
+
+// dealt512 is how many lanes are dealt out at a time. Behind them is room for vectors of sixteen; before them stand those of the last pass.
+const dealt512 = 128
+
 // lanes is eight messages that are authenticated side by side, with a 64-bit lane each. A lane that is not wanted repeats another.
 type lanes struct {
 	text  [8]*byte
@@ -28,5 +41,5 @@ type lanes struct {
 	full  uint64       // the quad from which on no lane skips a block
 }
 
-// powers are of eight messages' r: of each of r, r^2, r^3 and r^4 five vectors. There is room for masks, too.
-type powers [21][8]uint64
+// powers are of eight messages' r: of each of r, r^2, r^3 and r^4 nine vectors. Behind them is what else lanes512 keeps.
+type powers [9*4 + 8*4 + 1][8]uint64

@@ -17,13 +17,16 @@ func TestLayout(t *testing.T) {
 	}
 	var x span
 	var l lanes
+	var w work512
 	want := map[string]uintptr{
 		"spanText": unsafe.Offsetof(x.text), "spanLen": unsafe.Offsetof(x.len), "spanNonce": unsafe.Offsetof(x.nonce),
 		"spanBlock": unsafe.Offsetof(x.block), "spanFirst": unsafe.Offsetof(x.first), "spanSize": unsafe.Sizeof(x),
 		"lanesText": unsafe.Offsetof(l.text), "lanesLen": unsafe.Offsetof(l.len), "lanesSkip": unsafe.Offsetof(l.skip),
 		"lanesLast": unsafe.Offsetof(l.last), "lanesTag": unsafe.Offsetof(l.tag), "lanesQuads": unsafe.Offsetof(l.quads),
-		"lanesFull": unsafe.Offsetof(l.full),
-		"keySize":   unsafe.Sizeof(oneTimeKey{}), "hashSize": unsafe.Sizeof(hash{}),
+		"lanesFull":  unsafe.Offsetof(l.full),
+		"workStates": unsafe.Offsetof(w.states), "workCounters": unsafe.Offsetof(w.counters), "workNonces": unsafe.Offsetof(w.nonces),
+		"workTexts": unsafe.Offsetof(w.texts), "workMasks": unsafe.Offsetof(w.masks), "workLanes": dealt512,
+		"keySize": unsafe.Sizeof(oneTimeKey{}), "hashSize": unsafe.Sizeof(hash{}),
 	}
 	if unsafe.Sizeof(x.text) != 8 {
 		return // no assembly for such machines

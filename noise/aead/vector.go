@@ -1,7 +1,6 @@
 package aead
 
 import (
-	"crypto/subtle"
 	"encoding/binary"
 	"sync"
 	"unsafe"
@@ -21,6 +20,7 @@ type vector struct {
 	lanes        int                                                // blocks in one pass
 	xor          func(key *[KeySize]byte, s *scratch, from, to int) // XORs the key stream into spans[from:to]
 	authenticate func(s *scratch, n int)                            // makes tags of messages[:n]
+	apply        func(text, stream *byte, n int)                    // XORs key stream into a text, and zeroes it
 }
 
 // A message is what has to be known about one. Its tag stands behind its text.
@@ -59,8 +59,8 @@ type scratch struct {
 // lines of the cache take longer.
 type secrets struct {
 	keys   [groupSize]oneTimeKey
-	words  [2][16][16]uint32          // of chacha512
-	powers powers                     // of lanes512
+	work   work512                    // of chacha512
+	powers powers                     // of lanes512, and of those that take one message
 	tails  [groupSize][blockSize]byte // texts' last blocks that are not whole, where the kernel wants whole ones
 	hashes [groupSize]hash            // of texts' beginnings, where these are authenticated side by side
 	tags   [groupSize][2]uint64
@@ -77,17 +77,26 @@ var scratches = sync.Pool{New: func() any {
 
 // wipe is for n messages of which ahead bytes of key stream were made.
 func (s *scratch) wipe(n, ahead int) {
-	clear(s.keys[:n])
-	clear(s.tags[:n])
+	for i := range n {
+		s.keys[i], s.tags[i] = oneTimeKey{}, [2]uint64{}
+	}
 	clear(s.stream[:ahead])
 }
 
 // done gives back a scratch that had no more than n messages.
 func (s *scratch) done(n int) {
 	n = min(n, groupSize)
-	clear(s.messages[:n])
-	clear(s.spans[firstKey-2*n : firstKey])
-	clear(s.lanes.text[:])
+	for i := range s.messages[:n] {
+		s.messages[i].text = nil
+	}
+	texts := s.spans[firstKey-2*n : firstKey]
+	for i := range texts {
+		texts[i].text = nil
+	}
+	if n > 1 {
+		clear(s.lanes.text[1:])
+	}
+	s.lanes.text[0] = nil
 	scratches.Put(s)
 }
 
@@ -158,8 +167,9 @@ func (v *vector) open(key *[KeySize]byte, s *scratch, n int) (authentic uint32) 
 		}
 		authentic |= 1 << i
 		done := 0
-		if i == 0 {
-			done = subtle.XORBytes(m.plain(), m.plain(), s.stream[:ahead])
+		if i == 0 && ahead > 0 {
+			done, ahead = min(m.len, ahead), 0
+			v.apply(m.text, &s.stream[0], done)
 		}
 		from = s.addText(from, m, done)
 	}

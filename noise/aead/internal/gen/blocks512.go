@@ -1,24 +1,21 @@
 package main
 
 import (
+	"fmt"
+
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-// unpack takes the four words of the states that begin at byte RAX of a block, and puts them there in the blocks, which come behind the
-// words: with whole vectors in all sixteen blocks, with half vectors in eight, from block 4*part on.
-func (p *pass512) unpack(v func(int) VecPhysical, part int) []func() {
-	at := func(i int) Mem { return Mem{Base: p.words, Index: RDX, Scale: 1, Disp: 64*i + 16*part} }
-	a, b, c, d := v(24), v(25), v(26), v(27)
-	ab, cd, abHigh, cdHigh := v(28), v(29), v(30), v(31)
+// unpack takes four words of the states from word first on, and puts them there in the blocks, which come behind the words.
+func (p *pass512) unpack(first int) []func() {
+	a, b, c, d, ab, cd, abHigh, cdHigh := Z24, Z25, Z26, Z27, Z28, Z29, Z30, Z31
 	list := []func(){
-		func() { MOVL(EAX, EDX) },
-		func() { SHLL(Imm(4), EDX) },
-		func() { VMOVDQU64(at(0), a) },
-		func() { VMOVDQU64(at(1), b) },
-		func() { VMOVDQU64(at(2), c) },
-		func() { VMOVDQU64(at(3), d) },
+		func() { VMOVDQU64(p.word(first), a) },
+		func() { VMOVDQU64(p.word(first+1), b) },
+		func() { VMOVDQU64(p.word(first+2), c) },
+		func() { VMOVDQU64(p.word(first+3), d) },
 		func() { VPUNPCKLDQ(b, a, ab) },
 		func() { VPUNPCKHDQ(b, a, abHigh) },
 		func() { VPUNPCKLDQ(d, c, cd) },
@@ -29,8 +26,8 @@ func (p *pass512) unpack(v func(int) VecPhysical, part int) []func() {
 		func() { VPUNPCKHQDQ(cdHigh, abHigh, d) },
 	}
 	for i, x := range []VecPhysical{a, b, c, d} {
-		for n := range x.Size() / 16 {
-			to := Mem{Base: p.words, Index: RAX, Scale: 1, Disp: 1024 + 64*(4*(part+int(n))+i)}
+		for n := range 4 {
+			to := p.block(4*n + i).Offset(4 * first)
 			if n == 0 {
 				list = append(list, func() { VMOVDQU64(x.(Vec).AsX(), to) })
 				continue
@@ -44,74 +41,38 @@ func (p *pass512) unpack(v func(int) VecPhysical, part int) []func() {
 // writeAll XORs the blocks that are waiting into their texts, four at a time. Masks take a port that the rounds need, and stores through
 // them take twice as long, so they are used only where one of the four isn't whole.
 func (p *pass512) writeAll(name string, with func(list []func())) {
-	XORL(EAX, EAX)
-	Label(name)
-	for i := range 4 {
-		mask := p.waitingMasks.Offset(8*i).Idx(RAX, 8)
-		if i == 0 {
-			MOVQ(mask, RDX)
-			continue
+	for first := 0; first < 16; first += 4 {
+		name := fmt.Sprint(name, first)
+		MOVQ(p.masks(p.at, first-16), RDX)
+		for i := 1; i < 4; i++ {
+			ANDQ(p.masks(p.at, first-16+i), RDX)
 		}
-		ANDQ(mask, RDX)
+		INCQ(RDX) // to zero, if all bits are set
+		JNZ(LabelRef(name + "Masked"))
+		with(p.write(first, false))
+		JMP(LabelRef(name + "Next"))
+		Label(name + "Masked")
+		with(p.write(first, true))
+		Label(name + "Next")
 	}
-	INCQ(RDX) // to zero, if all bits are set
-	JNZ(LabelRef(name + "Masked"))
-	with(p.write(false))
-	JMP(LabelRef(name + "Next"))
-	Label(name + "Masked")
-	with(p.write(true))
-	Label(name + "Next")
-	ADDL(Imm(4), EAX)
-	CMPL(EAX, Imm(16))
-	JB(LabelRef(name))
 }
 
-// write XORs four blocks, from block RAX on, into their texts.
-func (p *pass512) write(masked bool) []func() {
-	list := []func(){
-		func() { MOVL(EAX, EDX) },
-		func() { SHLL(Imm(6), EDX) },
-	}
+// write XORs four blocks into their texts.
+func (p *pass512) write(first int, masked bool) (list []func()) {
 	for i := range 4 {
-		block := Mem{Base: p.words, Index: RDX, Scale: 1, Disp: 1024 + 64*i}
-		text, mask := p.waitingTexts.Offset(8*i).Idx(RAX, 8), p.waitingMasks.Offset(8*i).Idx(RAX, 8)
+		block, text, mask, spare := p.block(first+i), p.texts(p.at, first-16+i), p.masks(p.at, first-16+i), zmm(28+i)
 		if masked {
-			list = append(list, xorBlock(block, text, mask, zmm(28+i))...)
+			list = append(list, xorBlock(block, text, mask, spare)...)
 			continue
 		}
 		list = append(list,
 			func() { MOVQ(text, R13) },
-			func() { VMOVDQU64(Mem{Base: R13}, zmm(28+i)) },
-			func() { VPXORD(block, zmm(28+i), zmm(28+i)) },
-			func() { VMOVDQU64(zmm(28+i), Mem{Base: R13}) },
+			func() { VMOVDQU64(Mem{Base: R13}, spare) },
+			func() { VPXORD(block, spare, spare) },
+			func() { VMOVDQU64(spare, Mem{Base: R13}) },
 		)
 	}
 	return list
-}
-
-// turn8 makes blocks of words that are in half vectors, and joins the halves of each block.
-func turn8() {
-	s := func(i int) VecPhysical { return ymm(i) }
-	t := func(i int) VecPhysical { return ymm(24 + i) }
-	for g := 0; g < 16; g += 4 {
-		VPUNPCKLDQ(s(g+1), s(g), t(0))
-		VPUNPCKHDQ(s(g+1), s(g), t(1))
-		VPUNPCKLDQ(s(g+3), s(g+2), t(2))
-		VPUNPCKHDQ(s(g+3), s(g+2), t(3))
-		VPUNPCKLQDQ(t(2), t(0), s(g))
-		VPUNPCKHQDQ(t(2), t(0), s(g+1))
-		VPUNPCKLQDQ(t(3), t(1), s(g+2))
-		VPUNPCKHQDQ(t(3), t(1), s(g+3))
-	}
-	for k := range 4 {
-		a, b, c, d := k, 4+k, 8+k, 12+k
-		VSHUFI32X4(Imm(0), s(b), s(a), t(0))
-		VSHUFI32X4(Imm(3), s(b), s(a), t(1))
-		VSHUFI32X4(Imm(0), s(d), s(c), t(2))
-		VSHUFI32X4(Imm(3), s(d), s(c), t(3))
-		VINSERTI64X4(Imm(1), t(2), zmm(24), zmm(a))
-		VINSERTI64X4(Imm(1), t(3), zmm(25), zmm(b))
-	}
 }
 
 // xorBlock XORs a block into a text, as far as the mask goes.

@@ -7,55 +7,56 @@ import (
 )
 
 // chacha512 has one block in each 32-bit lane: register i is word i of sixteen states. Which blocks these are doesn't matter to it,
-// so the lanes are dealt out to one span after the other.
+// so the lanes of several passes are dealt out to one span after the other beforehand: into arrays, each span with whole vectors, of
+// which the next span's overwrite what is too much.
+//
+// The counter's and the nonce's low words are all that differs between lanes. So two of the first round's four quarter rounds are made
+// once, and the first addition of the others.
 //
 // Making blocks of words again takes the ports that the rounds take. So a pass puts its words into memory, and in between the rounds of
 // the next one they are turned as far as 128-bit parts, which are stored one by one, on ports that are idle, to where they belong; and
-// then XORed into the texts. A last pass that has eight lanes or fewer is made with half vectors, which have three ports instead of two.
+// then XORed into the texts. A last pass that has eight lanes or fewer is made otherwise.
 func chacha512() {
 	counts := table("counts512", iota32(16)...)
 	strides := table("strides512", multiples(16, 64)...)
 	constants := table("sigma512", sigma[:]...)
 
-	TEXT("chacha512", NOSPLIT, "func(key, spans *byte, n int, words *byte)")
-	key := Load(Param("key"), RSI)
-	span := Load(Param("spans"), RDI)
+	TEXT("chacha512", NOSPLIT, "func(key, spans *byte, n int, work *byte)")
+	p := &pass512{work: Load(Param("work"), R14), at: R12}
+	p.makeStates(Load(Param("key"), RSI), Load(Param("spans"), RDI), constants)
 	left := Load(Param("n"), RCX)
-	p := &pass512{
-		key: key, constants: constants, words: Load(Param("words"), R14),
-		texts: AllocLocal(16 * 8), masks: AllocLocal(16 * 8), waitingTexts: AllocLocal(16 * 8), waitingMasks: AllocLocal(16 * 8),
-	}
-	texts, masks := p.texts, p.masks
 	waiting := R15 // 1 if words are
 	XORL(waiting.As32(), waiting.As32())
+	XORL(p.at.As32(), p.at.As32())
 
 	// The span at hand.
-	text, length, nonce, block, first := R8, R9, R10, R11, R12
+	span, text, length, block := RDI, R8, R9, R11
 	lane := RBX
-	counters, nonceFirst, nonceLow, nonceHigh := fourth[0], fourth[1], fourth[2], fourth[3]
 	textsLow, textsHigh, ones := Z20, Z21, Z22
 	VPTERNLOGD(Imm(0xff), ones, ones, ones)
-	MOVQ(Mem{Base: span, Disp: spanText}, text)
-	VPBROADCASTQ(text, textsLow) // idle lanes need an address, too
-	VPBROADCASTQ(text, textsHigh)
 	XORL(length.As32(), length.As32())
 
-	Label("pass")
-	XORL(lane.As32(), lane.As32())
-	VPXORD(Z23, Z23, Z23)
-	VMOVDQU64(Z23, masks)
-	VMOVDQU64(Z23, masks.Offset(64))
-
 	Label("deal")
+	// What is waiting has its place before the first lane.
+	for i := range 2 {
+		VMOVDQU64(p.texts(p.at, 8*i-16), zmm(24+i))
+		VMOVDQU64(p.masks(p.at, 8*i-16), zmm(26+i))
+	}
+	XORL(p.at.As32(), p.at.As32())
+	for i := range 2 {
+		VMOVDQU64(zmm(24+i), p.texts(p.at, 8*i-16))
+		VMOVDQU64(zmm(26+i), p.masks(p.at, 8*i-16))
+	}
+	XORL(lane.As32(), lane.As32())
+
+	Label("dealSpan")
 	TESTQ(length, length)
 	JNZ(LabelRef("take"))
 	TESTQ(left, left)
-	JZ(LabelRef("dealt"))
+	JZ(LabelRef("idle"))
 	MOVQ(Mem{Base: span, Disp: spanText}, text)
 	MOVQ(Mem{Base: span, Disp: spanLen}, length)
-	MOVQ(Mem{Base: span, Disp: spanNonce}, nonce)
 	MOVL(Mem{Base: span, Disp: spanBlock}, block.As32())
-	MOVL(Mem{Base: span, Disp: spanFirst}, first.As32())
 	ADDQ(Imm(spanSize), span)
 	DECQ(left)
 
@@ -64,34 +65,24 @@ func chacha512() {
 	LEAQ(Mem{Base: length, Disp: 63}, blocks)
 	SHRQ(Imm(6), blocks)
 	MOVL(U32(16), R13.As32())
+	CMPQ(blocks, R13)
+	CMOVQHI(R13, blocks)
+	MOVL(U32(workLanes), R13.As32())
 	SUBQ(lane, R13)
 	CMPQ(blocks, R13)
 	CMOVQHI(R13, blocks)
-	MOVQ(I32(-1), mask)
-	BZHIQ(blocks, mask, mask)
-	SHLXQ(lane, mask, mask)
-	KMOVQ(mask, K1)
-	SHRQ(Imm(8), mask)
-	KMOVQ(mask, K2)
-	VPBROADCASTD(nonce.As32(), K1, zmm(nonceLow))
-	MOVQ(nonce, mask)
-	SHRQ(Imm(32), mask)
-	VPBROADCASTD(mask.As32(), K1, zmm(nonceHigh))
-	VPBROADCASTD(first.As32(), K1, zmm(nonceFirst))
-	MOVL(block.As32(), mask.As32())
-	SUBL(lane.As32(), mask.As32())
-	VPBROADCASTD(mask.As32(), Z23)
-	VPADDD(counts, Z23, K1, zmm(counters))
-	MOVQ(lane, mask)
-	SHLQ(Imm(6), mask)
-	NEGQ(mask)
-	ADDQ(text, mask)
-	VPBROADCASTQ(mask, Z23)
-	VPADDQ(strides, Z23, K1, textsLow)
-	VPADDQ(strides.Offset(64), Z23, K2, textsHigh)
-	VMOVDQU64(ones, K1, masks)
-	VMOVDQU64(ones, K2, masks.Offset(64))
-
+	VPBROADCASTD(block.As32(), Z23)
+	VPADDD(counts, Z23, Z23)
+	VMOVDQU32(Z23, p.counters(lane))
+	VPBROADCASTD(Mem{Base: span, Disp: spanNonce - spanSize}, Z23)
+	VMOVDQU32(Z23, p.nonces(lane))
+	VPBROADCASTQ(text, Z23)
+	VPADDQ(strides, Z23, textsLow)
+	VPADDQ(strides.Offset(64), Z23, textsHigh)
+	VMOVDQU64(textsLow, p.texts(lane, 0))
+	VMOVDQU64(textsHigh, p.texts(lane, 8))
+	VMOVDQU64(ones, p.masks(lane, 0))
+	VMOVDQU64(ones, p.masks(lane, 8))
 	ADDQ(blocks, lane)
 	ADDL(blocks.As32(), block.As32())
 	SHLQ(Imm(6), blocks)
@@ -102,172 +93,216 @@ func chacha512() {
 	MOVQ(I32(-1), mask)
 	ADDQ(Imm(64), length)
 	BZHIQ(length, mask, mask)
-	MOVQ(mask, masks.Offset(-8).Idx(lane, 8))
+	MOVQ(mask, p.masks(lane, -1))
 	XORL(length.As32(), length.As32())
 	Label("more")
-	CMPQ(lane, Imm(16))
-	JB(LabelRef("deal"))
+	CMPQ(lane, U32(workLanes))
+	JB(LabelRef("dealSpan"))
+	JMP(LabelRef("pass"))
 
-	Label("dealt")
+	Label("idle") // lanes need an address, too
 	TESTQ(lane, lane)
 	JZ(LabelRef("done"))
-	VMOVDQU64(textsLow, texts)
-	VMOVDQU64(textsHigh, texts.Offset(64))
-	CMPQ(lane, Imm(8))
+	VPBROADCASTQ(p.work, textsLow)
+	VPXORD(Z23, Z23, Z23)
+	for i := range 2 {
+		VMOVDQU64(textsLow, p.texts(lane, 8*i))
+		VMOVDQU64(Z23, p.masks(lane, 8*i))
+	}
+
+	Label("pass")
+	MOVQ(lane, RAX)
+	SUBQ(p.at, RAX)
+	JBE(LabelRef("deal"))
+	CMPQ(RAX, Imm(8))
 	JBE(LabelRef("half"))
-	p.begin(zmm)
+	p.begin()
 	TESTL(waiting.As32(), waiting.As32())
 	JZ(LabelRef("alone"))
 	p.roundsAndTurn()
 	JMP(LabelRef("made"))
 	Label("alone")
-	p.rounds("aloneRounds", zmm)
+	MOVL(U32(9), EAX)
+	Label("aloneRounds")
+	doubleRound(nil)
+	DECL(EAX)
+	JNZ(LabelRef("aloneRounds"))
 	Label("made")
-	p.end(zmm)
+	p.end()
 	for i := range 16 {
 		VMOVDQU64(zmm(i), p.word(i))
 	}
-	for i := range 2 {
-		VMOVDQU64(texts.Offset(64*i), zmm(24+i))
-		VMOVDQU64(zmm(24+i), p.waitingTexts.Offset(64*i))
-		VMOVDQU64(masks.Offset(64*i), zmm(24+i))
-		VMOVDQU64(zmm(24+i), p.waitingMasks.Offset(64*i))
-	}
 	MOVL(U32(1), waiting.As32())
+	ADDQ(Imm(16), p.at)
 	JMP(LabelRef("pass"))
 
 	Label("half")
-	p.begin(ymm)
+	p.beginRows()
 	TESTL(waiting.As32(), waiting.As32())
 	JZ(LabelRef("halfAlone"))
-	p.halfRoundsAndUnpack()
-	JMP(LabelRef("halfMade"))
+	for i := 0; i < 16; i += 4 {
+		doubleRows(p.unpack(i))
+	}
+	p.writeAll("writeRows", doubleRows)
+	MOVL(U32(2), EAX)
+	JMP(LabelRef("halfRounds"))
 	Label("halfAlone")
-	p.rounds("halfAloneRounds", ymm)
-	Label("halfMade")
-	p.end(ymm)
-	turn8()
+	MOVL(U32(10), EAX)
+	Label("halfRounds")
+	doubleRows(nil)
+	DECL(EAX)
+	JNZ(LabelRef("halfRounds"))
+	p.endRows()
 	for i := range 8 {
-		do(xorBlock(zmm(i), texts.Offset(8*i), masks.Offset(8*i), zmm(24+i%8)))
+		do(xorBlock(zmm(i), p.texts(p.at, i), p.masks(p.at, i), zmm(24+i%8)))
 	}
 	TESTL(waiting.As32(), waiting.As32())
-	JNZ(LabelRef("unpacked"))
-	JMP(LabelRef("clear"))
+	JZ(LabelRef("clear"))
+	JMP(LabelRef("wipe"))
 
 	Label("done") // but for what is waiting
-	TESTL(waiting.As32(), waiting.As32())
-	JZ(LabelRef("clear"))
-	XORL(EAX, EAX)
-	Label("unpack")
-	do(p.unpack(zmm, 0))
-	ADDL(Imm(16), EAX)
-	CMPL(EAX, Imm(64))
-	JB(LabelRef("unpack"))
-	Label("unpacked")
+	for i := 0; i < 16; i += 4 {
+		do(p.unpack(i))
+	}
 	p.writeAll("write", do)
+	Label("wipe")
 	VPXORD(Z0, Z0, Z0)
 	for i := range 32 {
 		VMOVDQU64(Z0, p.word(i))
 	}
 	Label("clear")
+	VPXORD(Z0, Z0, Z0)
+	for i := range 2 {
+		VMOVDQU64(Z0, p.state(i, 0))
+	}
 	clear512()
 	RET()
 }
 
-// fourth are the vectors with the fourth row of the states.
-var fourth = [4]int{16, 17, 18, 19}
-
 type pass512 struct {
-	key                        Register
-	constants                  Mem
-	words                      Register
-	texts, masks               Mem
-	waitingTexts, waitingMasks Mem // of the pass whose words are in memory
+	work Register
+	at   GPPhysical // the pass's first lane
 }
 
-func (p *pass512) word(i int) Mem { return Mem{Base: p.words, Disp: 64 * i} }
+func (p *pass512) word(i int) Mem     { return Mem{Base: p.work, Disp: 64 * i} }
+func (p *pass512) block(i int) Mem    { return Mem{Base: p.work, Disp: 1024 + 64*i} }
+func (p *pass512) state(n, i int) Mem { return Mem{Base: p.work, Disp: workStates + 64*n + 4*i} }
 
-func (p *pass512) initial(i int) Mem {
-	if i < 4 {
-		return p.constants.Offset(4 * i)
-	}
-	return Mem{Base: p.key, Disp: 4 * (i - 4)}
+func (p *pass512) counters(lane Register) Mem {
+	return Mem{Base: p.work, Index: lane, Scale: 4, Disp: workCounters}
 }
 
-func (p *pass512) begin(v func(int) VecPhysical) {
-	for i := range 12 {
-		VPBROADCASTD(p.initial(i), v(i))
+func (p *pass512) nonces(lane Register) Mem {
+	return Mem{Base: p.work, Index: lane, Scale: 4, Disp: workNonces}
+}
+
+func (p *pass512) texts(lane Register, offset int) Mem {
+	return Mem{Base: p.work, Index: lane, Scale: 8, Disp: workTexts + 8*(16+offset)}
+}
+
+func (p *pass512) masks(lane Register, offset int) Mem {
+	return Mem{Base: p.work, Index: lane, Scale: 8, Disp: workMasks + 8*(16+offset)}
+}
+
+// makeStates stores the words that all lanes have in common: as they are, and as far as the first round is made of them alone.
+func (p *pass512) makeStates(key, span Register, constants Mem) {
+	VMOVDQU(constants, X0)
+	VMOVDQU(X0, p.state(0, 0))
+	for i := range 2 {
+		VMOVDQU(Mem{Base: key, Disp: 16 * i}, X1)
+		VMOVDQU(X1, p.state(0, 4+4*i))
+		VMOVDQU(X1, p.state(1, 4+4*i))
+		if i == 0 {
+			VPADDD(X1, X0, X0)
+			VMOVDQU(X0, p.state(1, 0))
+		}
 	}
-	for i, n := range fourth {
-		VMOVDQA32(v(n), v(12+i))
+	for _, last := range []struct{ word, at int }{{13, spanFirst}, {15, spanNonce + 4}} {
+		MOVL(Mem{Base: span, Disp: last.at}, EAX)
+		MOVL(EAX, p.state(0, last.word))
+	}
+	w := [4]GPPhysical{EAX, EBX, ECX, EDX}
+	for _, q := range [2][4]int{quarters[0][1], quarters[0][3]} {
+		for i := range w {
+			MOVL(p.state(0, q[i]), w[i])
+		}
+		for _, s := range steps {
+			ADDL(w[s.from], w[s.to])
+			XORL(w[s.to], w[s.turned])
+			ROLL(Imm(uint64(s.by)), w[s.turned])
+		}
+		for i := range w {
+			MOVL(w[i], p.state(1, q[i]))
+		}
 	}
 }
 
-func (p *pass512) end(v func(int) VecPhysical) {
-	for i := range 12 {
-		VPADDD_BCST(p.initial(i), v(i), v(i))
+// begin sets the words to what they are after the first two rounds.
+func (p *pass512) begin() {
+	for i := range 16 {
+		switch i {
+		case 12:
+			VMOVDQU32(p.counters(p.at), zmm(i))
+		case 14:
+			VMOVDQU32(p.nonces(p.at), zmm(i))
+		default:
+			VPBROADCASTD(p.state(1, i), zmm(i))
+		}
 	}
-	for i, n := range fourth {
-		VPADDD(v(n), v(12+i), v(12+i))
+	do(quarterRounds(quarters[0][0], quarters[0][2])[2:]) // the first two are additions
+	do(round(quarters[1]))
+}
+
+func (p *pass512) end() {
+	for i := range 16 {
+		switch i {
+		case 12:
+			VPADDD(p.counters(p.at), zmm(i), zmm(i))
+		case 14:
+			VPADDD(p.nonces(p.at), zmm(i), zmm(i))
+		default:
+			VPADDD_BCST(p.state(0, i), zmm(i), zmm(i))
+		}
 	}
 }
 
-func (p *pass512) rounds(label string, v func(int) VecPhysical) {
-	MOVL(U32(10), EAX)
-	Label(label)
-	doubleRound(v, nil)
-	DECL(EAX)
-	JNZ(LabelRef(label))
-}
-
-// roundsAndTurn turns and writes the words that are waiting, in eight of the ten double rounds.
+// roundsAndTurn turns and writes the words that are waiting, in eight of the nine double rounds.
 func (p *pass512) roundsAndTurn() {
-	XORL(EAX, EAX)
-	Label("unpackRounds")
-	doubleRound(zmm, p.unpack(zmm, 0))
-	ADDL(Imm(16), EAX)
-	CMPL(EAX, Imm(64))
-	JB(LabelRef("unpackRounds"))
-	p.writeAll("writeRounds", func(list []func()) { doubleRound(zmm, list) })
-	for range 2 {
-		doubleRound(zmm, nil)
+	for i := 0; i < 16; i += 4 {
+		doubleRound(p.unpack(i))
 	}
-}
-
-// halfRoundsAndUnpack unpacks with half vectors what is waiting: a whole one would take a port away from the rounds.
-func (p *pass512) halfRoundsAndUnpack() {
-	XORL(EAX, EAX)
-	Label("halfRounds")
-	doubleRound(ymm, p.unpack(ymm, 0))
-	doubleRound(ymm, p.unpack(ymm, 2))
-	ADDL(Imm(16), EAX)
-	CMPL(EAX, Imm(64))
-	JB(LabelRef("halfRounds"))
-	for range 2 {
-		doubleRound(ymm, nil)
-	}
+	p.writeAll("writeRounds", func(list []func()) { doubleRound(list) })
+	doubleRound(nil)
 }
 
 // doubleRound is a column round and a diagonal round (RFC 8439, 2.3), with other instructions strewn in.
-func doubleRound(v func(int) VecPhysical, others []func()) {
-	var list []func()
-	for _, round := range quarters {
-		for _, s := range steps {
-			// Two by two, so that rotations, which have one port, and the others mix.
-			for _, pair := range [][][4]int{round[:2], round[2:]} {
-				for _, q := range pair {
-					list = append(list, func() { VPADDD(v(q[s.from]), v(q[s.to]), v(q[s.to])) })
-				}
-				for _, q := range pair {
-					list = append(list, func() { VPXORD(v(q[s.to]), v(q[s.turned]), v(q[s.turned])) })
-				}
-				for _, q := range pair {
-					list = append(list, func() { VPROLD(Imm(uint64(s.by)), v(q[s.turned]), v(q[s.turned])) })
-				}
-			}
+func doubleRound(others []func()) {
+	strew(append(round(quarters[0]), round(quarters[1])...), others)
+}
+
+// round makes four quarter rounds, two by two, so that rotations, which have one port, and the others mix.
+func round(qs [4][4]int) (list []func()) {
+	first, second := quarterRounds(qs[:2]...), quarterRounds(qs[2:]...)
+	for i := 0; i < len(first); i += 6 {
+		list = append(append(list, first[i:i+6]...), second[i:i+6]...)
+	}
+	return list
+}
+
+// quarterRounds makes some at once, step by step.
+func quarterRounds(qs ...[4]int) (list []func()) {
+	for _, s := range steps {
+		for _, q := range qs {
+			list = append(list, func() { VPADDD(zmm(q[s.from]), zmm(q[s.to]), zmm(q[s.to])) })
+		}
+		for _, q := range qs {
+			list = append(list, func() { VPXORD(zmm(q[s.to]), zmm(q[s.turned]), zmm(q[s.turned])) })
+		}
+		for _, q := range qs {
+			list = append(list, func() { VPROLD(Imm(uint64(s.by)), zmm(q[s.turned]), zmm(q[s.turned])) })
 		}
 	}
-	strew(list, others)
+	return list
 }
 
 func do(instructions []func()) {

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"slices"
-
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	. "github.com/mmcloughlin/avo/reg"
@@ -10,233 +8,322 @@ import (
 
 // lanes512 has one message in each 64-bit lane, and takes four blocks of each at a time:
 //
-//	hash = (hash + m0) r^4 + m1 r^3 + m2 r^2 + m3 r
+//	hash = hash r^4 + m0 r^3 + m1 r^2 + m2 r + m3
 //
 // so that there is one carry for four blocks. Messages end together: a shorter one begins later, with blocks before it that are zero
 // and leave a hash of zero as it is.
 //
-// A hash takes long to come: it has to be multiplied and carried, step by step. So while one quad's hash is on its way, the next quad
-// is loaded and turned, and the products of its other three blocks are added up. The first quad has a hash of zero before it.
+// Turning rows of texts into lanes takes a port that multiplications take. So of a quad's rows only words are exchanged there; then
+// parts of 128 bits are stored one by one, on ports that are idle, to where they belong. As whole vectors they can't be read before the
+// cache has them, so this is done two quads ahead, in a ring of four.
 func lanes512() {
 	keyOffsets := table("keys512", multiples(8, keySize)...)
 
 	TEXT("lanes512", NOSPLIT, "func(keys, l, powers *byte)")
 	keys := Load(Param("keys"), RDI)
-	l := Load(Param("l"), RSI)
-	kept := Load(Param("powers"), RCX)
+	p := &lanesPass{
+		l: Load(Param("l"), RSI), kept: Load(Param("powers"), RCX),
+		at: RAX, last: RBX, full: AllocLocal(8), lastBehind: AllocLocal(8), fullBehind: AllocLocal(8),
+	}
 	loadConstants512()
-	field := func(offset int) Mem { return Mem{Base: l, Disp: offset} }
-	masks := Mem{Base: kept, Disp: 64 * 20} // behind the powers
-
-	// r and its powers.
 	key := func(word int, to VecPhysical) {
 		VMOVDQU64(keyOffsets, Z6)
 		KXNORQ(K1, K1, K1)
 		VPGATHERQQ(Mem{Base: keys, Index: Z6, Scale: 1, Disp: 8 * word}, K1, to)
 	}
-	r := limbs{Z10, Z11, Z12}
 	key(0, Z8)
 	key(1, Z9)
-	VPANDQ_BCST(clampLow, Z8, Z8)
-	VPANDQ_BCST(clampHigh, Z9, Z9)
-	split(Z8, Z9, r)
-	power := func(n int) (m multiplier) {
-		for i := range m {
-			m[i] = Mem{Base: kept, Disp: 64 * (5*(n-1) + i)}
-		}
-		return m
+	p.start()
+	// The powers wait for each other. Meanwhile two quads are turned; masks take care of a second one that there isn't.
+	var others []func()
+	for range ahead / 64 {
+		others = append(append(others, p.turnEdge(Z28, Z29, Z30, Z31)...), func() { ADDQ(Imm(64), p.at) })
 	}
-	store := func(n int, m limbs) multiplier {
-		full := multiplierOf(m, Z8, Z9, Z6)
-		for i, to := range power(n) {
-			VMOVDQU64(full[i], to)
-		}
-		return full
-	}
-	first := store(1, r)
-	clearSums()
-	multiplyAdd(r, first)
-	square := limbs{Z13, Z14, Z15}
-	carry(square)
-	second := store(2, square)
-	clearSums()
-	multiplyAdd(r, second)
-	carry(r)
-	clearSums()
-	multiplyAdd(square, second)
-	carry(square)
-	store(3, r)
-	store(4, square)
-	for _, h := range hash {
-		VPXORQ(h, h, h)
-	}
-	clearSums()
-	VPBROADCASTQ(masks512.Offset(48), clear8)
+	p.makePowers(Z8, Z9, others)
 
-	// The texts, each at the place of its first quad's first block.
-	texts := []GPPhysical{R8, R9, R10, R11, R12, R13, R14, R15}
-	for i, text := range texts {
-		MOVQ(field(lanesSkip+8*i), RAX)
-		SHLQ(Imm(4), RAX)
-		MOVQ(field(lanesText+8*i), text)
-		SUBQ(RAX, text)
-	}
-	at, last, full := RAX, RBX, RDX
-	MOVQ(field(lanesQuads), last)
-	DECQ(last)
-	SHLQ(Imm(6), last)
-	MOVQ(field(lanesFull), full)
-	SHLQ(Imm(6), full)
-	XORL(at.As32(), at.As32())
-
-	Label("lanesQuad")
-	CMPQ(at, last)
-	JE(LabelRef("lanesEdge"))
-	CMPQ(at, full)
-	JB(LabelRef("lanesEdge"))
-	JNE(LabelRef("lanesLoad"))
-	for _, k := range []OpmaskPhysical{K4, K5, K6, K7} {
+	Label("quad")
+	CMPQ(p.at, p.fullBehind)
+	JB(LabelRef("begin"))
+	JNE(LabelRef("begun"))
+	for _, k := range has {
 		KXNORQ(k, k, k)
 	}
-	Label("lanesLoad")
-	for i, text := range texts {
-		VMOVDQU64(Mem{Base: text, Index: at, Scale: 1}, rows[i])
-	}
-	Label("lanesLoaded")
-	turn, words, unused := turn64()
-	strew(multiplications(hash, inRegisters(power(4))), turn)
-	CMPQ(at, last)
-	JNE(LabelRef("lanesHash"))
-	VPORQ(field(lanesLast), words[6], words[6])
-	VPORQ(field(lanesLast+64), words[7], words[7])
-	Label("lanesHash")
-	var m [4]limbs
-	var parts [4][]func()
-	for b, has := range []OpmaskPhysical{K4, K5, K6, K7} {
-		m[b], parts[b] = splitUnmasked(words[2*b], words[2*b+1], unused[b], has)
-	}
-	m[0], parts[0] = splitToAdd(words[0], words[1], unused[0], K4)
-	strew(carries(hash), slices.Concat(parts[1:]...))
-	clearSums()
-	do(multiplications(m[1], inRegisters(power(3))))
-	strew(multiplications(m[2], inRegisters(power(2))), parts[0])
-	do(multiplications(m[3], inRegisters(power(1))))
-	addLimbs(m[0], hash)
-	ADDQ(Imm(64), at)
-	CMPQ(at, last)
-	JBE(LabelRef("lanesQuad"))
-	do(multiplications(hash, inRegisters(power(4))))
+	Label("begun")
+	p.seeds()
+	CMPQ(p.at, p.last)
+	JAE(LabelRef("edge"))
+	CMPQ(p.at, p.full)
+	JB(LabelRef("edgeTurn"))
+	strew(p.products(), p.turn(Z12, Z13, Z14, func(i int, to VecPhysical) {
+		VMOVDQU64(Mem{Base: texts[i], Index: p.at, Scale: 1}, to)
+	}))
+	Label("next")
+	ADDQ(Imm(64), p.at)
+	CMPQ(p.at, p.lastBehind)
+	JBE(LabelRef("quad"))
+	multiply(hash, p.power(1))
 	carry(hash)
+	clean(hash, hash)
 
 	Load(Param("keys"), RDI)
 	key(2, Z8)
 	key(3, Z9)
 	finish512(hash, Z8, Z9, Z10, Z11)
-	VMOVDQU64(Z10, field(lanesTag))
-	VMOVDQU64(Z11, field(lanesTag+64))
+	VMOVDQU64(Z10, p.field(lanesTag))
+	VMOVDQU64(Z11, p.field(lanesTag+64))
 	VPXORQ(Z0, Z0, Z0)
 	for n := 1; n <= 4; n++ {
-		for _, to := range power(n) {
-			VMOVDQU64(Z0, to)
+		for _, row := range p.power(n) {
+			for _, to := range row {
+				VMOVDQU64(Z0, to)
+			}
 		}
 	}
 	clear512()
 	RET()
 
-	// A quad in which not all lanes have four whole blocks.
-	Label("lanesEdge")
-	lanesEdge(field, masks, at)
-	for i, text := range texts {
-		k := []OpmaskPhysical{K1, K2, K3}[i%3]
-		KMOVQ(masks.Offset(8*i), k)
-		VMOVDQU8_Z(Mem{Base: text, Index: at, Scale: 1}, k, rows[i])
-	}
-	JMP(LabelRef("lanesLoaded"))
+	Label("edge")
+	JA(LabelRef("edgeNone"))
+	Label("edgeTurn")
+	do(p.turnEdge(Z12, Z13, Z14, Z15))
+	Label("edgeNone")
+	p.place(RDX, ahead)
+	do(p.products())
+	JMP(LabelRef("next"))
+
+	p.begin()
 }
 
-// inRegisters loads a multiplier.
-func inRegisters(m multiplier) (in multiplier) {
-	for i := range m {
-		in[i] = zmm(26 + i)
-		VMOVDQU64(m[i], in[i])
-	}
-	return in
-}
+// ahead is how many bytes of a text are turned before they are multiplied.
+const ahead = 2 * 64
 
-// lanesEdge stores the masks of the bytes that lanes have in the quad at an offset, and sets K4 - K7 to the lanes that have the quad's
-// first block, second, and so on.
-func lanesEdge(field func(int) Mem, masks Mem, at GPPhysical) {
-	begin, end, spare, ones := Z8, Z9, Z10, Z11
-	VPBROADCASTQ(at, spare)
-	VPSLLQ(Imm(4), field(lanesSkip), begin)
-	VPSUBQ(spare, begin, begin)
-	VPADDQ(field(lanesLen), begin, end)
-	VPXORQ(spare, spare, spare)
-	VPMAXSQ(spare, begin, begin)
-	VPMAXSQ(spare, end, end)
-	VPTERNLOGD(Imm(0xff), ones, ones, ones)
-	VPSLLVQ(begin, ones, begin) // zero when shifted by 64 or more
-	VPSLLVQ(end, ones, end)
-	VPANDNQ(begin, end, begin)
-	VMOVDQU64(begin, masks)
-
-	MOVQ(at, RDI)
-	SHRQ(Imm(4), RDI)
-	VMOVDQU64(field(lanesSkip), end)
-	for _, k := range []OpmaskPhysical{K4, K5, K6, K7} {
-		VPBROADCASTQ(RDI, spare)
-		VPCMPUQ(Imm(2), spare, end, k) // skip <= block
-		INCQ(RDI)
-	}
-}
-
-// splitUnmasked makes limbs of 128-bit numbers, which are multiplied as they are: multiply-add looks at 52 bits of a limb only. So the
-// first limb is simply the low word, and the others do without the eight bits that it has in excess of 44. Lanes that has doesn't name
-// have no block, and get no bit 2^128. hi is lost.
-func splitUnmasked(lo, hi, middle VecPhysical, has OpmaskPhysical) (m limbs, parts []func()) {
-	return limbs{lo, middle, hi}, []func(){
-		func() { VPSLLQ(Imm(20), hi, Z6) },
-		func() { VPSRLQ(Imm(44), lo, middle) },
-		func() { VPSRLQ(Imm(24), hi, hi) },
-		func() { VPTERNLOGQ(Imm(0xa8), clear8, Z6, middle) },   // (middle | Z6) & clear8
-		func() { VPTERNLOGQ(Imm(0xea), pad, clear8, has, hi) }, // hi & clear8 | pad
-	}
-}
-
-// splitToAdd makes limbs that can be added to others before they are multiplied.
-func splitToAdd(lo, hi, middle VecPhysical, has OpmaskPhysical) (m limbs, parts []func()) {
-	return limbs{lo, middle, hi}, []func(){
-		func() { VPSLLQ(Imm(20), hi, Z6) },
-		func() { VPSRLQ(Imm(44), lo, middle) },
-		func() { VPSRLQ(Imm(24), hi, hi) },
-		func() { VPANDQ(mask44, lo, lo) },
-		func() { VPTERNLOGQ(Imm(0xa8), mask44, Z6, middle) },
-		func() { VPORQ(pad, hi, has, hi) },
-	}
+type lanesPass struct {
+	l, kept                Register   // kept are powers, then the ring, then masks
+	at, last               GPPhysical // bytes: where the quad to turn begins, and the last
+	full                   Mem        // and the first of which all lanes have all blocks
+	lastBehind, fullBehind Mem        // the same for the quad to multiply: where at is then
 }
 
 var (
-	rows   = []VecPhysical{Z8, Z9, Z10, Z11, Z12, Z13, Z14, Z15}
-	clear8 = Z31 // all bits but the lowest eight
+	texts = []GPPhysical{R8, R9, R10, R11, R12, R13, R14, R15}
+	has   = []OpmaskPhysical{K4, K5, K6, K7} // lanes that have the quad's first block, second, and so on
 )
 
-// turn64 transposes the rows: words[j] has word j of each. It uses no more than one vector besides; with this one four are unused after.
-func turn64() (turn []func(), words, unused []VecPhysical) {
-	words, unused = slices.Clone(rows), []VecPhysical{Z16, Z17, Z18, Z19}
-	exchange := func(distance int, low, high func(b, a, to VecPhysical)) {
-		for i := range 8 {
-			if i&distance != 0 {
-				continue
+func (p *lanesPass) field(offset int) Mem { return Mem{Base: p.l, Disp: offset} }
+
+func (p *lanesPass) power(n int) (m multiplier) {
+	for i := range 9 {
+		m[i/3][i%3] = Mem{Base: p.kept, Disp: 64 * (9*(n-1) + i)}
+	}
+	return m
+}
+
+// ring is at a byte of the quad that index is the place of in the ring.
+func (p *lanesPass) ring(index Register, disp int) Mem {
+	return Mem{Base: p.kept, Index: index, Scale: 1, Disp: 64*9*4 + disp}
+}
+
+func (p *lanesPass) masks() Mem { return Mem{Base: p.kept, Disp: 64 * (9*4 + 8*4)} }
+
+// makePowers stores powers of r, of which the words are given, and does others between its six steps.
+func (p *lanesPass) makePowers(lo, hi VecPhysical, others []func()) {
+	step := 0
+	between := func() {
+		do(others[step*len(others)/6 : (step+1)*len(others)/6])
+		step++
+	}
+	store := func(n int, power limbs) multiplier {
+		by := multiplierOf(power, [3]limbs{1: {Z8, Z9, Z10}, 2: {Z11, Z12, Z13}}, [3]VecPhysical{Z14, Z15, Z6})
+		for i, row := range p.power(n) {
+			for j, to := range row {
+				VMOVDQU64(by[i][j], to)
 			}
-			a, b, spare := words[i], words[i+distance], unused[0]
-			turn = append(turn, func() { high(b, a, spare) }, func() { low(b, a, a) })
-			words[i+distance], unused[0] = spare, b
+		}
+		return by
+	}
+	product := func(a limbs, b multiplier, to limbs) {
+		multiply(a, b)
+		carry(to)
+		clean(to, to)
+	}
+	r, square := limbs{Z16, Z17, Z18}, limbs{Z19, Z26, Z27}
+	loadR(lo, hi, r)
+	first := store(1, r)
+	between()
+	product(r, first, square)
+	between()
+	second := store(2, square)
+	between()
+	product(r, second, r)
+	between()
+	product(square, second, square)
+	between()
+	store(3, r)
+	between()
+	store(4, square)
+}
+
+// start sets up what the loop has. The texts are each at the place of its first quad's first block.
+func (p *lanesPass) start() {
+	for i, text := range texts {
+		MOVQ(p.field(lanesSkip+8*i), RAX)
+		SHLQ(Imm(4), RAX)
+		MOVQ(p.field(lanesText+8*i), text)
+		SUBQ(RAX, text)
+	}
+	MOVQ(p.field(lanesFull), RAX)
+	SHLQ(Imm(6), RAX)
+	MOVQ(RAX, p.full)
+	ADDQ(U32(ahead), RAX)
+	MOVQ(RAX, p.fullBehind)
+	MOVQ(p.field(lanesQuads), p.last)
+	SHLQ(Imm(6), p.last)
+	SUBQ(Imm(64), p.last)
+	LEAQ(Mem{Base: p.last, Disp: ahead}, RAX)
+	MOVQ(RAX, p.lastBehind)
+	XORL(p.at.As32(), p.at.As32())
+	for _, h := range hash {
+		VPXORQ(h, h, h)
+	}
+	for _, k := range has {
+		KXNORQ(k, k, k)
+	}
+}
+
+// place sets index to the place in the ring of the quad that begins so many bytes before at.
+func (p *lanesPass) place(index GPPhysical, before uint64) {
+	MOVL(p.at.As32(), index.As32())
+	if before > 0 {
+		SUBL(U32(before), index.As32())
+	}
+	ANDL(U32(0xc0), index.As32())
+	SHLL(Imm(3), index.As32())
+}
+
+// turn loads the rows of a quad, and stores their words by lanes at RDI's place in the ring.
+func (p *lanesPass) turn(even, b, odd VecPhysical, load func(i int, to VecPhysical)) (list []func()) {
+	for i := 0; i < 8; i += 2 {
+		list = append(list,
+			func() { load(i, even) },
+			func() { load(i+1, b) },
+			func() { VPUNPCKHQDQ(b, even, odd) },
+			func() { VPUNPCKLQDQ(b, even, even) },
+		)
+		for part := range 4 {
+			for n, x := range []VecPhysical{even, odd} {
+				to := p.ring(RDI, 64*(2*part+n)+8*i)
+				if part == 0 {
+					list = append(list, func() { VMOVDQU64(x.(Vec).AsX(), to) })
+					continue
+				}
+				list = append(list, func() { VEXTRACTI32X4(Imm(uint64(part)), x, to) })
+			}
 		}
 	}
-	even := func(b, a, to VecPhysical) { VSHUFI64X2(Imm(0x88), b, a, to) }
-	odd := func(b, a, to VecPhysical) { VSHUFI64X2(Imm(0xdd), b, a, to) }
-	exchange(1, func(b, a, to VecPhysical) { VPUNPCKLQDQ(b, a, to) }, func(b, a, to VecPhysical) { VPUNPCKHQDQ(b, a, to) })
-	exchange(2, even, odd)
-	exchange(4, even, odd)
-	return turn, words, unused
+	return list
+}
+
+// seeds sets the sums to the last block of the quad to multiply, RDX to the quad's place in the ring, and RDI to that of the quad to turn.
+func (p *lanesPass) seeds() {
+	lo, hi := low[0], low[2]
+	p.place(RDI, 0)
+	p.place(RDX, ahead)
+	VMOVDQU64(p.ring(RDX, 64*6), lo)
+	VMOVDQU64(p.ring(RDX, 64*7), hi)
+	CMPQ(p.at, p.lastBehind)
+	JNE(LabelRef("seeds"))
+	VPORQ(p.field(lanesLast), lo, lo)
+	VPORQ(p.field(lanesLast+64), hi, hi)
+	Label("seeds")
+	seed(lo, hi, low, has[3])
+	clearSums(high, lowBeside, highBeside)
+}
+
+// The sums of every second block, so that one multiply-add waits less for the last one.
+var lowBeside, highBeside = limbs{Z6, Z7, Z8}, limbs{Z9, Z10, Z11}
+
+// products add up the quad, and make a hash of the sums.
+func (p *lanesPass) products() (list []func()) {
+	blocks := []limbs{{Z15, Z16, Z17}, {Z18, Z19, Z26}}
+	by := []VecPhysical{Z27, Z28, Z29, Z30, Z31}
+	n := 0
+	times := func(a limbs, power int, low, high limbs) (list []func()) {
+		for i, row := range p.power(power) {
+			for j, from := range row {
+				f := by[n%len(by)]
+				n++
+				list = append(list,
+					func() { VMOVDQU64(from, f) },
+					func() { VPMADD52LUQ(f, a[i], low[j]) },
+					func() { VPMADD52HUQ(f, a[i], high[j]) },
+				)
+			}
+		}
+		return list
+	}
+	block := func(b int, m limbs) {
+		list = append(list,
+			func() { VMOVDQU64(p.ring(RDX, 64*2*b), m[0]) },
+			func() { VMOVDQU64(p.ring(RDX, 64*(2*b+1)), m[2]) },
+		)
+		list = append(list, split(m[0], m[2], m, has[b])...)
+	}
+	beside := func(a, b []func()) {
+		for i := 0; i < len(a); i += 3 {
+			list = append(append(list, a[i:i+3]...), b[i:i+3]...)
+		}
+	}
+	block(0, blocks[0])
+	block(1, blocks[1])
+	beside(times(blocks[0], 3, low, high), times(blocks[1], 2, lowBeside, highBeside))
+	block(2, blocks[0])
+	beside(times(blocks[0], 1, low, high), times(hash, 4, lowBeside, highBeside))
+	for i := range 3 {
+		list = append(list,
+			func() { VPADDQ(highBeside[i], high[i], high[i]) },
+			func() { VPADDQ(lowBeside[i], low[i], low[i]) },
+		)
+	}
+	return append(list, carries(hash)...)
+}
+
+// turnEdge is turn for a quad of which not all lanes have all bytes.
+func (p *lanesPass) turnEdge(begin, end, spare, ones VecPhysical) []func() {
+	return append([]func(){
+		func() { VPBROADCASTQ(p.at, spare) },
+		func() { VPSLLQ(Imm(4), p.field(lanesSkip), begin) },
+		func() { VPSUBQ(spare, begin, begin) },
+		func() { VPADDQ(p.field(lanesLen), begin, end) },
+		func() { VPXORQ(spare, spare, spare) },
+		func() { VPMAXSQ(spare, begin, begin) },
+		func() { VPMAXSQ(spare, end, end) },
+		func() { VPTERNLOGD(Imm(0xff), ones, ones, ones) },
+		func() { VPSLLVQ(begin, ones, begin) }, // zero when shifted by 64 or more
+		func() { VPSLLVQ(end, ones, end) },
+		func() { VPANDNQ(begin, end, begin) },
+		func() { VMOVDQU64(begin, p.masks()) },
+		func() { p.place(RDI, 0) },
+	}, p.turn(begin, end, spare, func(i int, to VecPhysical) {
+		// Nothing before a text is read: a page that isn't there takes long even where it is masked.
+		k := []OpmaskPhysical{K1, K2, K3}[i%3]
+		KMOVQ(p.masks().Offset(8*i), k)
+		LEAQ(Mem{Base: texts[i], Index: p.at, Scale: 1}, RDX)
+		CMPQ(RDX, p.field(lanesText+8*i))
+		CMOVQCS(p.field(lanesText+8*i), RDX)
+		VPEXPANDB_Z(Mem{Base: RDX}, k, to)
+	})...)
+}
+
+// begin sets the lanes that have blocks of the quad to multiply.
+func (p *lanesPass) begin() {
+	Label("begin")
+	LEAQ(Mem{Base: p.at, Disp: -ahead}, RDX)
+	SHRQ(Imm(4), RDX)
+	VMOVDQU64(p.field(lanesSkip), Z12)
+	for _, k := range has {
+		VPBROADCASTQ(RDX, Z13)
+		VPCMPUQ(Imm(2), Z13, Z12, k) // skip <= block
+		INCQ(RDX)
+	}
+	JMP(LabelRef("begun"))
 }

@@ -17,6 +17,13 @@ const (
 	lanesQuads = 448
 	lanesFull  = 456
 
+	workStates   = 2048 // behind words and blocks
+	workCounters = 2176
+	workNonces   = 2752
+	workTexts    = 3328
+	workMasks    = 4608
+	workLanes    = 128
+
 	keySize  = 64 // a whole block, of which the first half is the one-time key
 	hashSize = 24
 )

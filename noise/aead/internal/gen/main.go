@@ -18,6 +18,7 @@ func main() {
 		constants512()
 		lanes512()
 		single512()
+		apply512()
 	case "avx2":
 		chacha256()
 		constants256()

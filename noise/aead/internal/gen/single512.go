@@ -8,91 +8,84 @@ import (
 
 // single512 has eight blocks of one message in the lanes: lane by lane hash = hash r^8 + m, and in the end lane i, counted from the
 // last, is multiplied by r^(i+1) and all are added up. Two groups of eight are taken at a time, hash r^16 + m r^8 + m', with one carry.
-// The message ends with a whole group, and begins with blocks that are zero, as in lanes512.
+// The message ends with a whole group, and begins with blocks that are zero, as in lanes512. It has two groups at least.
 //
 // The unpacking that parts low and high words leaves the blocks of a group in the order of order.
 func single512() {
 	order := table("order512", []uint64{0, 4, 1, 5, 2, 6, 3, 7}...)
 
-	TEXT("single512", NOSPLIT, "func(key, text *byte, n int, last, tag *byte)")
-	key := Load(Param("key"), RDI)
-	text := Load(Param("text"), RSI)
+	TEXT("single512", NOSPLIT, "func(key, powers, text *byte, n int, last, tag *byte)")
+	p := &singlePass{
+		key: Load(Param("key"), RDI), kept: Load(Param("powers"), R9), text: Load(Param("text"), RSI),
+		lo: Z31, hi: Z6, r: limbs{Z17, Z18, Z19},
+	}
 	n := Load(Param("n"), RDX)
 	last := Load(Param("last"), R8)
 	loadConstants512()
-	forLast, forOne, forTwo := singlePowers(key)
 
 	// skip blocks are missing in the first of the groups.
-	groups, skip, at := RCX, R9, RAX
+	groups, skip := RCX, RAX
 	LEAQ(Mem{Base: n, Disp: 15}, skip)
 	SHRQ(Imm(4), skip)
 	INCQ(skip)
 	LEAQ(Mem{Base: skip, Disp: 7}, groups)
 	SHRQ(Imm(3), groups)
-	MOVQ(groups, at)
-	SHLQ(Imm(3), at)
-	SUBQ(skip, at)
-	MOVQ(at, skip)
-	SHLQ(Imm(4), at)
-	SUBQ(at, text) // where the first group begins
-	begin, end := R10, R11
-	MOVQ(at, begin) // the message's first byte, seen from the group at hand, and the one behind its last
-	LEAQ(Mem{Base: at, Index: n, Scale: 1}, end)
-
-	m := limbs{Z28, Z29, Z30}
-	// The first group is the hash to begin with.
+	NEGQ(skip)
+	LEAQ(Mem{Base: skip, Index: groups, Scale: 8}, skip)
 	VPBROADCASTQ(skip, Z28)
-	VMOVDQU64(order, Z29)
-	VPCMPUQ(Imm(5), Z28, Z29, K4) // order >= skip
-	DECQ(groups)
-	JNZ(LabelRef("singleFirst"))
-	KXNORQ(K5, K5, K5) // it is the last one, too
-	Label("singleFirst")
-	singleEdge(text, begin, end, last)
-	split(Z31, Z6, hash)
-	VPORQ(pad, hash[2], K4, hash[2])
-	singleAdvance(text, begin, end, 1)
-	DECQ(groups)
-	JS(LabelRef("singleSum"))
-	JZ(LabelRef("singleLast"))
+	VPCMPUQ(Imm(2), order, Z28, K4) // skip <= order
+	p.first(skip)
+	seed(p.lo, p.hi, hash, K4)
+	KXNORQ(K4, K4, K4)
 
+	// The last group is loaded now, because there is time.
+	DECQ(groups)
+	MOVQ(groups, R10)
+	SHLQ(Imm(7), R10)
+	LEAQ(Mem{Base: p.text, Index: R10, Scale: 1, Disp: -128}, R10)
+	Load(Param("text"), R11)
+	ADDQ(n, R11)
+	SUBQ(R10, R11)
+	SUBQ(Imm(64), R11) // bytes of the text that are in the second half: 33 to 48
+	MOVQ(I32(-1), RAX)
+	BZHIQ(R11, RAX, RAX)
+	KMOVQ(RAX, K1)
+	VMOVDQU64(Mem{Base: R10}, Z28)
+	VMOVDQU8_Z(Mem{Base: R10, Disp: 64}, K1, Z29)
+	VBROADCASTI32X4(Mem{Base: last}, Z30)
+	MOVL(U32(0xc0), EAX)
+	KMOVW(EAX, K1)
+	VPORQ(Z30, Z29, K1, Z29)
+	VMOVDQU64(Z28, p.end(0))
+	VMOVDQU64(Z29, p.end(1))
+
+	p.makePowers()
 	TESTQ(U32(1), groups)
 	JZ(LabelRef("singlePairs"))
-	clearSums()
-	multiplyAdd(hash, forOne)
+	p.load("singleOne", groups, 1)
+	p.step()
+	do(multiplications(hash, p.forOne))
 	carry(hash)
-	singleLoad(text, 0, m)
-	addLimbs(m, hash)
-	singleAdvance(text, begin, end, 1)
 	DECQ(groups)
-	JZ(LabelRef("singleLast"))
+	JZ(LabelRef("singleSum"))
 
 	Label("singlePairs")
-	clearSums()
-	singleLoad(text, 0, m)
-	multiplyAdd(m, forOne)
-	multiplyAdd(hash, forTwo)
+	m := limbs{Z28, Z29, Z30}
+	p.words(Mem{Base: p.text}, Mem{Base: p.text, Disp: 64}, m[0], m[2])
+	ADDQ(U32(128), p.text)
+	p.load("singleTwo", groups, 2)
+	p.step()
+	do(split(m[0], m[2], m, K4))
+	do(multiplications(m, p.forOne))
+	do(multiplications(hash, p.forTwo))
 	carry(hash)
-	singleLoad(text, 128, m)
-	addLimbs(m, hash)
-	singleAdvance(text, begin, end, 2)
 	SUBQ(Imm(2), groups)
 	JNZ(LabelRef("singlePairs"))
 
-	Label("singleLast")
-	clearSums()
-	multiplyAdd(hash, forOne)
-	carry(hash)
-	KXNORQ(K5, K5, K5)
-	singleEdge(text, begin, end, last)
-	split(Z31, Z6, m)
-	VPORQ(pad, m[2], m[2])
-	addLimbs(m, hash)
-
 	Label("singleSum")
-	clearSums()
-	multiplyAdd(hash, forLast)
+	multiply(hash, multiplierOf(p.r, p.products(), p.spare()))
 	carry(hash)
+	clean(hash, hash)
 	for _, h := range hash {
 		VEXTRACTI64X4(Imm(1), h, Y6)
 		VPADDQ(h.(Vec).AsY(), Y6, h.(Vec).AsY())
@@ -101,119 +94,125 @@ func single512() {
 		VPSHUFD(Imm(0x4e), h.(Vec).AsX(), X6)
 		VPADDQ(h.(Vec).AsX(), X6, h.(Vec).AsX())
 	}
-	VPBROADCASTQ(Mem{Base: key, Disp: 16}, Z8)
-	VPBROADCASTQ(Mem{Base: key, Disp: 24}, Z9)
+	VPBROADCASTQ(Mem{Base: p.key, Disp: 16}, Z8)
+	VPBROADCASTQ(Mem{Base: p.key, Disp: 24}, Z9)
 	finish512(hash, Z8, Z9, Z10, Z11)
 	tag := Load(Param("tag"), R8)
 	VPUNPCKLQDQ(X11, X10, X10)
 	VMOVDQU(X10, Mem{Base: tag})
+	VPXORQ(Z0, Z0, Z0)
+	for _, row := range p.forOne {
+		for _, to := range row {
+			VMOVDQU64(Z0, to)
+		}
+	}
 	clear512()
 	RET()
 }
 
-// singlePowers makes the multipliers r^8 .. r, in the order of a group's lanes, r^8 and r^16.
-func singlePowers(key Register) (forLast, forOne, forTwo multiplier) {
-	r, square := limbs{Z7, Z8, Z9}, limbs{Z12, Z13, Z14}
-	VPBROADCASTQ(Mem{Base: key}, Z15)
-	VPBROADCASTQ(Mem{Base: key, Disp: 8}, Z16)
-	VPANDQ_BCST(clampLow, Z15, Z15)
-	VPANDQ_BCST(clampHigh, Z16, Z16)
-	split(Z15, Z16, r)
-	clearSums()
-	multiplyAdd(r, multiplierOf(r, Z10, Z11, Z6))
-	carry(square)
+type singlePass struct {
+	key, kept, text Register    // text is the group at hand
+	lo, hi          VecPhysical // a group's words
+	r               limbs       // r^8 .. r, in the order of a group's lanes
+	forOne, forTwo  multiplier  // r^8 and r^16
+}
 
-	lanes := func(mask uint32, k OpmaskPhysical) {
-		MOVL(U32(mask), EAX)
-		KMOVW(EAX, k)
+// end are the words of the last group, behind forOne.
+func (p *singlePass) end(i int) Mem { return Mem{Base: p.kept, Disp: 64 * (9 + i)} }
+
+// products are registers for what multiplierOf makes, and spare are those that it has besides.
+func (p *singlePass) products() [3]limbs    { return [3]limbs{1: {Z8, Z9, Z10}, 2: {Z11, Z12, Z13}} }
+func (p *singlePass) spare() [3]VecPhysical { return [3]VecPhysical{Z29, Z30, Z31} }
+
+// first loads the first group and goes to the second.
+func (p *singlePass) first(skip Register) {
+	words, second := RBX, R10
+	MOVL(U32(0xffff), words.As32())
+	LEAQ(Mem{Base: skip, Index: skip, Scale: 1}, R10)
+	SHLXQ(R10, words, words)
+	KMOVB(words.As32(), K1)
+	SHRL(Imm(8), words.As32())
+	KMOVB(words.As32(), K2)
+	SHLQ(Imm(4), skip)
+	MOVL(U32(64), second.As32())
+	XORL(EBX, EBX)
+	SUBQ(skip, second)
+	CMOVQLT(RBX, second)
+	// Nothing before the text is read: a page that isn't there takes long even where it is masked.
+	VPEXPANDQ_Z(Mem{Base: p.text}, K1, Z28)
+	VPEXPANDQ_Z(Mem{Base: p.text, Index: second, Scale: 1}, K2, Z29)
+	VPUNPCKHQDQ(Z29, Z28, p.hi)
+	VPUNPCKLQDQ(Z29, Z28, p.lo)
+	SUBQ(skip, p.text)
+	ADDQ(U32(128), p.text)
+}
+
+// words loads a group and parts low and high words.
+func (p *singlePass) words(first, second Mem, lo, hi VecPhysical) {
+	VMOVDQU64(first, lo)
+	VMOVDQU64(second, Z27)
+	VPUNPCKHQDQ(Z27, lo, hi)
+	VPUNPCKLQDQ(Z27, lo, lo)
+}
+
+// load loads the group at hand, which is the last if there are left groups, and goes to the next.
+func (p *singlePass) load(label string, groups Register, left uint64) {
+	CMPQ(groups, Imm(left))
+	JE(LabelRef(label))
+	p.words(Mem{Base: p.text}, Mem{Base: p.text, Disp: 64}, p.lo, p.hi)
+	ADDQ(U32(128), p.text)
+	JMP(LabelRef(label + "Loaded"))
+	Label(label)
+	p.words(p.end(0), p.end(1), p.lo, p.hi)
+	Label(label + "Loaded")
+}
+
+// step sets the sums to what was loaded.
+func (p *singlePass) step() {
+	seed(p.lo, p.hi, low, K4)
+	clearSums(high)
+}
+
+// makePowers makes r, forOne and forTwo.
+func (p *singlePass) makePowers() {
+	r, power := p.r, limbs{Z14, Z15, Z16}
+	VPBROADCASTQ(Mem{Base: p.key}, Z8)
+	VPBROADCASTQ(Mem{Base: p.key, Disp: 8}, Z9)
+	loadR(Z8, Z9, r)
+	product := func(a limbs, b multiplier) {
+		multiply(a, b)
+		carry(power)
+		clean(power, power)
 	}
-	merge := func(from limbs, k OpmaskPhysical) {
+	merge := func(lanes uint32) {
+		MOVL(U32(lanes), EAX)
+		KMOVW(EAX, K1)
 		for i := range 3 {
-			VMOVDQA64(from[i], k, r[i])
+			VMOVDQA64(power[i], K1, r[i])
 		}
 	}
-	lanes(0x33, K1)
-	lanes(0x0f, K2)
-	lanes(0x55, K3)
-	merge(square, K1) // 2 2 1 1  2 2 1 1
-	clearSums()
-	multiplyAdd(r, multiplierOf(square, Z15, Z16, Z6))
-	carry(square)
-	merge(square, K2) // 4 4 3 3  2 2 1 1
-	for i := range 3 {
-		VPBROADCASTQ(r[i].(Vec).AsX(), square[i])
+	broadcast := func() {
+		for i := range 3 {
+			VPBROADCASTQ(r[i].(Vec).AsX(), power[i])
+		}
 	}
-	clearSums()
-	multiplyAdd(r, multiplierOf(square, Z15, Z16, Z6))
-	carry(square)
-	merge(square, K3) // 8 4 7 3  6 2 5 1
-	forLast = multiplierOf(r, Z10, Z11, Z6)
-	for i := range 3 {
-		VPBROADCASTQ(r[i].(Vec).AsX(), square[i])
+	by := func(l limbs) multiplier { return multiplierOf(l, p.products(), p.spare()) }
+	product(r, by(r))
+	merge(0x33) // 2 2 1 1  2 2 1 1
+	product(r, by(power))
+	merge(0x0f) // 4 4 3 3  2 2 1 1
+	broadcast()
+	product(r, by(power))
+	merge(0x55) // 8 4 7 3  6 2 5 1
+	broadcast()
+	one := by(power)
+	for i, row := range one {
+		for j, from := range row {
+			to := Mem{Base: p.kept, Disp: 64 * (3*i + j)}
+			VMOVDQU64(from, to)
+			p.forOne[i][j] = to
+		}
 	}
-	forOne = multiplierOf(square, Z15, Z16, Z6)
-	double := limbs{Z17, Z18, Z19}
-	clearSums()
-	multiplyAdd(square, forOne)
-	carry(double)
-	forTwo = multiplierOf(double, Z26, Z27, Z6)
-	KXORQ(K5, K5, K5)
-	return forLast, forOne, forTwo
-}
-
-func addLimbs(m, to limbs) {
-	for i := range 3 {
-		VPADDQ(m[i], to[i], to[i])
-	}
-}
-
-// singleLoad loads a whole group.
-func singleLoad(text Register, offset int, m limbs) {
-	VMOVDQU64(Mem{Base: text, Disp: offset}, Z31)
-	VMOVDQU64(Mem{Base: text, Disp: offset + 64}, m[0])
-	VPUNPCKHQDQ(m[0], Z31, Z6)
-	VPUNPCKLQDQ(m[0], Z31, Z31)
-	split(Z31, Z6, m)
-	VPORQ(pad, m[2], m[2])
-}
-
-func singleAdvance(text, begin, end Register, groups uint64) {
-	ADDQ(U32(128*groups), text)
-	SUBQ(U32(128*groups), begin)
-	SUBQ(U32(128*groups), end)
-}
-
-// singleEdge loads the words of a group, into Z31 the low and into Z6 the high ones, as far as the message goes; its last block comes
-// from last, if K5 says so.
-func singleEdge(text, begin, end, last Register) {
-	for i, to := range []VecPhysical{Z31, Z28} {
-		from, until := R12, R13
-		clamp(begin, -64*i, from)
-		clamp(end, -64*i, until)
-		MOVQ(I32(-1), RBX)
-		BZHIQ(from, RBX, from)
-		BZHIQ(until, RBX, until)
-		ANDNQ(until, from, until)
-		KMOVQ(until, K1)
-		VMOVDQU8_Z(Mem{Base: text, Disp: 64 * i}, K1, to)
-	}
-	VPXORQ(Z29, Z29, Z29)
-	MOVL(U32(0xf000), EAX)
-	KMOVW(EAX, K1)
-	KANDW(K5, K1, K1)
-	VBROADCASTI32X4_Z(Mem{Base: last}, K1, Z29)
-	VPORQ(Z29, Z28, Z28)
-	VPUNPCKHQDQ(Z28, Z31, Z6)
-	VPUNPCKLQDQ(Z28, Z31, Z31)
-}
-
-// clamp sets to = min(max(from+offset, 0), 64).
-func clamp(from Register, offset int, to GPPhysical) {
-	LEAQ(Mem{Base: from, Disp: offset}, to)
-	XORL(EAX, EAX)
-	TESTQ(to, to)
-	CMOVQLT(RAX, to)
-	MOVL(U32(64), EAX)
-	CMPQ(to, RAX)
-	CMOVQGT(RAX, to)
+	product(power, one)
+	p.forTwo = by(power)
 }
