@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -289,7 +290,7 @@ func TestNamesAreNoFingerprints(t *testing.T) {
 		for range 3 {
 			a.deliver(b)
 			k := a.peer(b).machine.Current()
-			if !slices.Contains(random.numbers, k.ID()) {
+			if !random.gave(k.ID()) {
 				t.Errorf("%s comes from something else than randomness", k.Name())
 			}
 			if k.Name() == b.peer(a).machine.Current().Name() {
@@ -300,13 +301,24 @@ func TestNamesAreNoFingerprints(t *testing.T) {
 	})
 }
 
-// recordedRandom notes the 64-bit numbers that were read from it. It is read by one goroutine at a time.
-type recordedRandom struct{ numbers []uint64 }
+// recordedRandom notes the 64-bit numbers that were read from it.
+type recordedRandom struct {
+	mu      sync.Mutex
+	numbers []uint64
+}
 
 func (r *recordedRandom) Read(b []byte) (int, error) {
 	n, err := rand.Read(b)
 	if len(b) == 8 {
+		r.mu.Lock()
+		defer r.mu.Unlock()
 		r.numbers = append(r.numbers, binary.LittleEndian.Uint64(b))
 	}
 	return n, err
+}
+
+func (r *recordedRandom) gave(number uint64) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Contains(r.numbers, number)
 }
