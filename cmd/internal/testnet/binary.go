@@ -116,6 +116,9 @@ func Binary(tb TB, kind Kind) string {
 // os.Exit with what it returns.
 func Main(m interface{ Run() int }) int {
 	defer Clean()
+	if raced && os.Getenv("GORACE") == "" {
+		_ = os.Setenv("GORACE", "atexit_sleep_ms=0") // by itself, each program that the tests start waits for a second before it ends
+	}
 	if os.Geteuid() == 0 {
 		if err := setUp(); err != nil {
 			fmt.Fprintf(os.Stderr, "scripts/setup: %v\n", err)
