@@ -97,7 +97,7 @@ var acts = []act{
 
 // TestChurn goes on for as long as it is told to. What it holds is in the package's comment, how flat is judged at [flat].
 func TestChurn(t *testing.T) {
-	w := newWorld(t)
+	w := newWorld(t, testnet.VPN)
 	defer func() { t.Logf("what the processes held between the rounds:\n%s", w.lives.summary()) }()
 	random := rand.New(rand.NewPCG(*flagFirst, 0))
 	over := time.After(*flagChurn)

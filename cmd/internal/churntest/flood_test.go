@@ -37,7 +37,7 @@ const (
 // TestFloodLeavesNothing sends a hub forged initiations with a good mac1, each from another address, faster than it could work on them.
 // Who brings a cookie gets in meanwhile, and those who are in lose nothing. When it is over, the hub is what it was before.
 func TestFloodLeavesNothing(t *testing.T) {
-	w := newWorld(t)
+	w := newWorld(t, testnet.Plain)
 	crowd, packets := w.addCrowdHost()
 	c := newCallers(t, w.hub.Key.Public, 1)[0]
 	configure(w.hub, []*caller{c}, 1)

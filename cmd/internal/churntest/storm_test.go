@@ -72,7 +72,7 @@ func (c *caller) begin(index uint32) (err error) {
 // TestStorm is the hour after a power cut: one in ten of a hub's many peers shakes hands with it, all at the same moment, each from an
 // address of its own, and those that were told to bring a cookie do so. All are answered, and a peer that is in loses nothing.
 func TestStorm(t *testing.T) {
-	w := newWorld(t)
+	w := newWorld(t, testnet.VPN)
 	_, packets := w.addCrowdHost()
 	callers := newCallers(t, w.hub.Key.Public, *flagStorm)
 	configure(w.hub, callers, 10**flagStorm)

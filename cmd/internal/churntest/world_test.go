@@ -47,18 +47,19 @@ type spoke struct {
 	traffic   *traffic
 }
 
-func newWorld(t *testing.T) *world {
+// newWorld makes a world in which every program is of that kind.
+func newWorld(t *testing.T, kind testnet.Kind) *world {
 	t.Helper()
 	w := &world{t: t, lives: lives{}}
 	hub := testnet.NewHost(t, "hub")
-	w.hub = hub.StartDaemon(testnet.VPN)
+	w.hub = hub.StartDaemon(kind)
 	w.hub.Set("private_key="+w.hub.Key.Private, "listen_port="+hubPort, fmt.Sprintf("rekey_after_time=%d", rekeySeconds))
 	w.hub.Address(hubInner + "/24")
 	w.hub.Link.Up()
 	echo(t, hub, hubInner)
 	for i, name := range []string{"steady", "device", "laptop", "restless"} {
 		s := &spoke{
-			number: i + 1, at: 1, inner: fmt.Sprintf("10.9.0.%d", i+1), vpn: testnet.Binary(t, testnet.VPN),
+			number: i + 1, at: 1, inner: fmt.Sprintf("10.9.0.%d", i+1), vpn: testnet.Binary(t, kind),
 			key: testnet.NewKey(), preshared: testnet.NewKey().Private, restless: name == "restless",
 		}
 		linked := i >= 2
@@ -77,7 +78,7 @@ func newWorld(t *testing.T) *world {
 			s.host.WriteFile("/etc/wireguard/wg0.conf", s.file(w), 0o600)
 			s.host.MustRun(s.vpn, "up", "wg0")
 		} else {
-			s.daemon = s.host.StartDaemon(testnet.VPN)
+			s.daemon = s.host.StartDaemon(kind)
 			s.device = s.daemon.Link
 			s.daemon.Set("private_key="+s.key.Private, fmt.Sprintf("listen_port=%d", s.port()), fmt.Sprintf("rekey_after_time=%d", rekeySeconds))
 			s.configure(w)

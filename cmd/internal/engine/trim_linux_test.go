@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -15,16 +13,13 @@ import (
 	"vpn/tunnel/uapi"
 )
 
-// TestMemoryOfPeers is about a whole daemon, built without the race detector, which has memory of its own: what peers cost while they
-// are there, and that it is given back when they are gone, whether they go all at once or one by one.
+func TestMain(m *testing.M) { os.Exit(testnet.Main(m)) }
+
+// TestMemoryOfPeers is about a whole daemon as users have it: what peers cost while they are there, and that it is given back when they
+// are gone, whether they go all at once or one by one.
 func TestMemoryOfPeers(t *testing.T) {
 	const peers, perPeer = 50_000, 1024
-	program := filepath.Join(t.TempDir(), "vpn")
-	if text, err := exec.Command("go", "build", "-race=false", "-o", program, "vpn/cmd/vpn").CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, text)
-	}
-	kind := testnet.AddKind("vpn without race detector", []string{program, "device", "%i", "-f"})
-	d := testnet.NewHost(t, "gateway").StartDaemon(kind)
+	d := testnet.NewHost(t, "gateway").StartDaemon(testnet.Plain)
 	d.Set("private_key="+d.Key.Private, "listen_port=51820")
 	d.Up()
 	client, err := uapi.Dial(d.Link.Name)

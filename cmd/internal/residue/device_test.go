@@ -39,7 +39,7 @@ type device struct {
 func newDevice(t *testing.T, peers int) *device {
 	t.Helper()
 	h := testnet.NewHost(t, "a")
-	d := &device{Daemon: h.StartDaemon(testnet.VPN), t: t}
+	d := &device{Daemon: h.StartDaemon(testnet.Plain), t: t}
 	d.Up()
 	for i := range peers {
 		d.peers = append(d.peers, newPeer(t, h, byte(i+1)))

@@ -27,7 +27,7 @@ const linkPort = 51820
 
 func newLink(t *testing.T, peers int) *link {
 	t.Helper()
-	l := &link{Host: testnet.NewMachine(t, "a"), t: t, vpn: testnet.Binary(t, testnet.VPN)}
+	l := &link{Host: testnet.NewMachine(t, "a"), t: t, vpn: testnet.Binary(t, testnet.Plain)}
 	for i := range peers {
 		l.peers = append(l.peers, newPeer(t, l.Host, byte(i+1)))
 	}

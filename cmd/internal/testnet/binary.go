@@ -19,9 +19,11 @@ import (
 // Kind is a daemon that the tests know how to build and start.
 type Kind string
 
-// The daemons: the program of this module, and the reference that go.mod names.
+// The daemons: the program of this module, built with the race detector if the test is; the same as users have it, for tests that look
+// at its memory; and the reference that go.mod names.
 const (
 	VPN         Kind = "vpn"
+	Plain       Kind = "plain/vpn" // it obeys to its name, so the folder differs
 	WireGuardGo Kind = "wireguard-go"
 )
 
@@ -33,10 +35,12 @@ type program struct {
 	args []string
 	env  []string // it runs with
 	make []string // it is built with
+	race bool     // with the race detector, where the test has it
 }
 
 var programs = map[Kind]program{
-	VPN:         {pkg: "vpn/cmd/vpn", args: []string{"device", "%i", "-f"}, make: []string{"GOEXPERIMENT=runtimesecret"}}, // as scripts/install
+	VPN:         {pkg: "vpn/cmd/vpn", args: []string{"device", "%i", "-f"}, make: []string{"GOEXPERIMENT=runtimesecret"}, race: raced}, // as scripts/install
+	Plain:       {pkg: "vpn/cmd/vpn", args: []string{"device", "%i", "-f"}, make: []string{"GOEXPERIMENT=runtimesecret"}},
 	WireGuardGo: {pkg: "golang.zx2c4.com/wireguard", args: []string{"-f", "%i"}, env: []string{"LOG_LEVEL=error", "WG_PROCESS_FOREGROUND=1"}},
 }
 
@@ -92,9 +96,14 @@ func Binary(tb TB, kind Kind) string {
 		binaries.dir, binaries.path = dir, map[Kind]string{}
 	}
 	path := filepath.Join(binaries.dir, string(kind))
-	args := append([]string{"build"}, raceFlags...)
-	build := exec.Command("go", append(args, "-o", path, p.pkg)...)
-	build.Env = append(append(os.Environ(), buildEnv...), p.make...)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		tb.Fatalf("folder for binaries: %v", err)
+	}
+	build := exec.Command("go", "build", fmt.Sprintf("-race=%v", p.race), "-o", path, p.pkg)
+	build.Env = append(os.Environ(), p.make...)
+	if !p.race { // the detector needs C; without it programs are static, as those of scripts/install
+		build.Env = append(build.Env, "CGO_ENABLED=0")
+	}
 	if text, err := build.CombinedOutput(); err != nil {
 		tb.Fatalf("%s: %v\n%s", strings.Join(build.Args, " "), err, text)
 	}
@@ -107,6 +116,9 @@ func Binary(tb TB, kind Kind) string {
 // os.Exit with what it returns.
 func Main(m interface{ Run() int }) int {
 	defer Clean()
+	if raced && os.Getenv("GORACE") == "" {
+		_ = os.Setenv("GORACE", "atexit_sleep_ms=0") // by itself, each program that the tests start waits for a second before it ends
+	}
 	if os.Geteuid() == 0 {
 		if err := setUp(); err != nil {
 			fmt.Fprintf(os.Stderr, "scripts/setup: %v\n", err)

@@ -2,8 +2,5 @@
 
 package testnet
 
-// raceFlags is empty: see its twin.
-var raceFlags []string
-
-// buildEnv makes static programs, as scripts/install does.
-var buildEnv = []string{"CGO_ENABLED=0"}
+// raced says that the test is built with the race detector.
+const raced = false

@@ -52,8 +52,11 @@ func (o *output) read() (text string, more <-chan struct{}) {
 	return o.text.String(), o.more
 }
 
+// raceReport begins what the race detector prints.
+const raceReport = "WARNING: DATA RACE"
+
 // Start runs a program in the host's namespace until the test's end, when it
-// gets SIGTERM and has to obey.
+// gets SIGTERM and has to obey. A data race that it reports fails the test.
 func (h *Host) Start(env []string, program string, args ...string) *Process {
 	h.tb.Helper()
 	p := &Process{host: h, name: program, ended: make(chan struct{})}
@@ -85,6 +88,9 @@ func (h *Host) Start(env []string, program string, args ...string) *Process {
 	h.check(<-started, "start %s", program)
 	h.tb.Cleanup(func() {
 		p.stop()
+		if strings.Contains(p.Output(), raceReport) {
+			h.tb.Errorf("%s: %s has a data race", h.Name, program)
+		}
 		if h.tb.Failed() {
 			h.tb.Logf("%s: %s %s printed:\n%s", h.Name, program, strings.Join(args, " "), p.Output())
 		}

@@ -2,8 +2,5 @@
 
 package testnet
 
-// raceFlags builds the daemons with the race detector when the test has it.
-var raceFlags = []string{"-race"}
-
-// buildEnv lets the compiler use C, which the race detector needs.
-var buildEnv []string
+// raced says that the test is built with the race detector.
+const raced = true
