@@ -78,6 +78,34 @@ func exchange(t *testing.T, who string, c net.Conn, write, read []byte) {
 	}
 }
 
+// TestOneLoss loses one packet of many: the later ones tell of it, so that no
+// timer is waited for.
+func TestOneLoss(t *testing.T) {
+	there := func(n int, p []byte) [][]byte {
+		if n == 20 {
+			return nil
+		}
+		return [][]byte{p}
+	}
+	inBubble(t, there, perfect, func(t *testing.T, p pair) {
+		began := time.Now()
+		a, b := p.connect(t, right)
+		sent := make([]byte, 100<<10)
+		rand.NewChaCha8([32]byte{4}).Read(sent)
+		if _, err := a.Write(sent); err != nil {
+			t.Error(err)
+		}
+		a.Close()
+		if got, err := io.ReadAll(b); err != nil || !bytes.Equal(got, sent) {
+			t.Errorf("%d bytes, %v; want %d", len(got), err, len(sent))
+		}
+		if d := time.Since(began); d != 0 {
+			t.Errorf("it took a wait of %v", d)
+		}
+		b.Close()
+	})
+}
+
 // TestClose ends streams with all that was written, from one side and from both,
 // whether or not much of it is lost.
 func TestClose(t *testing.T) {
