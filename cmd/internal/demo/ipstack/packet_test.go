@@ -194,6 +194,9 @@ func TestOverflow(t *testing.T) {
 	if from.waiting != 0 {
 		t.Errorf("%d packets wait behind %d", from.waiting, queueLen)
 	}
+	if n := len(l.(*datagrams).waiting); n != backlogLen {
+		t.Errorf("%d datagrams wait, want %d", n, backlogLen)
+	}
 	for i := range backlogLen {
 		b := make([]byte, 2)
 		if n, _, err := l.ReadFrom(b); n != 2 || err != nil || int(b[0])|int(b[1])<<8 != i {

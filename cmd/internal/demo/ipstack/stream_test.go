@@ -210,6 +210,73 @@ func TestNoRoom(t *testing.T) {
 	})
 }
 
+// TestSlowReader rests as above, and loses nothing: who writes goes on without a wait.
+func TestSlowReader(t *testing.T) {
+	inBubble(t, perfect, perfect, func(t *testing.T, p pair) {
+		a, b := p.connect(t, right)
+		sent := make([]byte, 1<<20)
+		rand.NewChaCha8([32]byte{5}).Read(sent)
+		go func() {
+			if _, err := a.Write(sent); err != nil {
+				t.Error(err)
+			}
+			a.Close()
+		}()
+		<-time.After(time.Minute) // of the bubble
+		began := time.Now()
+		if got, err := io.ReadAll(b); err != nil || !bytes.Equal(got, sent) {
+			t.Errorf("%d bytes, %v; want %d", len(got), err, len(sent))
+		}
+		if d := time.Since(began); d != 0 {
+			t.Errorf("it took a wait of %v", d)
+		}
+		b.Close()
+	})
+}
+
+// TestForged sends segments that no other end would: none of them harms a stream,
+// or makes one.
+func TestForged(t *testing.T) {
+	inBubble(t, perfect, perfect, func(t *testing.T, p pair) {
+		a, b := p.connect(t, right)
+		local, remote := b.(*conn), a.(*conn)
+		forge := func(h header) {
+			p.right.mu.Lock()
+			p.right.send(local.local, remote.local, h.append(nil), []byte("forged"))
+			p.right.mu.Unlock()
+			synctest.Wait()
+		}
+		forge(header{kind: reset, stream: local.stream + 1})
+		forge(header{kind: news, stream: local.stream, next: 1000, window: window})
+		forge(header{kind: data, stream: local.stream, number: 1 + window, next: 1})
+		forge(header{kind: open, stream: local.stream, next: 1})
+		go func() {
+			b.Write([]byte("true"))
+			b.Close()
+		}()
+		if got, err := io.ReadAll(a); err != nil || string(got) != "true" {
+			t.Errorf("%q, %v", got, err)
+		}
+		a.Close()
+
+		at := netip.AddrPortFrom(right, 81)
+		l, err := p.right.Listen(at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.left.mu.Lock()
+		h := header{kind: open, stream: 7}
+		p.left.send(netip.AddrPortFrom(left, 999), at, h.append(nil), nil) // and knows nothing of it when it is answered
+		p.left.mu.Unlock()
+		synctest.Wait()
+		if l := l.(*listener); len(l.backlog) != 0 || len(l.streams) != 0 {
+			t.Errorf("%d streams are there, %d of them for Accept", len(l.streams), len(l.backlog))
+		}
+		l.Close()
+		p.checkForgotten(t)
+	})
+}
+
 // TestDeadlines lets reads and writes wait until one passes, also one that is set
 // meanwhile, and goes on after it.
 func TestDeadlines(t *testing.T) {
@@ -351,6 +418,10 @@ func TestListener(t *testing.T) {
 			}
 			got <- c
 		}()
+		synctest.Wait()
+		if n := len(l.(*listener).streams); n != maxStreams {
+			t.Errorf("%d streams, want %d", n, maxStreams)
+		}
 		c, err := l.Accept()
 		if err != nil {
 			t.Fatal(err)
