@@ -1,6 +1,7 @@
 // Package netstack is a device with no kernel behind it: a TCP/IP stack inside
 // the process (gVisor's), reached over ordinary Go connections. It needs no
-// privileges.
+// privileges. It is for tests: the program does without the time that gVisor's
+// packages take at each start.
 package netstack
 
 import (

@@ -16,8 +16,8 @@ const (
 	flowSize     = 64
 )
 
-// flow is a stream of numbered datagrams from the server to the client. TCP mends
-// what is lost or out of order; here it would show.
+// flow is a stream of numbered datagrams from the server to the client. The
+// download mends what is lost or out of order; here it would show.
 type flow struct {
 	from    net.Conn
 	to      net.PacketConn

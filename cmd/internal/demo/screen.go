@@ -118,7 +118,7 @@ func (s *screen) download(address string, p *plan) {
 
 // timeToLimit is how long it takes until the packet limit is passed.
 func (p *plan) timeToLimit() time.Duration {
-	const payload = 1380 // bytes of the file in a full packet
+	const payload = 1367 // bytes of the file in a full packet; TCP's has one more
 	return time.Duration(float64(p.limit) * payload / p.rate * float64(time.Second))
 }
 

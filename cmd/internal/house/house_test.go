@@ -168,6 +168,7 @@ func TestRulesCanFail(t *testing.T) {
 		{"reserved", "tunnel", `import ("github.com/spf13/cobra"; "os/signal")`, 2},
 		{"reserved", "tun/host", `import _ "github.com/coreos/go-systemd/v22/daemon"`, 1},
 		{"reserved", "conf", `import _ "log/slog"`, 1},
+		{"reserved", "cmd/internal/demo", `import ("vpn/tun/netstack"; "vpn/tun")`, 1},
 		{"reserved", "tunnel/uapi", `import _ "log/slog"`, 0},
 		{"reserved", "cmd/internal/cli", `import ("github.com/spf13/cobra"; "os/signal")`, 0},
 		{"reserved", "tunnel", `import _ "golang.zx2c4.com/wireguard/device"`, 1},
