@@ -73,7 +73,7 @@ func TestReplayRaced(t *testing.T) {
 			recorded[i] = a.seal(b, a.numbered(b, i, 28))
 		}
 		var attack sync.WaitGroup
-		for _, s := range []*memSocket{b.socket4(), b.sockets.Load().V6.(*memSocket)} {
+		for _, s := range []*memSocket{b.socket4(), b.sockets.Load().V6[0].(*memSocket)} {
 			attack.Go(func() {
 				for _, d := range recorded {
 					d.data = bytes.Clone(d.data)

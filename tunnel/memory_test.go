@@ -45,10 +45,10 @@ func (o *memOpener) Open(port uint16, mark uint32) (*udp.Sockets, error) {
 	}
 	s := &udp.Sockets{Port: port}
 	if o.v4.IsValid() {
-		s.V4 = open(o.v4)
+		s.V4 = []udp.Socket{open(o.v4)}
 	}
 	if o.v6.IsValid() {
-		s.V6 = open(o.v6)
+		s.V6 = []udp.Socket{open(o.v6)}
 	}
 	return s, nil
 }

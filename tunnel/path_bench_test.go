@@ -76,7 +76,7 @@ func (d *deadEnd) Close() error {
 }
 
 func (d *deadEnd) Open(uint16, uint32) (*udp.Sockets, error) {
-	return &udp.Sockets{V4: d, Port: 51820}, nil
+	return &udp.Sockets{V4: []udp.Socket{d}, Port: 51820}, nil
 }
 
 // bench is two engines that have a session and no goroutine at work: what goes out of the one goes into the other when the test says so.

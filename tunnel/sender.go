@@ -223,7 +223,7 @@ func socketFor(sockets *udp.Sockets, ms []udp.Outgoing, line int) (udp.Socket, i
 	for n < len(ms) && ms[n].To.Addr.Addr().Is4() == v4 {
 		n++
 	}
-	return sockets.ForLine(ms[0].To.Addr.Addr(), line), n
+	return sockets.For(ms[0].To.Addr.Addr(), line), n
 }
 
 // datagrams is how many messages an Outgoing carries.

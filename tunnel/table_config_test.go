@@ -250,7 +250,7 @@ func TestSetWholeOrNothing(t *testing.T) {
 			if !d.PrivateKey.Equal(&a.private) || d.ListenPort != 51820 || d.FwMark != 0 || d.RekeyAfterPackets != 0 || len(collect(all)) != 1 {
 				t.Errorf("%s something has changed", when)
 			}
-			v4, v6 := a.sockets.Load().V4.(*memSocket), a.sockets.Load().V6.(*memSocket)
+			v4, v6 := a.sockets.Load().V4[0].(*memSocket), a.sockets.Load().V6[0].(*memSocket)
 			if v4.mark != 0 || v6.mark != 0 {
 				t.Errorf("%s the marks are %d and %d", when, v4.mark, v6.mark)
 			}
@@ -275,12 +275,12 @@ func TestSetWholeOrNothing(t *testing.T) {
 
 		c = whole()
 		c.ListenPort = nil
-		a.sockets.Load().V6.(*memSocket).refuseMark = syscall.EPERM
+		a.sockets.Load().V6[0].(*memSocket).refuseMark = syscall.EPERM
 		if err := a.Set(c); !errors.Is(err, syscall.EPERM) {
 			t.Errorf("a mark that is not permitted gives %v", err)
 		}
 		unchanged("after a mark was not permitted")
-		a.sockets.Load().V6.(*memSocket).refuseMark = nil
+		a.sockets.Load().V6[0].(*memSocket).refuseMark = nil
 
 		a.set(whole())
 		if d, all := a.Get(); d.ListenPort != port || d.FwMark != mark || d.RekeyAfterPackets != packets || len(collect(all)) != 0 {

@@ -19,7 +19,7 @@ import (
 func (w *world) load(h *host) (release func()) {
 	w.t.Helper()
 	gate := make(chan struct{})
-	socket := h.sockets.Load().V4.(*memSocket)
+	socket := h.sockets.Load().V4[0].(*memSocket)
 	socket.setRefuse(func(m *udp.Outgoing) error {
 		if k, _ := wire.Classify(m.Data); k == wire.TypeResponse {
 			<-gate

@@ -18,7 +18,7 @@ import (
 // Rows of the table about what the kernel refuses, and bytes counted.
 
 // socket4 is the host's IPv4 socket.
-func (h *host) socket4() *memSocket { return h.sockets.Load().V4.(*memSocket) }
+func (h *host) socket4() *memSocket { return h.sockets.Load().V4[0].(*memSocket) }
 
 // "Counted, logged at a limited rate, timers go on; no loop ever exits."
 func TestSendErrors(t *testing.T) {

@@ -61,7 +61,7 @@ func TestMarkChanged(t *testing.T) {
 		a, b := w.newSession()
 		check := func(mark uint32) {
 			t.Helper()
-			if v4, v6 := a.socket4().mark, a.sockets.Load().V6.(*memSocket).mark; v4 != mark || v6 != mark {
+			if v4, v6 := a.socket4().mark, a.sockets.Load().V6[0].(*memSocket).mark; v4 != mark || v6 != mark {
 				t.Errorf("the marks are %d and %d, want %d", v4, v6, mark)
 			}
 			a.deliver(b)

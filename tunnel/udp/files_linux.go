@@ -22,7 +22,7 @@ func FromFiles(files ...*os.File) (*Sockets, error) {
 			return nil, fmt.Errorf("socket %s: %w", f.Name(), err)
 		}
 	}
-	if s.V4 == nil && s.V6 == nil {
+	if len(s.All()) == 0 {
 		return nil, errors.New("no socket given")
 	}
 	return s, nil
@@ -52,14 +52,10 @@ func (s *Sockets) add(f *os.File) error {
 		err = fmt.Errorf("port %d, and the other has port %d", port, s.Port)
 	case s.has(one):
 		err = errors.New("the same one twice")
-	case one.v6 && s.V6 == nil:
-		s.V6 = one
 	case one.v6:
-		s.MoreV6 = append(s.MoreV6, one)
-	case s.V4 == nil:
-		s.V4 = one
+		s.V6 = append(s.V6, one)
 	default:
-		s.MoreV4 = append(s.MoreV4, one)
+		s.V4 = append(s.V4, one)
 	}
 	if err != nil {
 		one.Close()

@@ -71,13 +71,13 @@ func openOnce(l listener, port uint16, mark uint32) (*Sockets, error) {
 		default:
 			s.Port = bound
 			if network == "udp4" {
-				s.V4 = one
+				s.V4 = []Socket{one}
 			} else {
-				s.V6 = one
+				s.V6 = []Socket{one}
 			}
 		}
 	}
-	if s.V4 == nil && s.V6 == nil {
+	if len(s.All()) == 0 {
 		return nil, errors.Join(missing...)
 	}
 	return s, nil

@@ -25,7 +25,7 @@ func TestSegmentRefusedByMTU(t *testing.T) {
 	for _, addr := range []string{"10.7.0.2", "fd07::2"} {
 		t.Run(addr, func(t *testing.T) {
 			to := at(addr, gateway.Port)
-			a, b := peer.For(to.Addr.Addr()), gateway.For(to.Addr.Addr())
+			a, b := peer.For(to.Addr.Addr(), 0), gateway.For(to.Addr.Addr(), 0)
 			data := pattern(10*1452, 1)
 			ms := []Outgoing{{Data: []byte("before"), To: to}, {Data: data, Segment: 1452, To: to}}
 			n, err := a.Send(ms)
@@ -52,7 +52,7 @@ func TestNoChecksumOffload(t *testing.T) {
 	peer, gateway := w.a.open(System()), w.b.open(System())
 	for _, addr := range []string{"10.7.0.2", "fd07::2"} {
 		to := at(addr, gateway.Port)
-		a, b := peer.For(to.Addr.Addr()), gateway.For(to.Addr.Addr())
+		a, b := peer.For(to.Addr.Addr(), 0), gateway.For(to.Addr.Addr(), 0)
 		data := pattern(10*1000, 1)
 		ms := []Outgoing{{Data: data, Segment: 1000, To: to}}
 		if n, err := a.Send(ms); err != nil {
@@ -114,7 +114,7 @@ func TestSendRefusedByRoute(t *testing.T) {
 	} {
 		t.Run(c.bad, func(t *testing.T) {
 			good, bad := at(c.good, gateway.Port), at(c.bad, gateway.Port)
-			a, b := peer.For(good.Addr.Addr()), gateway.For(good.Addr.Addr())
+			a, b := peer.For(good.Addr.Addr(), 0), gateway.For(good.Addr.Addr(), 0)
 			for range 2 { // without a source address, then with one
 				ms := []Outgoing{
 					{Data: []byte("1"), To: good},
@@ -149,12 +149,12 @@ func TestIPv6SwitchedOff(t *testing.T) {
 		}
 	}
 	peer, gateway := w.a.open(System()), w.b.open(System())
-	mustSend(t, peer.V4, Outgoing{Data: []byte("hello"), To: at("10.7.0.2", gateway.Port)})
-	collect(t, gateway.V4, 1)
-	if peer.V6 == nil {
+	mustSend(t, peer.V4[0], Outgoing{Data: []byte("hello"), To: at("10.7.0.2", gateway.Port)})
+	collect(t, gateway.V4[0], 1)
+	if len(peer.V6) == 0 {
 		return
 	}
-	if n, err := peer.V6.Send([]Outgoing{{Data: []byte("x"), To: at("fd07::2", gateway.Port)}}); n != 0 || err == nil {
+	if n, err := peer.V6[0].Send([]Outgoing{{Data: []byte("x"), To: at("fd07::2", gateway.Port)}}); n != 0 || err == nil {
 		t.Errorf("Send over IPv6 = %d, %v", n, err)
 	}
 }
@@ -179,7 +179,7 @@ func TestMark(t *testing.T) {
 	defer peer.Close()
 	for _, addr := range []string{"10.7.0.2", "fd07::2"} {
 		ms := []Outgoing{{Data: []byte("x"), To: at(addr, gateway.Port)}}
-		a := peer.For(ms[0].To.Addr.Addr())
+		a := peer.For(ms[0].To.Addr.Addr(), 0)
 		for range 2 {
 			if n, err := a.Send(ms); n != 0 || !errors.Is(err, unix.EACCES) {
 				t.Errorf("marked: Send = %d, %v, want EACCES", n, err)
@@ -188,7 +188,7 @@ func TestMark(t *testing.T) {
 			mustSend(t, a, ms...)
 			must(t, a.SetMark(mark))
 		}
-		collect(t, gateway.For(ms[0].To.Addr.Addr()), 2)
+		collect(t, gateway.For(ms[0].To.Addr.Addr(), 0), 2)
 		must(t, a.Close())
 		if err := a.SetMark(1); err == nil {
 			t.Error("a closed socket took a mark")

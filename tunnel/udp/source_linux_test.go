@@ -28,7 +28,7 @@ func TestReplyFromAddressAddressed(t *testing.T) {
 		} {
 			t.Run(fmt.Sprintf("%s, GRO %v", addr, gro), func(t *testing.T) {
 				to := at(addr, gateway.Port)
-				a, b := peer.For(to.Addr.Addr()), gateway.For(to.Addr.Addr())
+				a, b := peer.For(to.Addr.Addr(), 0), gateway.For(to.Addr.Addr(), 0)
 				data := pattern(20*1000, 1)
 				mustSend(t, a, Outgoing{Data: data, Segment: 1000, To: to})
 				got := collect(t, b, 20)
@@ -79,7 +79,7 @@ func TestSourceGone(t *testing.T) {
 		t.Run(c.extra, func(t *testing.T) {
 			w.b.addr(w.b.veth, c.extra+c.prefix)
 			to := at(c.extra, gateway.Port)
-			a, b := peer.For(to.Addr.Addr()), gateway.For(to.Addr.Addr())
+			a, b := peer.For(to.Addr.Addr(), 0), gateway.For(to.Addr.Addr(), 0)
 			mustSend(t, a, Outgoing{Data: []byte("hello"), To: to})
 			from := collect(t, b, 1)[0].from
 			w.b.delAddr(w.b.veth, c.extra+c.prefix)
@@ -123,8 +123,8 @@ func TestLinkLocal(t *testing.T) {
 	peer, gateway := w.a.open(System()), w.b.open(System())
 
 	w.a.enter()
-	mustSend(t, peer.V6, Outgoing{Data: []byte("hello"), To: at("fe80::b%left", gateway.Port)})
-	from := collect(t, gateway.V6, 1)[0].from
+	mustSend(t, peer.V6[0], Outgoing{Data: []byte("hello"), To: at("fe80::b%left", gateway.Port)})
+	from := collect(t, gateway.V6[0], 1)[0].from
 	index := w.b.veth.Attrs().Index
 	want := Endpoint{
 		Addr:      netip.AddrPortFrom(netip.MustParseAddr(fmt.Sprintf("fe80::a%%%d", index)), peer.Port),
@@ -135,17 +135,17 @@ func TestLinkLocal(t *testing.T) {
 		t.Fatalf("from %v, want %v", from, want)
 	}
 	reply := []Outgoing{{Data: []byte("back"), To: &from}}
-	mustSend(t, gateway.V6, reply...)
-	if got := collect(t, peer.V6, 1)[0]; got.from.Addr.Addr().WithZone("") != want.Source || reply[0].SourceRefused {
+	mustSend(t, gateway.V6[0], reply...)
+	if got := collect(t, peer.V6[0], 1)[0]; got.from.Addr.Addr().WithZone("") != want.Source || reply[0].SourceRefused {
 		t.Errorf("reply from %v, refused %v", got.from, reply[0].SourceRefused)
 	}
 
 	b := NewBatch()
 	if n := testing.AllocsPerRun(100, func() {
-		if _, err := gateway.V6.Send(reply); err != nil {
+		if _, err := gateway.V6[0].Send(reply); err != nil {
 			t.Error(err)
 		}
-		if err := peer.V6.Receive(b); err != nil {
+		if err := peer.V6[0].Receive(b); err != nil {
 			t.Error(err)
 		}
 	}); n != 0 {
@@ -153,7 +153,7 @@ func TestLinkLocal(t *testing.T) {
 	}
 
 	w.a.enter()
-	n, err := peer.V6.Send([]Outgoing{{Data: []byte("x"), To: at("fe80::b%nowhere", gateway.Port)}})
+	n, err := peer.V6[0].Send([]Outgoing{{Data: []byte("x"), To: at("fe80::b%nowhere", gateway.Port)}})
 	if n != 0 || err == nil {
 		t.Errorf("Send to an interface that is not there: %d, %v", n, err)
 	}

@@ -15,26 +15,25 @@ func Spread(sockets int) Opener { return systemOpener{sockets: sockets} }
 
 // spread opens the further sockets of a port.
 func (o systemOpener) spread(s *Sockets, mark uint32) {
-	s.MoreV4 = o.more("udp4", s.V4, s.Port, mark)
-	s.MoreV6 = o.more("udp6", s.V6, s.Port, mark)
+	s.V4 = o.join("udp4", s.V4, s.Port, mark)
+	s.V6 = o.join("udp6", s.V6, s.Port, mark)
 }
 
-// more opens further sockets beside the first of a family. That was bound as one
+// join opens further sockets beside the one of a family. That was bound as one
 // which shares with nobody, and so has met whoever had the port.
-func (o systemOpener) more(network string, first Socket, port uint16, mark uint32) (more []Socket) {
-	one, ok := first.(*socket)
-	if !ok || onDescriptor(one.raw, shareable) != nil {
-		return nil
+func (o systemOpener) join(network string, family []Socket, port uint16, mark uint32) []Socket {
+	if len(family) == 0 || onDescriptor(family[0].(*socket).raw, shareable) != nil {
+		return family
 	}
-	o.join = true
-	for len(more) < o.sockets-1 {
+	o.joins = true
+	for len(family) < o.sockets {
 		next, _, err := o.listen(network, port, mark)
 		if err != nil {
 			break
 		}
-		more = append(more, next)
+		family = append(family, next)
 	}
-	return more
+	return family
 }
 
 // shareable lets others of the same user bind the port of a socket.

@@ -35,7 +35,7 @@ func TestSpread(t *testing.T) {
 					if handed {
 						s = handOn(t, s)
 					}
-					if all := s.All(); len(all) != 2*sockets || s.V4 != all[0] || s.V6 != all[sockets] {
+					if all := s.All(); len(all) != 2*sockets || len(s.V4) != sockets || len(s.V6) != sockets {
 						t.Fatalf("%d sockets in both families, want %d", len(all), 2*sockets)
 					}
 					testSpread(t, s, family, s.All()[i*sockets:][:sockets])
@@ -128,7 +128,7 @@ func testSpread(t *testing.T, s *Sockets, family string, group []Socket) {
 	}
 	for i := range group {
 		to := &Endpoint{Addr: conns[i].LocalAddr().(*net.UDPAddr).AddrPort()}
-		mustSend(t, s.ForLine(to.Addr.Addr(), i), Outgoing{Data: []byte("answer"), To: to})
+		mustSend(t, s.For(to.Addr.Addr(), i), Outgoing{Data: []byte("answer"), To: to})
 		if n, err := conns[i].Read(make([]byte, 10)); n != 6 || err != nil {
 			t.Errorf("an answer of socket %d: %v", i, err)
 		}

@@ -10,6 +10,7 @@ package udp
 import (
 	"errors"
 	"net/netip"
+	"slices"
 	"syscall"
 )
 
@@ -147,38 +148,25 @@ type Marker interface {
 // several times over, for as many to receive and send at once. The kernel
 // gives all that comes from one address and port to one socket of those.
 type Sockets struct {
-	V4, V6         Socket // either may be nil, not both
-	MoreV4, MoreV6 []Socket
-	Port           uint16
+	V4, V6 []Socket // none where the host lacks the family, but not of both
+	Port   uint16
 }
 
 // For is the socket that sends to an address, or nil if the host lacks its
-// family. Of several it is the first.
-func (s *Sockets) For(a netip.Addr) Socket { return s.ForLine(a, 0) }
-
-// ForLine is For with a socket of several for each who asks with a number of its
-// own, from zero.
-func (s *Sockets) ForLine(a netip.Addr, n int) Socket {
-	first, more := s.V6, s.MoreV6
+// family. Of several each has its own who asks with a number of its own, from zero.
+func (s *Sockets) For(a netip.Addr, n int) Socket {
+	family := s.V6
 	if a.Is4() || a.Is4In6() {
-		first, more = s.V4, s.MoreV4
+		family = s.V4
 	}
-	if i := n % (1 + len(more)); i > 0 {
-		return more[i-1]
+	if len(family) == 0 {
+		return nil
 	}
-	return first
+	return family[n%len(family)]
 }
 
 // All are the sockets: those of IPv4, then those of IPv6.
-func (s *Sockets) All() (all []Socket) {
-	if s.V4 != nil {
-		all = append(append(all, s.V4), s.MoreV4...)
-	}
-	if s.V6 != nil {
-		all = append(append(all, s.V6), s.MoreV6...)
-	}
-	return all
-}
+func (s *Sockets) All() []Socket { return slices.Concat(s.V4, s.V6) }
 
 // SetMark is Socket.SetMark for each. Some may have changed if it fails.
 func (s *Sockets) SetMark(mark uint32) error {

@@ -22,7 +22,7 @@ func Loopback() Opener { return systemOpener{loopback: true} }
 // systemOpener can do without what older kernels lack.
 type systemOpener struct {
 	sockets   int  // of each family; 0 is 1
-	join      bool // a port that others of ours have
+	joins     bool // a port that others of ours have
 	noGRO     bool // do not ask for coalesced reads
 	noSegment bool // make no segmented sends
 	loopback  bool
@@ -65,7 +65,7 @@ func (o systemOpener) configure(fd int, v6 bool, mark uint32) error {
 			return fmt.Errorf("set mark %#x: %w", mark, os.NewSyscallError("setsockopt", err))
 		}
 	}
-	if o.join {
+	if o.joins {
 		if err := shareable(fd); err != nil {
 			return err
 		}

@@ -36,7 +36,7 @@ func option(t *testing.T, s Socket, level, name int) (v int) {
 
 func TestOptions(t *testing.T) {
 	s := open(t, System())
-	for _, one := range []Socket{s.V4, s.V6} {
+	for _, one := range s.All() {
 		if option(t, one, unix.SOL_SOCKET, unix.SO_REUSEPORT) != 0 || option(t, one, unix.SOL_SOCKET, unix.SO_REUSEADDR) != 0 {
 			t.Error("the port can be taken a second time")
 		}
@@ -45,10 +45,10 @@ func TestOptions(t *testing.T) {
 			t.Errorf("receive buffer of %d bytes, want %d", size, 2*receiveBuffer)
 		}
 	}
-	if option(t, s.V6, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY) != 1 {
+	if option(t, s.V6[0], unix.IPPROTO_IPV6, unix.IPV6_V6ONLY) != 1 {
 		t.Error("the IPv6 socket takes IPv4")
 	}
-	for _, d := range []int{option(t, s.V4, unix.IPPROTO_IP, unix.IP_MTU_DISCOVER), option(t, s.V6, unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER)} {
+	for _, d := range []int{option(t, s.V4[0], unix.IPPROTO_IP, unix.IP_MTU_DISCOVER), option(t, s.V6[0], unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER)} {
 		if d == unix.IP_PMTUDISC_DO || d == unix.IP_PMTUDISC_PROBE {
 			t.Error("packets may not be fragmented")
 		}

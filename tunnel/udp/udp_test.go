@@ -30,7 +30,7 @@ func loopback(t testing.TB, s *Sockets, family string) (Socket, *Endpoint) {
 	if family == "IPv6" {
 		a = netip.IPv6Loopback()
 	}
-	one := s.For(a)
+	one := s.For(a, 0)
 	if one == nil {
 		t.Fatalf("the host has no %s", family)
 	}
@@ -176,9 +176,9 @@ func testOpenTakenPort(t *testing.T, o Opener) {
 	for _, family := range families {
 		s := open(t, o)
 		one, _ := loopback(t, s, family)
-		kept := s.V4
-		if one == s.V4 {
-			kept = s.V6
+		kept := s.V4[0]
+		if one == s.V4[0] {
+			kept = s.V6[0]
 		}
 		one.Close()
 		if other, err := o.Open(s.Port, 0); !errors.Is(err, syscall.EADDRINUSE) {
@@ -205,8 +205,8 @@ func TestOpenRandomPort(t *testing.T) { eachOpener(t, testOpenRandomPort) }
 func testOpenRandomPort(t *testing.T, o Opener) {
 	for range 20 {
 		s := open(t, o)
-		if s.Port == 0 || s.V4 == nil || s.V6 == nil {
-			t.Fatalf("port %d, IPv4 %v, IPv6 %v", s.Port, s.V4 != nil, s.V6 != nil)
+		if s.Port == 0 || len(s.V4) != 1 || len(s.V6) != 1 {
+			t.Fatalf("port %d, %d sockets of IPv4, %d of IPv6", s.Port, len(s.V4), len(s.V6))
 		}
 		for _, family := range families {
 			one, there := loopback(t, s, family)
@@ -219,13 +219,13 @@ func testOpenRandomPort(t *testing.T, o Opener) {
 func TestFor(t *testing.T) {
 	s := open(t, System())
 	for addr, want := range map[string]Socket{
-		"192.0.2.1": s.V4, "::ffff:192.0.2.1": s.V4, "2001:db8::1": s.V6, "fe80::1%1": s.V6,
+		"192.0.2.1": s.V4[0], "::ffff:192.0.2.1": s.V4[0], "2001:db8::1": s.V6[0], "fe80::1%1": s.V6[0],
 	} {
-		if s.For(netip.MustParseAddr(addr)) != want {
+		if s.For(netip.MustParseAddr(addr), 0) != want {
 			t.Errorf("For(%s) is the other family's socket", addr)
 		}
 	}
-	if got := (&Sockets{V6: s.V6}).For(netip.MustParseAddr("192.0.2.1")); got != nil {
+	if got := (&Sockets{V6: s.V6}).For(netip.MustParseAddr("192.0.2.1"), 0); got != nil {
 		t.Errorf("For(IPv4) = %v on a host without IPv4", got)
 	}
 }

@@ -94,10 +94,10 @@ func (n *node) Open(port uint16, _ uint32) (*udp.Sockets, error) {
 	all := &udp.Sockets{Port: port}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for f, one := range []*udp.Socket{v4: &all.V4, v6: &all.V6} {
+	for f, one := range []*[]udp.Socket{v4: &all.V4, v6: &all.V6} {
 		if n.hasFamily[f] {
 			n.sockets[f] = &socket{node: n, family: f, in: make(chan arrival, 1), closed: make(chan struct{})}
-			*one = n.sockets[f]
+			*one = []udp.Socket{n.sockets[f]}
 		}
 	}
 	return all, nil
