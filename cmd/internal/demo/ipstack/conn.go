@@ -2,6 +2,7 @@ package ipstack
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -49,7 +50,7 @@ type conn struct {
 func newConn(s *Stack, local, remote netip.AddrPort, stream uint32) *conn {
 	c := &conn{
 		endpoint: endpoint{stack: s, local: local, remote: remote},
-		stream:   stream, most: s.room(remote.Addr()) - segmentHeader, wait: firstWait,
+		stream:   stream, most: s.room() - segmentHeader, wait: firstWait,
 		allowed: 1, // room for the first is certain
 	}
 	c.changed.L = &s.mu
@@ -60,13 +61,13 @@ func newConn(s *Stack, local, remote netip.AddrPort, stream uint32) *conn {
 // Dial opens a stream to where another stack listens. The end of ctx ends
 // the attempt only.
 func (s *Stack) Dial(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
-	from, err := s.towards(to.Addr())
-	if err != nil {
-		return nil, err
+	if !to.Addr().Is4() {
+		return nil, fmt.Errorf("%v is not reached by IPv4", to)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c := newConn(s, netip.AddrPortFrom(from, 0), to, rand.Uint32())
+	c := newConn(s, netip.AddrPortFrom(s.addr, 0), to, rand.Uint32())
+	var err error
 	if c.local, err = s.bind(c.local, c); err != nil {
 		return nil, err
 	}

@@ -31,11 +31,7 @@ func (s *Stack) ListenPacket(at netip.AddrPort) (net.PacketConn, error) {
 
 // DialPacket opens a UDP socket that talks with one other alone.
 func (s *Stack) DialPacket(to netip.AddrPort) (net.Conn, error) {
-	from, err := s.towards(to.Addr())
-	if err != nil {
-		return nil, err
-	}
-	return s.open(netip.AddrPortFrom(from, 0), to)
+	return s.open(netip.AddrPortFrom(s.addr, 0), to)
 }
 
 func (s *Stack) open(at, remote netip.AddrPort) (_ *datagrams, err error) {
@@ -120,12 +116,12 @@ func (d *datagrams) WriteTo(b []byte, to net.Addr) (int, error) {
 func (d *datagrams) write(b []byte, to netip.AddrPort) (int, error) {
 	d.stack.mu.Lock()
 	defer d.stack.mu.Unlock()
-	switch room := d.stack.room(to.Addr()); {
+	switch room := d.stack.room(); {
 	case d.err != nil:
 		return 0, d.failure("write", d.err)
 	case d.writes.passed:
 		return 0, d.failure("write", d.writes.expired())
-	case !to.IsValid() || to.Addr().Is4() != d.local.Addr().Is4():
+	case !to.Addr().Is4():
 		return 0, d.failure("write", fmt.Errorf("%v is not reached from %v", to, d.local))
 	case len(b) > room:
 		return 0, d.failure("write", fmt.Errorf("a datagram of %d bytes, more than the %d that a packet has room for", len(b), room))

@@ -26,7 +26,7 @@ func TestDial(t *testing.T) {
 		a.Close()
 		b.Close()
 		p.checkForgotten(t)
-		if _, err := New(1280, left).Dial(t.Context(), netip.AddrPortFrom(right6, 80)); err == nil {
+		if _, err := New(1280, left).Dial(t.Context(), netip.MustParseAddrPort("[fd79::2]:80")); err == nil {
 			t.Error("IPv6 is reached from IPv4")
 		}
 	})

@@ -7,10 +7,9 @@ import (
 	"vpn/tun/offload"
 )
 
-// Sizes in bytes and values of headers: RFC 791, 8200 and 768.
+// Sizes in bytes and values of headers: RFC 791 and 768.
 const (
 	ipv4Size = 20
-	ipv6Size = 40
 	udpSize  = 8
 
 	udpProtocol  = 17
@@ -18,35 +17,19 @@ const (
 	dontFragment = 0x4000
 )
 
-// headerLen is how many bytes stand before the payload in a packet to this address.
-func headerLen(to netip.Addr) int {
-	if to.Is4() {
-		return ipv4Size + udpSize
-	}
-	return ipv6Size + udpSize
-}
-
-// appendPacket appends a whole packet to b. Both addresses are of one family.
+// appendPacket appends a whole packet to b.
 func appendPacket(b []byte, from, to netip.AddrPort, head, rest []byte) []byte {
 	start, length := len(b), udpSize+len(head)+len(rest)
-	var pseudo uint64
-	if from.Addr().Is4() {
-		b = append(b, 0x45, 0)
-		b = binary.BigEndian.AppendUint16(b, uint16(ipv4Size+length))
-		b = append(b, 0, 0) // no fragments, no identification: RFC 6864
-		b = binary.BigEndian.AppendUint16(b, dontFragment)
-		b = append(b, hops, udpProtocol, 0, 0)
-		b = appendAddresses(b, from.Addr(), to.Addr())
-		header := b[start:]
-		binary.BigEndian.PutUint16(header[10:], offload.Checksum(header, 0))
-		pseudo = offload.PseudoHeader(header[12:], udpProtocol, length)
-	} else {
-		b = append(b, 0x60, 0, 0, 0)
-		b = binary.BigEndian.AppendUint16(b, uint16(length))
-		b = append(b, udpProtocol, hops)
-		b = appendAddresses(b, from.Addr(), to.Addr())
-		pseudo = offload.PseudoHeader(b[start+8:], udpProtocol, length)
-	}
+	b = append(b, 0x45, 0)
+	b = binary.BigEndian.AppendUint16(b, uint16(ipv4Size+length))
+	b = append(b, 0, 0) // no fragments, no identification: RFC 6864
+	b = binary.BigEndian.AppendUint16(b, dontFragment)
+	b = append(b, hops, udpProtocol, 0, 0)
+	b, _ = from.Addr().AppendBinary(b) // never fails
+	b, _ = to.Addr().AppendBinary(b)
+	header := b[start:]
+	binary.BigEndian.PutUint16(header[10:], offload.Checksum(header, 0))
+	pseudo := offload.PseudoHeader(header[12:], udpProtocol, length)
 	transport := len(b)
 	b = binary.BigEndian.AppendUint16(b, from.Port())
 	b = binary.BigEndian.AppendUint16(b, to.Port())
@@ -61,25 +44,10 @@ func appendPacket(b []byte, from, to netip.AddrPort, head, rest []byte) []byte {
 	return b
 }
 
-func appendAddresses(b []byte, from, to netip.Addr) []byte {
-	b, _ = from.AppendBinary(b) // never fails
-	b, _ = to.AppendBinary(b)
-	return b
-}
-
 // parse returns what a packet is from, for, and about, if it is a whole UDP
 // datagram with the right checksums. The payload lies in p.
 func parse(p []byte) (from, to netip.AddrPort, payload []byte, ok bool) {
-	if len(p) == 0 {
-		return from, to, nil, false
-	}
-	var addresses []byte
-	switch p[0] >> 4 {
-	case 4:
-		addresses, payload, ok = parseIPv4(p)
-	case 6:
-		addresses, payload, ok = parseIPv6(p)
-	}
+	addresses, payload, ok := parseIPv4(p)
 	if !ok || len(payload) < udpSize {
 		return from, to, nil, false
 	}
@@ -88,13 +56,11 @@ func parse(p []byte) (from, to netip.AddrPort, payload []byte, ok bool) {
 		return from, to, nil, false
 	}
 	payload = payload[:length]
-	sent := binary.BigEndian.Uint16(payload[6:]) != 0 || p[0]>>4 == 6 // RFC 8200 has no datagrams without a checksum
+	sent := binary.BigEndian.Uint16(payload[6:]) != 0
 	if sent && offload.Checksum(payload, offload.PseudoHeader(addresses, udpProtocol, length)) != 0 {
 		return from, to, nil, false
 	}
-	half := len(addresses) / 2
-	source, _ := netip.AddrFromSlice(addresses[:half])
-	destination, _ := netip.AddrFromSlice(addresses[half:])
+	source, destination := netip.AddrFrom4([4]byte(addresses)), netip.AddrFrom4([4]byte(addresses[4:]))
 	from = netip.AddrPortFrom(source, binary.BigEndian.Uint16(payload))
 	to = netip.AddrPortFrom(destination, binary.BigEndian.Uint16(payload[2:]))
 	return from, to, payload[udpSize:], true
@@ -102,7 +68,7 @@ func parse(p []byte) (from, to netip.AddrPort, payload []byte, ok bool) {
 
 // parseIPv4 returns both addresses and what follows the header.
 func parseIPv4(p []byte) (addresses, payload []byte, ok bool) {
-	if len(p) < ipv4Size {
+	if len(p) < ipv4Size || p[0]>>4 != 4 {
 		return nil, nil, false
 	}
 	header, length := int(p[0]&0xf)*4, int(binary.BigEndian.Uint16(p[2:]))
@@ -111,16 +77,4 @@ func parseIPv4(p []byte) (addresses, payload []byte, ok bool) {
 		return nil, nil, false
 	}
 	return p[12:ipv4Size], p[header:length], offload.Checksum(p[:header], 0) == 0
-}
-
-// parseIPv6 returns both addresses and what follows the header.
-func parseIPv6(p []byte) (addresses, payload []byte, ok bool) {
-	if len(p) < ipv6Size || p[6] != udpProtocol {
-		return nil, nil, false
-	}
-	end := ipv6Size + int(binary.BigEndian.Uint16(p[4:]))
-	if end > len(p) {
-		return nil, nil, false
-	}
-	return p[8:ipv6Size], p[ipv6Size:end], true
 }

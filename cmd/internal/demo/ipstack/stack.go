@@ -2,11 +2,11 @@
 // packets come from, and go to, UDP sockets in this process. It needs no
 // privileges, and is what `vpn demo` shows a tunnel with.
 //
-// It has IPv4 and IPv6, no more of them than the two ends of a tunnel need (no
-// fragments, no extension headers, no ICMP), and UDP. On top of UDP it has a
-// reliable stream of bytes ([Stack.Dial], [Stack.Listen]) for programs that want
-// a net.Conn. That stream is this package's own and not TCP: it speaks to another
-// Stack alone, and knows nothing of congestion.
+// It has one IPv4 address, no more of IPv4 than the two ends of a tunnel need (no
+// fragments, no ICMP), and UDP. On top of UDP it has a reliable stream of bytes
+// ([Stack.Dial], [Stack.Listen]) for programs that want a net.Conn. That stream is
+// this package's own and not TCP: it speaks to another Stack alone, and knows
+// nothing of congestion.
 package ipstack
 
 import (
@@ -14,7 +14,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"slices"
 	"sync"
 
 	"vpn/tun"
@@ -33,7 +32,7 @@ const (
 // be called at any time from any goroutine.
 type Stack struct {
 	mtu    int
-	addrs  []netip.Addr
+	addr   netip.Addr
 	events chan tun.Event
 
 	mu       sync.Mutex // guards the following, and all of the sockets
@@ -54,11 +53,11 @@ type socket interface {
 	fail(err error)
 }
 
-// New makes a stack with these addresses, which is up. The mtu is in bytes, and
-// at least that of every IPv6 link, 1280.
-func New(mtu int, addrs ...netip.Addr) *Stack {
+// New makes a stack with an IPv4 address, which is up. The mtu is in bytes, and has
+// room for a header and some data.
+func New(mtu int, addr netip.Addr) *Stack {
 	s := &Stack{
-		mtu: mtu, addrs: addrs, events: make(chan tun.Event, 1),
+		mtu: mtu, addr: addr, events: make(chan tun.Event, 1),
 		sockets: make(map[netip.AddrPort]socket), port: firstPort - 1,
 	}
 	s.readable.L = &s.mu
@@ -127,7 +126,7 @@ func (s *Stack) Write(pkts [][]byte) (int, error) {
 		}
 		if bound := s.sockets[to]; bound != nil {
 			bound.receive(from, payload)
-		} else if h, _, ok := parseSegment(payload); ok && slices.Contains(s.addrs, to.Addr()) {
+		} else if h, _, ok := parseSegment(payload); ok && to.Addr() == s.addr {
 			s.refuse(to, from, &h)
 		}
 	}
@@ -157,16 +156,16 @@ func (s *Stack) refuse(at, from netip.AddrPort, h *header) {
 	}
 }
 
-// room is how many bytes of payload a datagram to this address may have.
-func (s *Stack) room(to netip.Addr) int { return s.mtu - headerLen(to) }
+// room is how many bytes of payload a datagram may have.
+func (s *Stack) room() int { return s.mtu - ipv4Size - udpSize }
 
 // bind gives the socket its port, any if at has none.
 func (s *Stack) bind(at netip.AddrPort, bound socket) (netip.AddrPort, error) {
 	if s.closed {
 		return at, net.ErrClosed
 	}
-	if !slices.Contains(s.addrs, at.Addr()) {
-		return at, fmt.Errorf("%v is no address of this end, which has %v", at.Addr(), s.addrs)
+	if at.Addr() != s.addr {
+		return at, fmt.Errorf("%v is not the address of this end, which has %v", at.Addr(), s.addr)
 	}
 	if at.Port() != 0 {
 		if s.sockets[at] != nil {
@@ -184,14 +183,4 @@ func (s *Stack) bind(at netip.AddrPort, bound socket) (netip.AddrPort, error) {
 		}
 	}
 	return at, fmt.Errorf("no port of %v is free", at.Addr())
-}
-
-// towards returns the address that packets to another come from.
-func (s *Stack) towards(to netip.Addr) (netip.Addr, error) {
-	for _, a := range s.addrs {
-		if a.Is4() == to.Is4() {
-			return a, nil
-		}
-	}
-	return netip.Addr{}, fmt.Errorf("no address to reach %v from among %v", to, s.addrs)
 }

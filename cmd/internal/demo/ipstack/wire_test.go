@@ -18,10 +18,8 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var (
-	left   = netip.MustParseAddr("10.79.0.1")
-	right  = netip.MustParseAddr("10.79.0.2")
-	left6  = netip.MustParseAddr("fd79::1")
-	right6 = netip.MustParseAddr("fd79::2")
+	left  = netip.MustParseAddr("10.79.0.1")
+	right = netip.MustParseAddr("10.79.0.2")
 )
 
 // mangle is what a wire does to the packet with number n: it returns those that
@@ -82,7 +80,7 @@ type pair struct{ left, right *Stack }
 func inBubble(t *testing.T, there, back mangle, f func(t *testing.T, p pair)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		p := pair{New(tun.DefaultMTU, left, left6), New(1280, right, right6)}
+		p := pair{New(tun.DefaultMTU, left), New(1280, right)}
 		var wires sync.WaitGroup
 		wires.Go(func() { carry(t, p.left, p.right, there) })
 		wires.Go(func() { carry(t, p.right, p.left, back) })
