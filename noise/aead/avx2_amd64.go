@@ -7,31 +7,33 @@ import (
 
 var avx2 = &vector{name: "avx2", lanes: 8, xor: xor256, authenticate: authenticate256, apply: apply256}
 
-// xor256 XORs each of some spans with its key stream. The kernel has whole blocks only: what a span has beyond them is
-// copied to tails and back.
-func xor256(key *[KeySize]byte, s *scratch, from, to int) {
-	var ends [groupSize][]byte
-	tails, first := 0, from
-	for i := from; i < to; i++ {
-		x := &s.spans[i]
-		rest := x.len % blockSize
-		if rest == 0 {
-			continue
+// xor256 XORs messages with their key stream. The kernel has whole blocks only: what a text has beyond them is copied to tails and back.
+func xor256(key *[KeySize]byte, s *scratch, ms []message, keys bool) {
+	spans, tails := s.spans[:0], 0
+	for i := range ms {
+		m := &ms[i]
+		if keys {
+			spans = append(spans, span{&m.key[0], blockSize, m.nonce, 0, m.first})
 		}
-		whole := x.len - rest
-		ends[tails] = unsafe.Slice(x.text, x.len)[whole:]
-		copy(s.tails[tails][:], ends[tails])
-		tail := span{&s.tails[tails][0], blockSize, x.nonce, x.block + uint32(whole/blockSize), x.first}
-		tails++
-		if x.len = whole; whole > 0 {
-			first--
-			x = &s.spans[first]
+		whole := m.len &^ (blockSize - 1)
+		if whole > 0 {
+			spans = append(spans, span{m.text, whole, m.nonce, m.block, m.first})
 		}
-		*x = tail
+		if whole < m.len {
+			copy(s.tails[tails][:], m.plain()[whole:])
+			spans = append(spans, span{&s.tails[tails][0], blockSize, m.nonce, m.block + uint32(whole/blockSize), m.first})
+			tails++
+		}
 	}
-	chacha256(key, &s.spans[first], to-first)
-	for i, end := range ends[:tails] {
-		copy(end, s.tails[i][:])
+	chacha256(key, unsafe.SliceData(spans), len(spans))
+	clear(spans)
+	tails = 0
+	for i := range ms {
+		m := &ms[i]
+		if whole := m.len &^ (blockSize - 1); whole < m.len {
+			copy(m.plain()[whole:], s.tails[tails][:])
+			tails++
+		}
 	}
 	clear(s.tails[:tails])
 }
@@ -48,7 +50,7 @@ func authenticate256(s *scratch, n int) {
 	for from := 0; from < n; from += 4 {
 		to, done := min(from+4, n), 0
 		if quads := s.commonQuads(from, to); quads > 0 {
-			lanes256(&s.keys[from], &s.lanes.text, quads, &s.powers, &s.hashes[from])
+			lanes256(&s.keys[from], &s.texts, quads, &s.powers, &s.hashes[from])
 			done = quads * quadSize
 		}
 		for i := from; i < to; i++ {
@@ -58,6 +60,7 @@ func authenticate256(s *scratch, n int) {
 		}
 	}
 	clear(s.hashes[:n])
+	clear(s.texts[:])
 }
 
 const (
@@ -71,7 +74,7 @@ func (s *scratch) commonQuads(from, to int) int {
 	shortest, longest := s.messages[from].len, 0
 	for i := from; i < to; i++ {
 		m := &s.messages[i]
-		s.lanes.text[i-from] = m.text
+		s.texts[i-from] = m.text
 		shortest, longest = min(shortest, m.len), max(longest, m.len)
 	}
 	quads := shortest / quadSize

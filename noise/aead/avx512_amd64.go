@@ -3,15 +3,14 @@ package aead
 var avx512 = &vector{name: "avx512", lanes: 16, xor: xor512, authenticate: authenticate512, apply: apply512}
 
 // xor512 calls chacha512 once but where counters reach 2^32, or come from who doesn't know the key.
-func xor512(key *[KeySize]byte, s *scratch, from, to int) {
-	for from < to {
-		spans := s.spans[from:to]
+func xor512(key *[KeySize]byte, s *scratch, ms []message, keys bool) {
+	for len(ms) > 0 {
 		n := 1
-		for n < len(spans) && spans[n].first == spans[0].first && spans[n].nonce>>32 == spans[0].nonce>>32 {
+		for n < len(ms) && ms[n].first == ms[0].first && ms[n].nonce>>32 == ms[0].nonce>>32 {
 			n++
 		}
-		chacha512(key, &spans[0], n, &s.work)
-		from += n
+		chacha512(key, &ms[0], n, keys, &s.work)
+		ms = ms[n:]
 	}
 }
 
@@ -19,22 +18,18 @@ func xor512(key *[KeySize]byte, s *scratch, from, to int) {
 func authenticate512(s *scratch, n int) {
 	for from := 0; from < n; from += 8 {
 		to := min(from+8, n)
-		if !s.sideBySide(from, to) {
-			for i := from; i < to; i++ {
-				m := &s.messages[i]
-				if m.len < single512From {
-					single256(&s.keys[i], &s.powers, &s.hashes[i], m.text, m.len, &m.last, &s.tags[i])
-					continue
-				}
-				single512(&s.keys[i], &s.powers, m.text, m.len, &m.last, &s.tags[i])
-			}
+		if sideBySide(s.messages[from:to]) {
+			lanes512(&s.messages[from], to-from, &s.powers, &s.tags[from])
 			continue
 		}
-		lanes512(&s.keys[from], &s.lanes, &s.powers)
-		for i := range to - from {
-			s.tags[from+i] = [2]uint64{s.lanes.tag[0][i], s.lanes.tag[1][i]}
+		for i := from; i < to; i++ {
+			m := &s.messages[i]
+			if m.len < single512From {
+				single256(m.key, &s.powers, &s.hashes[i], m.text, m.len, &m.last, &s.tags[i])
+				continue
+			}
+			single512(m.key, &s.powers, m.text, m.len, &m.last, &s.tags[i])
 		}
-		s.lanes.tag = [2][8]uint64{}
 	}
 }
 
@@ -49,38 +44,19 @@ const (
 	lanesCost, lanesQuadCost   = 540, 80
 )
 
-// sideBySide sets up lanes for messages from to to-1, up to eight; it reports false where they are better done one by one, because
-// they are few or of very different lengths.
-func (s *scratch) sideBySide(from, to int) bool {
+// sideBySide reports whether messages, up to eight, are better authenticated side by side than one by one: they are not too few, and not
+// of very different lengths.
+func sideBySide(ms []message) bool {
 	longest, all := 0, 0
-	for i := from; i < to; i++ {
-		quads := quadsOf(s.messages[i].len)
+	for i := range ms {
+		n := ms[i].len
+		quads := (n + quadSize + 15) / quadSize // with the block behind the text
 		longest = max(longest, quads)
-		if s.messages[i].len < single512From {
+		if n < single512From {
 			all += shortCost + shortQuadCost*quads
 		} else {
 			all += singleCost + singleQuadCost*quads
 		}
 	}
-	if all <= lanesCost+lanesQuadCost*longest {
-		return false
-	}
-	l := &s.lanes
-	l.quads, l.full = uint64(longest), 0
-	for i := range l.text {
-		j := from
-		if from+i < to {
-			j += i
-		}
-		m := &s.messages[j]
-		l.text[i], l.len[i], l.skip[i] = m.text, uint64(m.len), 4*l.quads-uint64(blocksOf(m.len))
-		l.last[0][i], l.last[1][i] = m.last[0], m.last[1]
-		l.full = max(l.full, (l.skip[i]+3)/4)
-	}
-	return true
+	return all > lanesCost+lanesQuadCost*longest
 }
-
-// blocksOf is how many blocks Poly1305 has for a text of n bytes.
-func blocksOf(n int) int { return (n+15)/16 + 1 }
-
-func quadsOf(n int) int { return (blocksOf(n) + 3) / 4 }

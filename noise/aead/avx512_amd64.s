@@ -44,12 +44,12 @@ DATA sigma512<>+8(SB)/4, $0x79622d32
 DATA sigma512<>+12(SB)/4, $0x6b206574
 GLOBL sigma512<>(SB), RODATA|NOPTR, $16
 
-// func chacha512(key *byte, spans *byte, n int, work *byte)
+// func chacha512(key *byte, ms *byte, n int, keys bool, work *byte)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, BMI2, CMOV
-TEXT ·chacha512(SB), NOSPLIT, $0-32
-	MOVQ       work+24(FP), R14
+TEXT ·chacha512(SB), NOSPLIT, $0-40
+	MOVQ       work+32(FP), R14
 	MOVQ       key+0(FP), SI
-	MOVQ       spans+8(FP), DI
+	MOVQ       ms+8(FP), DI
 	VMOVDQU    sigma512<>+0(SB), X0
 	VMOVDQU    X0, 2048(R14)
 	VMOVDQU    (SI), X1
@@ -60,7 +60,7 @@ TEXT ·chacha512(SB), NOSPLIT, $0-32
 	VMOVDQU    16(SI), X1
 	VMOVDQU    X1, 2080(R14)
 	VMOVDQU    X1, 2144(R14)
-	MOVL       28(DI), AX
+	MOVL       36(DI), AX
 	MOVL       AX, 2100(R14)
 	MOVL       20(DI), AX
 	MOVL       AX, 2108(R14)
@@ -105,10 +105,12 @@ TEXT ·chacha512(SB), NOSPLIT, $0-32
 	MOVL       CX, 2156(R14)
 	MOVL       DX, 2172(R14)
 	MOVQ       n+16(FP), CX
+	MOVB       keys+24(FP), R10
 	XORL       R15, R15
 	XORL       R12, R12
 	VPTERNLOGD $0xff, Z22, Z22, Z22
 	XORL       R9, R9
+	XORL       SI, SI
 
 deal:
 	VMOVDQU64 3328(R14)(R12*8), Z24
@@ -122,16 +124,22 @@ deal:
 	VMOVDQU64 Z27, 4672(R14)(R12*8)
 	XORL      BX, BX
 
-dealSpan:
+dealMessage:
 	TESTQ R9, R9
 	JNZ   take
 	TESTQ CX, CX
 	JZ    idle
 	MOVQ  (DI), R8
 	MOVQ  8(DI), R9
-	MOVL  24(DI), R11
-	ADDQ  $0x20, DI
+	MOVL  32(DI), R11
+	ADDQ  $0x40, DI
 	DECQ  CX
+	TESTB R10, R10
+	JZ    dealMessage
+	MOVQ  -40(DI), SI
+	XORL  R11, R11
+	SUBQ  $0x40, R8
+	ADDQ  $0x40, R9
 
 take:
 	LEAQ         63(R9), AX
@@ -146,7 +154,7 @@ take:
 	VPBROADCASTD R11, Z23
 	VPADDD       counts512<>+0(SB), Z23, Z23
 	VMOVDQU32    Z23, 2176(R14)(BX*4)
-	VPBROADCASTD -16(DI), Z23
+	VPBROADCASTD -48(DI), Z23
 	VMOVDQU32    Z23, 2752(R14)(BX*4)
 	VPBROADCASTQ R8, Z23
 	VPADDQ       strides512<>+0(SB), Z23, Z20
@@ -155,21 +163,27 @@ take:
 	VMOVDQU64    Z21, 3520(R14)(BX*8)
 	VMOVDQU64    Z22, 4736(R14)(BX*8)
 	VMOVDQU64    Z22, 4800(R14)(BX*8)
-	ADDQ         AX, BX
-	ADDL         AX, R11
-	SHLQ         $0x06, AX
-	ADDQ         AX, R8
-	SUBQ         AX, R9
-	JA           more
-	MOVQ         $-1, DX
-	ADDQ         $0x40, R9
-	BZHIQ        R9, DX, DX
-	MOVQ         DX, 4728(R14)(BX*8)
-	XORL         R9, R9
+	TESTQ        SI, SI
+	JZ           taken
+	MOVQ         SI, 3456(R14)(BX*8)
+	XORL         SI, SI
+
+taken:
+	ADDQ  AX, BX
+	ADDL  AX, R11
+	SHLQ  $0x06, AX
+	ADDQ  AX, R8
+	SUBQ  AX, R9
+	JA    more
+	MOVQ  $-1, DX
+	ADDQ  $0x40, R9
+	BZHIQ R9, DX, DX
+	MOVQ  DX, 4728(R14)(BX*8)
+	XORL  R9, R9
 
 more:
 	CMPQ BX, $0x00000080
-	JB   dealSpan
+	JB   dealMessage
 	JMP  pass
 
 idle:
@@ -3534,61 +3548,219 @@ DATA keys512<>+48(SB)/8, $0x0000000000000180
 DATA keys512<>+56(SB)/8, $0x00000000000001c0
 GLOBL keys512<>(SB), RODATA|NOPTR, $64
 
-// func lanes512(keys *byte, l *byte, powers *byte)
+// func lanes512(ms *byte, n int, powers *byte, tags *byte)
 // Requires: AVX, AVX512BW, AVX512F, AVX512IFMA, AVX512VBMI2, AVX512VL, CMOV
-TEXT ·lanes512(SB), NOSPLIT, $24-24
-	MOVQ          keys+0(FP), DI
-	MOVQ          l+8(FP), SI
+TEXT ·lanes512(SB), NOSPLIT, $24-32
 	MOVQ          powers+16(FP), CX
 	VPBROADCASTQ  poly512<>+0(SB), Z23
 	VPBROADCASTQ  poly512<>+8(SB), Z24
 	VPBROADCASTQ  poly512<>+16(SB), Z25
+	MOVQ          ms+0(FP), SI
+	MOVQ          24(SI), DI
 	VMOVDQU64     keys512<>+0(SB), Z6
 	KXNORQ        K1, K1, K1
 	VPGATHERQQ    (DI)(Z6*1), K1, Z8
 	VMOVDQU64     keys512<>+0(SB), Z6
 	KXNORQ        K1, K1, K1
 	VPGATHERQQ    8(DI)(Z6*1), K1, Z9
-	MOVQ          128(SI), AX
+	MOVQ          n+8(FP), R15
+	XORL          BX, BX
+	MOVQ          $-1, DI
+	LEAQ          (SI), AX
+	CMPQ          R15, $0x00
+	CMOVQLE       SI, AX
+	MOVQ          40(AX), DX
+	MOVQ          DX, 4608(CX)
+	MOVQ          48(AX), DX
+	MOVQ          DX, 4672(CX)
+	MOVQ          8(AX), DX
+	MOVQ          DX, 4480(CX)
+	ADDQ          $0x1f, DX
+	SHRQ          $0x04, DX
+	MOVQ          DX, 4544(CX)
+	CMPQ          DX, BX
+	CMOVQHI       DX, BX
+	CMPQ          DX, DI
+	CMOVQCS       DX, DI
+	MOVQ          (AX), R8
+	MOVQ          R8, 4416(CX)
+	LEAQ          64(SI), AX
+	CMPQ          R15, $0x01
+	CMOVQLE       SI, AX
+	MOVQ          40(AX), DX
+	MOVQ          DX, 4616(CX)
+	MOVQ          48(AX), DX
+	MOVQ          DX, 4680(CX)
+	MOVQ          8(AX), DX
+	MOVQ          DX, 4488(CX)
+	ADDQ          $0x1f, DX
+	SHRQ          $0x04, DX
+	MOVQ          DX, 4552(CX)
+	CMPQ          DX, BX
+	CMOVQHI       DX, BX
+	CMPQ          DX, DI
+	CMOVQCS       DX, DI
+	MOVQ          (AX), R9
+	MOVQ          R9, 4424(CX)
+	LEAQ          128(SI), AX
+	CMPQ          R15, $0x02
+	CMOVQLE       SI, AX
+	MOVQ          40(AX), DX
+	MOVQ          DX, 4624(CX)
+	MOVQ          48(AX), DX
+	MOVQ          DX, 4688(CX)
+	MOVQ          8(AX), DX
+	MOVQ          DX, 4496(CX)
+	ADDQ          $0x1f, DX
+	SHRQ          $0x04, DX
+	MOVQ          DX, 4560(CX)
+	CMPQ          DX, BX
+	CMOVQHI       DX, BX
+	CMPQ          DX, DI
+	CMOVQCS       DX, DI
+	MOVQ          (AX), R10
+	MOVQ          R10, 4432(CX)
+	LEAQ          192(SI), AX
+	CMPQ          R15, $0x03
+	CMOVQLE       SI, AX
+	MOVQ          40(AX), DX
+	MOVQ          DX, 4632(CX)
+	MOVQ          48(AX), DX
+	MOVQ          DX, 4696(CX)
+	MOVQ          8(AX), DX
+	MOVQ          DX, 4504(CX)
+	ADDQ          $0x1f, DX
+	SHRQ          $0x04, DX
+	MOVQ          DX, 4568(CX)
+	CMPQ          DX, BX
+	CMOVQHI       DX, BX
+	CMPQ          DX, DI
+	CMOVQCS       DX, DI
+	MOVQ          (AX), R11
+	MOVQ          R11, 4440(CX)
+	LEAQ          256(SI), AX
+	CMPQ          R15, $0x04
+	CMOVQLE       SI, AX
+	MOVQ          40(AX), DX
+	MOVQ          DX, 4640(CX)
+	MOVQ          48(AX), DX
+	MOVQ          DX, 4704(CX)
+	MOVQ          8(AX), DX
+	MOVQ          DX, 4512(CX)
+	ADDQ          $0x1f, DX
+	SHRQ          $0x04, DX
+	MOVQ          DX, 4576(CX)
+	CMPQ          DX, BX
+	CMOVQHI       DX, BX
+	CMPQ          DX, DI
+	CMOVQCS       DX, DI
+	MOVQ          (AX), R12
+	MOVQ          R12, 4448(CX)
+	LEAQ          320(SI), AX
+	CMPQ          R15, $0x05
+	CMOVQLE       SI, AX
+	MOVQ          40(AX), DX
+	MOVQ          DX, 4648(CX)
+	MOVQ          48(AX), DX
+	MOVQ          DX, 4712(CX)
+	MOVQ          8(AX), DX
+	MOVQ          DX, 4520(CX)
+	ADDQ          $0x1f, DX
+	SHRQ          $0x04, DX
+	MOVQ          DX, 4584(CX)
+	CMPQ          DX, BX
+	CMOVQHI       DX, BX
+	CMPQ          DX, DI
+	CMOVQCS       DX, DI
+	MOVQ          (AX), R13
+	MOVQ          R13, 4456(CX)
+	LEAQ          384(SI), AX
+	CMPQ          R15, $0x06
+	CMOVQLE       SI, AX
+	MOVQ          40(AX), DX
+	MOVQ          DX, 4656(CX)
+	MOVQ          48(AX), DX
+	MOVQ          DX, 4720(CX)
+	MOVQ          8(AX), DX
+	MOVQ          DX, 4528(CX)
+	ADDQ          $0x1f, DX
+	SHRQ          $0x04, DX
+	MOVQ          DX, 4592(CX)
+	CMPQ          DX, BX
+	CMOVQHI       DX, BX
+	CMPQ          DX, DI
+	CMOVQCS       DX, DI
+	MOVQ          (AX), R14
+	MOVQ          R14, 4464(CX)
+	LEAQ          448(SI), AX
+	CMPQ          R15, $0x07
+	CMOVQLE       SI, AX
+	MOVQ          40(AX), DX
+	MOVQ          DX, 4664(CX)
+	MOVQ          48(AX), DX
+	MOVQ          DX, 4728(CX)
+	MOVQ          8(AX), DX
+	MOVQ          DX, 4536(CX)
+	ADDQ          $0x1f, DX
+	SHRQ          $0x04, DX
+	MOVQ          DX, 4600(CX)
+	CMPQ          DX, BX
+	CMOVQHI       DX, BX
+	CMPQ          DX, DI
+	CMOVQCS       DX, DI
+	MOVQ          (AX), R15
+	MOVQ          R15, 4472(CX)
+	ADDQ          $0x03, BX
+	ANDQ          $-4, BX
+	MOVQ          BX, DX
+	SUBQ          4544(CX), DX
+	MOVQ          DX, 4544(CX)
+	SHLQ          $0x04, DX
+	SUBQ          DX, R8
+	MOVQ          BX, DX
+	SUBQ          4552(CX), DX
+	MOVQ          DX, 4552(CX)
+	SHLQ          $0x04, DX
+	SUBQ          DX, R9
+	MOVQ          BX, DX
+	SUBQ          4560(CX), DX
+	MOVQ          DX, 4560(CX)
+	SHLQ          $0x04, DX
+	SUBQ          DX, R10
+	MOVQ          BX, DX
+	SUBQ          4568(CX), DX
+	MOVQ          DX, 4568(CX)
+	SHLQ          $0x04, DX
+	SUBQ          DX, R11
+	MOVQ          BX, DX
+	SUBQ          4576(CX), DX
+	MOVQ          DX, 4576(CX)
+	SHLQ          $0x04, DX
+	SUBQ          DX, R12
+	MOVQ          BX, DX
+	SUBQ          4584(CX), DX
+	MOVQ          DX, 4584(CX)
+	SHLQ          $0x04, DX
+	SUBQ          DX, R13
+	MOVQ          BX, DX
+	SUBQ          4592(CX), DX
+	MOVQ          DX, 4592(CX)
+	SHLQ          $0x04, DX
+	SUBQ          DX, R14
+	MOVQ          BX, DX
+	SUBQ          4600(CX), DX
+	MOVQ          DX, 4600(CX)
+	SHLQ          $0x04, DX
+	SUBQ          DX, R15
+	LEAQ          3(BX), AX
+	SUBQ          DI, AX
+	ANDQ          $-4, AX
 	SHLQ          $0x04, AX
-	MOVQ          (SI), R8
-	SUBQ          AX, R8
-	MOVQ          136(SI), AX
-	SHLQ          $0x04, AX
-	MOVQ          8(SI), R9
-	SUBQ          AX, R9
-	MOVQ          144(SI), AX
-	SHLQ          $0x04, AX
-	MOVQ          16(SI), R10
-	SUBQ          AX, R10
-	MOVQ          152(SI), AX
-	SHLQ          $0x04, AX
-	MOVQ          24(SI), R11
-	SUBQ          AX, R11
-	MOVQ          160(SI), AX
-	SHLQ          $0x04, AX
-	MOVQ          32(SI), R12
-	SUBQ          AX, R12
-	MOVQ          168(SI), AX
-	SHLQ          $0x04, AX
-	MOVQ          40(SI), R13
-	SUBQ          AX, R13
-	MOVQ          176(SI), AX
-	SHLQ          $0x04, AX
-	MOVQ          48(SI), R14
-	SUBQ          AX, R14
-	MOVQ          184(SI), AX
-	SHLQ          $0x04, AX
-	MOVQ          56(SI), R15
-	SUBQ          AX, R15
-	MOVQ          456(SI), AX
-	SHLQ          $0x06, AX
 	MOVQ          AX, (SP)
 	ADDQ          $0x00000080, AX
 	MOVQ          AX, 16(SP)
-	MOVQ          448(SI), BX
-	SHLQ          $0x06, BX
-	SUBQ          $0x40, BX
+	SHLQ          $0x04, BX
+	LEAQ          -64(BX), BX
 	LEAQ          128(BX), AX
 	MOVQ          AX, 8(SP)
 	XORL          AX, AX
@@ -3636,9 +3808,9 @@ TEXT ·lanes512(SB), NOSPLIT, $24-24
 	VMOVDQU64     Z12, 448(CX)
 	VMOVDQU64     Z13, 512(CX)
 	VPBROADCASTQ  AX, Z30
-	VPSLLQ        $0x04, 128(SI), Z28
+	VPSLLQ        $0x04, 4544(CX), Z28
 	VPSUBQ        Z30, Z28, Z28
-	VPADDQ        64(SI), Z28, Z29
+	VPADDQ        4480(CX), Z28, Z29
 	VPXORQ        Z30, Z30, Z30
 	VPMAXSQ       Z30, Z28, Z28
 	VPMAXSQ       Z30, Z29, Z29
@@ -3652,13 +3824,13 @@ TEXT ·lanes512(SB), NOSPLIT, $24-24
 	SHLL          $0x03, DI
 	KMOVQ         4352(CX), K1
 	LEAQ          (R8)(AX*1), DX
-	CMPQ          DX, (SI)
-	CMOVQCS       (SI), DX
+	CMPQ          DX, 4416(CX)
+	CMOVQCS       4416(CX), DX
 	VPEXPANDB.Z   (DX), K1, Z28
 	KMOVQ         4360(CX), K2
 	LEAQ          (R9)(AX*1), DX
-	CMPQ          DX, 8(SI)
-	CMOVQCS       8(SI), DX
+	CMPQ          DX, 4424(CX)
+	CMOVQCS       4424(CX), DX
 	VPEXPANDB.Z   (DX), K2, Z29
 	VPUNPCKHQDQ   Z29, Z28, Z30
 	VPUNPCKLQDQ   Z29, Z28, Z28
@@ -3712,13 +3884,13 @@ TEXT ·lanes512(SB), NOSPLIT, $24-24
 	VEXTRACTI32X4 $0x03, Z30, 2752(CX)(DI*1)
 	KMOVQ         4368(CX), K3
 	LEAQ          (R10)(AX*1), DX
-	CMPQ          DX, 16(SI)
-	CMOVQCS       16(SI), DX
+	CMPQ          DX, 4432(CX)
+	CMOVQCS       4432(CX), DX
 	VPEXPANDB.Z   (DX), K3, Z28
 	KMOVQ         4376(CX), K1
 	LEAQ          (R11)(AX*1), DX
-	CMPQ          DX, 24(SI)
-	CMOVQCS       24(SI), DX
+	CMPQ          DX, 4440(CX)
+	CMOVQCS       4440(CX), DX
 	VPEXPANDB.Z   (DX), K1, Z29
 	VPUNPCKHQDQ   Z29, Z28, Z30
 	VPUNPCKLQDQ   Z29, Z28, Z28
@@ -3732,13 +3904,13 @@ TEXT ·lanes512(SB), NOSPLIT, $24-24
 	VEXTRACTI32X4 $0x03, Z30, 2768(CX)(DI*1)
 	KMOVQ         4384(CX), K2
 	LEAQ          (R12)(AX*1), DX
-	CMPQ          DX, 32(SI)
-	CMOVQCS       32(SI), DX
+	CMPQ          DX, 4448(CX)
+	CMOVQCS       4448(CX), DX
 	VPEXPANDB.Z   (DX), K2, Z28
 	KMOVQ         4392(CX), K3
 	LEAQ          (R13)(AX*1), DX
-	CMPQ          DX, 40(SI)
-	CMOVQCS       40(SI), DX
+	CMPQ          DX, 4456(CX)
+	CMOVQCS       4456(CX), DX
 	VPEXPANDB.Z   (DX), K3, Z29
 	VPUNPCKHQDQ   Z29, Z28, Z30
 	VPUNPCKLQDQ   Z29, Z28, Z28
@@ -3782,13 +3954,13 @@ TEXT ·lanes512(SB), NOSPLIT, $24-24
 	VEXTRACTI32X4 $0x03, Z30, 2784(CX)(DI*1)
 	KMOVQ         4400(CX), K1
 	LEAQ          (R14)(AX*1), DX
-	CMPQ          DX, 48(SI)
-	CMOVQCS       48(SI), DX
+	CMPQ          DX, 4464(CX)
+	CMOVQCS       4464(CX), DX
 	VPEXPANDB.Z   (DX), K1, Z28
 	KMOVQ         4408(CX), K2
 	LEAQ          (R15)(AX*1), DX
-	CMPQ          DX, 56(SI)
-	CMOVQCS       56(SI), DX
+	CMPQ          DX, 4472(CX)
+	CMOVQCS       4472(CX), DX
 	VPEXPANDB.Z   (DX), K2, Z29
 	VPUNPCKHQDQ   Z29, Z28, Z30
 	VPUNPCKLQDQ   Z29, Z28, Z28
@@ -3842,9 +4014,9 @@ TEXT ·lanes512(SB), NOSPLIT, $24-24
 	VPANDQ        Z23, Z16, Z16
 	VPANDQ        Z23, Z17, Z17
 	VPBROADCASTQ  AX, Z30
-	VPSLLQ        $0x04, 128(SI), Z28
+	VPSLLQ        $0x04, 4544(CX), Z28
 	VPSUBQ        Z30, Z28, Z28
-	VPADDQ        64(SI), Z28, Z29
+	VPADDQ        4480(CX), Z28, Z29
 	VPXORQ        Z30, Z30, Z30
 	VPMAXSQ       Z30, Z28, Z28
 	VPMAXSQ       Z30, Z29, Z29
@@ -3858,13 +4030,13 @@ TEXT ·lanes512(SB), NOSPLIT, $24-24
 	SHLL          $0x03, DI
 	KMOVQ         4352(CX), K1
 	LEAQ          (R8)(AX*1), DX
-	CMPQ          DX, (SI)
-	CMOVQCS       (SI), DX
+	CMPQ          DX, 4416(CX)
+	CMOVQCS       4416(CX), DX
 	VPEXPANDB.Z   (DX), K1, Z28
 	KMOVQ         4360(CX), K2
 	LEAQ          (R9)(AX*1), DX
-	CMPQ          DX, 8(SI)
-	CMOVQCS       8(SI), DX
+	CMPQ          DX, 4424(CX)
+	CMOVQCS       4424(CX), DX
 	VPEXPANDB.Z   (DX), K2, Z29
 	VPUNPCKHQDQ   Z29, Z28, Z30
 	VPUNPCKLQDQ   Z29, Z28, Z28
@@ -3918,13 +4090,13 @@ TEXT ·lanes512(SB), NOSPLIT, $24-24
 	VEXTRACTI32X4 $0x03, Z30, 2752(CX)(DI*1)
 	KMOVQ         4368(CX), K3
 	LEAQ          (R10)(AX*1), DX
-	CMPQ          DX, 16(SI)
-	CMOVQCS       16(SI), DX
+	CMPQ          DX, 4432(CX)
+	CMOVQCS       4432(CX), DX
 	VPEXPANDB.Z   (DX), K3, Z28
 	KMOVQ         4376(CX), K1
 	LEAQ          (R11)(AX*1), DX
-	CMPQ          DX, 24(SI)
-	CMOVQCS       24(SI), DX
+	CMPQ          DX, 4440(CX)
+	CMOVQCS       4440(CX), DX
 	VPEXPANDB.Z   (DX), K1, Z29
 	VPUNPCKHQDQ   Z29, Z28, Z30
 	VPUNPCKLQDQ   Z29, Z28, Z28
@@ -3938,13 +4110,13 @@ TEXT ·lanes512(SB), NOSPLIT, $24-24
 	VEXTRACTI32X4 $0x03, Z30, 2768(CX)(DI*1)
 	KMOVQ         4384(CX), K2
 	LEAQ          (R12)(AX*1), DX
-	CMPQ          DX, 32(SI)
-	CMOVQCS       32(SI), DX
+	CMPQ          DX, 4448(CX)
+	CMOVQCS       4448(CX), DX
 	VPEXPANDB.Z   (DX), K2, Z28
 	KMOVQ         4392(CX), K3
 	LEAQ          (R13)(AX*1), DX
-	CMPQ          DX, 40(SI)
-	CMOVQCS       40(SI), DX
+	CMPQ          DX, 4456(CX)
+	CMOVQCS       4456(CX), DX
 	VPEXPANDB.Z   (DX), K3, Z29
 	VPUNPCKHQDQ   Z29, Z28, Z30
 	VPUNPCKLQDQ   Z29, Z28, Z28
@@ -3988,13 +4160,13 @@ TEXT ·lanes512(SB), NOSPLIT, $24-24
 	VEXTRACTI32X4 $0x03, Z30, 2784(CX)(DI*1)
 	KMOVQ         4400(CX), K1
 	LEAQ          (R14)(AX*1), DX
-	CMPQ          DX, 48(SI)
-	CMOVQCS       48(SI), DX
+	CMPQ          DX, 4464(CX)
+	CMOVQCS       4464(CX), DX
 	VPEXPANDB.Z   (DX), K1, Z28
 	KMOVQ         4408(CX), K2
 	LEAQ          (R15)(AX*1), DX
-	CMPQ          DX, 56(SI)
-	CMOVQCS       56(SI), DX
+	CMPQ          DX, 4472(CX)
+	CMOVQCS       4472(CX), DX
 	VPEXPANDB.Z   (DX), K2, Z29
 	VPUNPCKHQDQ   Z29, Z28, Z30
 	VPUNPCKLQDQ   Z29, Z28, Z28
@@ -4059,8 +4231,8 @@ begun:
 	VMOVDQU64 2752(CX)(DX*1), Z2
 	CMPQ      AX, 8(SP)
 	JNE       seeds
-	VPORQ     192(SI), Z0, Z0
-	VPORQ     256(SI), Z2, Z2
+	VPORQ     4608(CX), Z0, Z0
+	VPORQ     4672(CX), Z2, Z2
 
 seeds:
 	VPSHRDQ       $0x34, Z2, Z0, Z1
@@ -4270,164 +4442,174 @@ seeds:
 	VPADDQ        Z4, Z2, Z22
 
 next:
-	ADDQ        $0x40, AX
-	CMPQ        AX, 8(SP)
-	JBE         quad
-	VPXOR       X0, X0, X0
-	VPXOR       X1, X1, X1
-	VPXOR       X2, X2, X2
-	VPXOR       X3, X3, X3
-	VPXOR       X4, X4, X4
-	VPXOR       X5, X5, X5
-	VPMADD52LUQ (CX), Z20, Z0
-	VPMADD52HUQ (CX), Z20, Z3
-	VPMADD52LUQ 64(CX), Z20, Z1
-	VPMADD52HUQ 64(CX), Z20, Z4
-	VPMADD52LUQ 128(CX), Z20, Z2
-	VPMADD52HUQ 128(CX), Z20, Z5
-	VPMADD52LUQ 192(CX), Z21, Z0
-	VPMADD52HUQ 192(CX), Z21, Z3
-	VPMADD52LUQ 256(CX), Z21, Z1
-	VPMADD52HUQ 256(CX), Z21, Z4
-	VPMADD52LUQ 320(CX), Z21, Z2
-	VPMADD52HUQ 320(CX), Z21, Z5
-	VPMADD52LUQ 384(CX), Z22, Z0
-	VPMADD52HUQ 384(CX), Z22, Z3
-	VPMADD52LUQ 448(CX), Z22, Z1
-	VPMADD52HUQ 448(CX), Z22, Z4
-	VPMADD52LUQ 512(CX), Z22, Z2
-	VPMADD52HUQ 512(CX), Z22, Z5
-	VPADDQ      Z4, Z2, Z2
-	VPSLLQ      $0x1a, Z5, Z5
-	VPSRLQ      $0x1a, Z2, Z4
-	VPADDQ      Z4, Z0, Z0
-	VPADDQ      Z5, Z4, Z4
-	VPADDQ      Z5, Z0, Z0
-	VPSLLQ      $0x02, Z4, Z4
-	VPADDQ      Z4, Z0, Z20
-	VPADDQ      Z3, Z1, Z1
-	VPANDQ      Z24, Z2, Z2
-	VPSRLQ      $0x34, Z20, Z4
-	VPADDQ      Z4, Z1, Z21
-	VPSRLQ      $0x34, Z21, Z4
-	VPADDQ      Z4, Z2, Z22
-	VPANDQ      Z23, Z20, Z20
-	VPANDQ      Z23, Z21, Z21
-	MOVQ        keys+0(FP), DI
-	VMOVDQU64   keys512<>+0(SB), Z6
-	KXNORQ      K1, K1, K1
-	VPGATHERQQ  16(DI)(Z6*1), K1, Z8
-	VMOVDQU64   keys512<>+0(SB), Z6
-	KXNORQ      K1, K1, K1
-	VPGATHERQQ  24(DI)(Z6*1), K1, Z9
-	VPSRLQ      $0x1a, Z22, Z6
-	VPANDQ      Z24, Z22, Z22
-	VPSLLQ      $0x02, Z6, Z7
-	VPADDQ      Z6, Z20, Z20
-	VPADDQ      Z7, Z20, Z20
-	VPSRLQ      $0x34, Z20, Z6
-	VPANDQ      Z23, Z20, Z20
-	VPADDQ      Z6, Z21, Z21
-	VPSRLQ      $0x34, Z21, Z6
-	VPANDQ      Z23, Z21, Z21
-	VPADDQ      Z6, Z22, Z22
-	VPSRLQ      $0x1a, Z22, Z6
-	VPANDQ      Z24, Z22, Z22
-	VPSLLQ      $0x02, Z6, Z7
-	VPADDQ      Z6, Z20, Z20
-	VPADDQ      Z7, Z20, Z20
-	VPSRLQ      $0x34, Z20, Z6
-	VPANDQ      Z23, Z20, Z20
-	VPADDQ      Z6, Z21, Z21
-	VPSRLQ      $0x34, Z21, Z6
-	VPANDQ      Z23, Z21, Z21
-	VPADDQ      Z6, Z22, Z22
-	VPADDQ.BCST poly512<>+40(SB), Z20, Z0
-	VPSRLQ      $0x34, Z0, Z6
-	VPADDQ      Z6, Z21, Z1
-	VPSRLQ      $0x34, Z1, Z6
-	VPADDQ      Z6, Z22, Z2
-	VPSRLQ      $0x1a, Z2, Z6
-	VPXORQ      Z7, Z7, Z7
-	VPSUBQ      Z6, Z7, Z7
-	VPTERNLOGQ  $0xe2, Z20, Z7, Z0
-	VPTERNLOGQ  $0xe2, Z21, Z7, Z1
-	VPTERNLOGQ  $0xe2, Z22, Z7, Z2
-	VPANDQ      Z23, Z0, Z0
-	VPANDQ      Z23, Z1, Z1
-	VPSLLQ      $0x34, Z1, Z10
-	VPORQ       Z0, Z10, Z10
-	VPSRLQ      $0x0c, Z1, Z11
-	VPSLLQ      $0x28, Z2, Z6
-	VPORQ       Z6, Z11, Z11
-	VPADDQ      Z8, Z10, Z10
-	VPADDQ      Z9, Z11, Z11
-	VPCMPUQ     $0x01, Z8, Z10, K1
-	VPTERNLOGD  $0xff, Z6, Z6, Z6
-	VPSUBQ      Z6, Z11, K1, Z11
-	VMOVDQU64   Z10, 320(SI)
-	VMOVDQU64   Z11, 384(SI)
-	VPXORQ      Z0, Z0, Z0
-	VMOVDQU64   Z0, (CX)
-	VMOVDQU64   Z0, 64(CX)
-	VMOVDQU64   Z0, 128(CX)
-	VMOVDQU64   Z0, 192(CX)
-	VMOVDQU64   Z0, 256(CX)
-	VMOVDQU64   Z0, 320(CX)
-	VMOVDQU64   Z0, 384(CX)
-	VMOVDQU64   Z0, 448(CX)
-	VMOVDQU64   Z0, 512(CX)
-	VMOVDQU64   Z0, 576(CX)
-	VMOVDQU64   Z0, 640(CX)
-	VMOVDQU64   Z0, 704(CX)
-	VMOVDQU64   Z0, 768(CX)
-	VMOVDQU64   Z0, 832(CX)
-	VMOVDQU64   Z0, 896(CX)
-	VMOVDQU64   Z0, 960(CX)
-	VMOVDQU64   Z0, 1024(CX)
-	VMOVDQU64   Z0, 1088(CX)
-	VMOVDQU64   Z0, 1152(CX)
-	VMOVDQU64   Z0, 1216(CX)
-	VMOVDQU64   Z0, 1280(CX)
-	VMOVDQU64   Z0, 1344(CX)
-	VMOVDQU64   Z0, 1408(CX)
-	VMOVDQU64   Z0, 1472(CX)
-	VMOVDQU64   Z0, 1536(CX)
-	VMOVDQU64   Z0, 1600(CX)
-	VMOVDQU64   Z0, 1664(CX)
-	VMOVDQU64   Z0, 1728(CX)
-	VMOVDQU64   Z0, 1792(CX)
-	VMOVDQU64   Z0, 1856(CX)
-	VMOVDQU64   Z0, 1920(CX)
-	VMOVDQU64   Z0, 1984(CX)
-	VMOVDQU64   Z0, 2048(CX)
-	VMOVDQU64   Z0, 2112(CX)
-	VMOVDQU64   Z0, 2176(CX)
-	VMOVDQU64   Z0, 2240(CX)
+	ADDQ          $0x40, AX
+	CMPQ          AX, 8(SP)
+	JBE           quad
+	VPXOR         X0, X0, X0
+	VPXOR         X1, X1, X1
+	VPXOR         X2, X2, X2
+	VPXOR         X3, X3, X3
+	VPXOR         X4, X4, X4
+	VPXOR         X5, X5, X5
+	VPMADD52LUQ   (CX), Z20, Z0
+	VPMADD52HUQ   (CX), Z20, Z3
+	VPMADD52LUQ   64(CX), Z20, Z1
+	VPMADD52HUQ   64(CX), Z20, Z4
+	VPMADD52LUQ   128(CX), Z20, Z2
+	VPMADD52HUQ   128(CX), Z20, Z5
+	VPMADD52LUQ   192(CX), Z21, Z0
+	VPMADD52HUQ   192(CX), Z21, Z3
+	VPMADD52LUQ   256(CX), Z21, Z1
+	VPMADD52HUQ   256(CX), Z21, Z4
+	VPMADD52LUQ   320(CX), Z21, Z2
+	VPMADD52HUQ   320(CX), Z21, Z5
+	VPMADD52LUQ   384(CX), Z22, Z0
+	VPMADD52HUQ   384(CX), Z22, Z3
+	VPMADD52LUQ   448(CX), Z22, Z1
+	VPMADD52HUQ   448(CX), Z22, Z4
+	VPMADD52LUQ   512(CX), Z22, Z2
+	VPMADD52HUQ   512(CX), Z22, Z5
+	VPADDQ        Z4, Z2, Z2
+	VPSLLQ        $0x1a, Z5, Z5
+	VPSRLQ        $0x1a, Z2, Z4
+	VPADDQ        Z4, Z0, Z0
+	VPADDQ        Z5, Z4, Z4
+	VPADDQ        Z5, Z0, Z0
+	VPSLLQ        $0x02, Z4, Z4
+	VPADDQ        Z4, Z0, Z20
+	VPADDQ        Z3, Z1, Z1
+	VPANDQ        Z24, Z2, Z2
+	VPSRLQ        $0x34, Z20, Z4
+	VPADDQ        Z4, Z1, Z21
+	VPSRLQ        $0x34, Z21, Z4
+	VPADDQ        Z4, Z2, Z22
+	VPANDQ        Z23, Z20, Z20
+	VPANDQ        Z23, Z21, Z21
+	MOVQ          ms+0(FP), SI
+	MOVQ          24(SI), DI
+	VMOVDQU64     keys512<>+0(SB), Z6
+	KXNORQ        K1, K1, K1
+	VPGATHERQQ    16(DI)(Z6*1), K1, Z8
+	VMOVDQU64     keys512<>+0(SB), Z6
+	KXNORQ        K1, K1, K1
+	VPGATHERQQ    24(DI)(Z6*1), K1, Z9
+	VPSRLQ        $0x1a, Z22, Z6
+	VPANDQ        Z24, Z22, Z22
+	VPSLLQ        $0x02, Z6, Z7
+	VPADDQ        Z6, Z20, Z20
+	VPADDQ        Z7, Z20, Z20
+	VPSRLQ        $0x34, Z20, Z6
+	VPANDQ        Z23, Z20, Z20
+	VPADDQ        Z6, Z21, Z21
+	VPSRLQ        $0x34, Z21, Z6
+	VPANDQ        Z23, Z21, Z21
+	VPADDQ        Z6, Z22, Z22
+	VPSRLQ        $0x1a, Z22, Z6
+	VPANDQ        Z24, Z22, Z22
+	VPSLLQ        $0x02, Z6, Z7
+	VPADDQ        Z6, Z20, Z20
+	VPADDQ        Z7, Z20, Z20
+	VPSRLQ        $0x34, Z20, Z6
+	VPANDQ        Z23, Z20, Z20
+	VPADDQ        Z6, Z21, Z21
+	VPSRLQ        $0x34, Z21, Z6
+	VPANDQ        Z23, Z21, Z21
+	VPADDQ        Z6, Z22, Z22
+	VPADDQ.BCST   poly512<>+40(SB), Z20, Z0
+	VPSRLQ        $0x34, Z0, Z6
+	VPADDQ        Z6, Z21, Z1
+	VPSRLQ        $0x34, Z1, Z6
+	VPADDQ        Z6, Z22, Z2
+	VPSRLQ        $0x1a, Z2, Z6
+	VPXORQ        Z7, Z7, Z7
+	VPSUBQ        Z6, Z7, Z7
+	VPTERNLOGQ    $0xe2, Z20, Z7, Z0
+	VPTERNLOGQ    $0xe2, Z21, Z7, Z1
+	VPTERNLOGQ    $0xe2, Z22, Z7, Z2
+	VPANDQ        Z23, Z0, Z0
+	VPANDQ        Z23, Z1, Z1
+	VPSLLQ        $0x34, Z1, Z10
+	VPORQ         Z0, Z10, Z10
+	VPSRLQ        $0x0c, Z1, Z11
+	VPSLLQ        $0x28, Z2, Z6
+	VPORQ         Z6, Z11, Z11
+	VPADDQ        Z8, Z10, Z10
+	VPADDQ        Z9, Z11, Z11
+	VPCMPUQ       $0x01, Z8, Z10, K1
+	VPTERNLOGD    $0xff, Z6, Z6, Z6
+	VPSUBQ        Z6, Z11, K1, Z11
+	MOVQ          tags+24(FP), DI
+	VPUNPCKLQDQ   Z11, Z10, Z12
+	VPUNPCKHQDQ   Z11, Z10, Z13
+	VEXTRACTI32X4 $0x00, Z12, (DI)
+	VEXTRACTI32X4 $0x00, Z13, 16(DI)
+	VEXTRACTI32X4 $0x01, Z12, 32(DI)
+	VEXTRACTI32X4 $0x01, Z13, 48(DI)
+	VEXTRACTI32X4 $0x02, Z12, 64(DI)
+	VEXTRACTI32X4 $0x02, Z13, 80(DI)
+	VEXTRACTI32X4 $0x03, Z12, 96(DI)
+	VEXTRACTI32X4 $0x03, Z13, 112(DI)
+	VPXORQ        Z0, Z0, Z0
+	VMOVDQU64     Z0, (CX)
+	VMOVDQU64     Z0, 64(CX)
+	VMOVDQU64     Z0, 128(CX)
+	VMOVDQU64     Z0, 192(CX)
+	VMOVDQU64     Z0, 256(CX)
+	VMOVDQU64     Z0, 320(CX)
+	VMOVDQU64     Z0, 384(CX)
+	VMOVDQU64     Z0, 448(CX)
+	VMOVDQU64     Z0, 512(CX)
+	VMOVDQU64     Z0, 576(CX)
+	VMOVDQU64     Z0, 640(CX)
+	VMOVDQU64     Z0, 704(CX)
+	VMOVDQU64     Z0, 768(CX)
+	VMOVDQU64     Z0, 832(CX)
+	VMOVDQU64     Z0, 896(CX)
+	VMOVDQU64     Z0, 960(CX)
+	VMOVDQU64     Z0, 1024(CX)
+	VMOVDQU64     Z0, 1088(CX)
+	VMOVDQU64     Z0, 1152(CX)
+	VMOVDQU64     Z0, 1216(CX)
+	VMOVDQU64     Z0, 1280(CX)
+	VMOVDQU64     Z0, 1344(CX)
+	VMOVDQU64     Z0, 1408(CX)
+	VMOVDQU64     Z0, 1472(CX)
+	VMOVDQU64     Z0, 1536(CX)
+	VMOVDQU64     Z0, 1600(CX)
+	VMOVDQU64     Z0, 1664(CX)
+	VMOVDQU64     Z0, 1728(CX)
+	VMOVDQU64     Z0, 1792(CX)
+	VMOVDQU64     Z0, 1856(CX)
+	VMOVDQU64     Z0, 1920(CX)
+	VMOVDQU64     Z0, 1984(CX)
+	VMOVDQU64     Z0, 2048(CX)
+	VMOVDQU64     Z0, 2112(CX)
+	VMOVDQU64     Z0, 2176(CX)
+	VMOVDQU64     Z0, 2240(CX)
 	VZEROALL
-	VPXORD      Z16, Z16, Z16
-	VPXORD      Z17, Z17, Z17
-	VPXORD      Z18, Z18, Z18
-	VPXORD      Z19, Z19, Z19
-	VPXORD      Z20, Z20, Z20
-	VPXORD      Z21, Z21, Z21
-	VPXORD      Z22, Z22, Z22
-	VPXORD      Z23, Z23, Z23
-	VPXORD      Z24, Z24, Z24
-	VPXORD      Z25, Z25, Z25
-	VPXORD      Z26, Z26, Z26
-	VPXORD      Z27, Z27, Z27
-	VPXORD      Z28, Z28, Z28
-	VPXORD      Z29, Z29, Z29
-	VPXORD      Z30, Z30, Z30
-	VPXORD      Z31, Z31, Z31
-	KXORQ       K1, K1, K1
-	KXORQ       K2, K2, K2
-	KXORQ       K3, K3, K3
-	KXORQ       K4, K4, K4
-	KXORQ       K5, K5, K5
-	KXORQ       K6, K6, K6
-	KXORQ       K7, K7, K7
+	VPXORD        Z16, Z16, Z16
+	VPXORD        Z17, Z17, Z17
+	VPXORD        Z18, Z18, Z18
+	VPXORD        Z19, Z19, Z19
+	VPXORD        Z20, Z20, Z20
+	VPXORD        Z21, Z21, Z21
+	VPXORD        Z22, Z22, Z22
+	VPXORD        Z23, Z23, Z23
+	VPXORD        Z24, Z24, Z24
+	VPXORD        Z25, Z25, Z25
+	VPXORD        Z26, Z26, Z26
+	VPXORD        Z27, Z27, Z27
+	VPXORD        Z28, Z28, Z28
+	VPXORD        Z29, Z29, Z29
+	VPXORD        Z30, Z30, Z30
+	VPXORD        Z31, Z31, Z31
+	KXORQ         K1, K1, K1
+	KXORQ         K2, K2, K2
+	KXORQ         K3, K3, K3
+	KXORQ         K4, K4, K4
+	KXORQ         K5, K5, K5
+	KXORQ         K6, K6, K6
+	KXORQ         K7, K7, K7
 	RET
 
 edge:
@@ -4435,9 +4617,9 @@ edge:
 
 edgeTurn:
 	VPBROADCASTQ  AX, Z14
-	VPSLLQ        $0x04, 128(SI), Z12
+	VPSLLQ        $0x04, 4544(CX), Z12
 	VPSUBQ        Z14, Z12, Z12
-	VPADDQ        64(SI), Z12, Z13
+	VPADDQ        4480(CX), Z12, Z13
 	VPXORQ        Z14, Z14, Z14
 	VPMAXSQ       Z14, Z12, Z12
 	VPMAXSQ       Z14, Z13, Z13
@@ -4451,13 +4633,13 @@ edgeTurn:
 	SHLL          $0x03, DI
 	KMOVQ         4352(CX), K1
 	LEAQ          (R8)(AX*1), DX
-	CMPQ          DX, (SI)
-	CMOVQCS       (SI), DX
+	CMPQ          DX, 4416(CX)
+	CMOVQCS       4416(CX), DX
 	VPEXPANDB.Z   (DX), K1, Z12
 	KMOVQ         4360(CX), K2
 	LEAQ          (R9)(AX*1), DX
-	CMPQ          DX, 8(SI)
-	CMOVQCS       8(SI), DX
+	CMPQ          DX, 4424(CX)
+	CMOVQCS       4424(CX), DX
 	VPEXPANDB.Z   (DX), K2, Z13
 	VPUNPCKHQDQ   Z13, Z12, Z14
 	VPUNPCKLQDQ   Z13, Z12, Z12
@@ -4471,13 +4653,13 @@ edgeTurn:
 	VEXTRACTI32X4 $0x03, Z14, 2752(CX)(DI*1)
 	KMOVQ         4368(CX), K3
 	LEAQ          (R10)(AX*1), DX
-	CMPQ          DX, 16(SI)
-	CMOVQCS       16(SI), DX
+	CMPQ          DX, 4432(CX)
+	CMOVQCS       4432(CX), DX
 	VPEXPANDB.Z   (DX), K3, Z12
 	KMOVQ         4376(CX), K1
 	LEAQ          (R11)(AX*1), DX
-	CMPQ          DX, 24(SI)
-	CMOVQCS       24(SI), DX
+	CMPQ          DX, 4440(CX)
+	CMOVQCS       4440(CX), DX
 	VPEXPANDB.Z   (DX), K1, Z13
 	VPUNPCKHQDQ   Z13, Z12, Z14
 	VPUNPCKLQDQ   Z13, Z12, Z12
@@ -4491,13 +4673,13 @@ edgeTurn:
 	VEXTRACTI32X4 $0x03, Z14, 2768(CX)(DI*1)
 	KMOVQ         4384(CX), K2
 	LEAQ          (R12)(AX*1), DX
-	CMPQ          DX, 32(SI)
-	CMOVQCS       32(SI), DX
+	CMPQ          DX, 4448(CX)
+	CMOVQCS       4448(CX), DX
 	VPEXPANDB.Z   (DX), K2, Z12
 	KMOVQ         4392(CX), K3
 	LEAQ          (R13)(AX*1), DX
-	CMPQ          DX, 40(SI)
-	CMOVQCS       40(SI), DX
+	CMPQ          DX, 4456(CX)
+	CMOVQCS       4456(CX), DX
 	VPEXPANDB.Z   (DX), K3, Z13
 	VPUNPCKHQDQ   Z13, Z12, Z14
 	VPUNPCKLQDQ   Z13, Z12, Z12
@@ -4511,13 +4693,13 @@ edgeTurn:
 	VEXTRACTI32X4 $0x03, Z14, 2784(CX)(DI*1)
 	KMOVQ         4400(CX), K1
 	LEAQ          (R14)(AX*1), DX
-	CMPQ          DX, 48(SI)
-	CMOVQCS       48(SI), DX
+	CMPQ          DX, 4464(CX)
+	CMOVQCS       4464(CX), DX
 	VPEXPANDB.Z   (DX), K1, Z12
 	KMOVQ         4408(CX), K2
 	LEAQ          (R15)(AX*1), DX
-	CMPQ          DX, 56(SI)
-	CMOVQCS       56(SI), DX
+	CMPQ          DX, 4472(CX)
+	CMOVQCS       4472(CX), DX
 	VPEXPANDB.Z   (DX), K2, Z13
 	VPUNPCKHQDQ   Z13, Z12, Z14
 	VPUNPCKLQDQ   Z13, Z12, Z12
@@ -4680,7 +4862,7 @@ edgeNone:
 begin:
 	LEAQ         -128(AX), DX
 	SHRQ         $0x04, DX
-	VMOVDQU64    128(SI), Z12
+	VMOVDQU64    4544(CX), Z12
 	VPBROADCASTQ DX, Z13
 	VPCMPUQ      $0x02, Z13, Z12, K4
 	INCQ         DX

@@ -3,21 +3,22 @@ package aead
 // All of this leaves nothing secret in a register or on the stack. It is not preempted: the runtime stops a goroutine, and so saves its
 // registers on its stack, only in Go code. Addresses and branches depend on lengths alone.
 
-// chacha512 XORs each of n spans with its key stream, 16 blocks at a time. All have the same first four bytes of the nonce and the same last four. What is
-// secret of work is zero when it returns.
+// chacha512 XORs the texts of n messages with their key stream, 16 blocks at a time, and makes their one-time keys if keys says so. All
+// have the same first four bytes of the nonce and the same last four. What is secret of work is zero when it returns.
 //
 //go:noescape
-func chacha512(key *[KeySize]byte, spans *span, n int, work *work512)
+func chacha512(key *[KeySize]byte, ms *message, n int, keys bool, work *work512)
 
 // apply512 XORs n bytes of key stream into a text, and zeroes the blocks that it had them from.
 //
 //go:noescape
 func apply512(text, stream *byte, n int)
 
-// lanes512 computes the tags of eight messages. It keeps powers, which are zero when it returns but for what isn't secret.
+// lanes512 computes the tags of n messages, at most eight; there is room for eight. It keeps powers, which are zero when it returns but
+// for what isn't secret.
 //
 //go:noescape
-func lanes512(keys *oneTimeKey, l *lanes, powers *powers)
+func lanes512(ms *message, n int, powers *powers, tags *[2]uint64)
 
 // single512 computes the tag of one message: n bytes, at least 113, zeroes up to a whole block, and the block last. It keeps powers,
 // which are zero when it returns but for what isn't secret.

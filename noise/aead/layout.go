@@ -2,13 +2,27 @@ package aead
 
 // What the assembly works on. Its generator knows these layouts (internal/gen/layout.go).
 
-// A span is bytes that one message's key stream is XORed into, from the start of a block on.
+// A message is what the kernels have to know about one. Its tag stands behind its text.
+type message struct {
+	text  *byte
+	len   int
+	nonce uint64      // the last eight bytes of the nonce
+	key   *oneTimeKey // where its own goes
+	block uint32      // the number of the text's first block: 1, if that isn't done already
+	first uint32      // the first four bytes of the nonce: zero but in tests
+	// What Poly1305 has behind the text: "The length of the additional data in octets [...]. The length of the ciphertext in octets".
+	// RFC 8439, 2.8. There is no additional data but in tests.
+	last [2]uint64
+	_    uint64
+}
+
+// A span is whole blocks that one message's key stream is XORed into.
 type span struct {
 	text  *byte
 	len   int
-	nonce uint64 // the last eight bytes of the nonce
-	block uint32 // the number of the first block
-	first uint32 // the first four bytes of the nonce
+	nonce uint64
+	block uint32
+	first uint32
 }
 
 // A oneTimeKey is a message's block 0: r, s, and a half that is not used. RFC 8439, 2.6
@@ -30,16 +44,5 @@ type work512 struct {
 // dealt512 is how many lanes are dealt out at a time. Behind them is room for vectors of sixteen; before them stand those of the last pass.
 const dealt512 = 128
 
-// lanes is eight messages that are authenticated side by side, with a 64-bit lane each. A lane that is not wanted repeats another.
-type lanes struct {
-	text  [8]*byte
-	len   [8]uint64
-	skip  [8]uint64    // blocks that the message is shorter than 4*quads
-	last  [2][8]uint64 // the blocks behind the texts: the low words, the high words
-	tag   [2][8]uint64 // likewise
-	quads uint64       // blocks of the longest message, by four, rounded up
-	full  uint64       // the quad from which on no lane skips a block
-}
-
 // powers are of eight messages' r: of each of r, r^2, r^3 and r^4 nine vectors. Behind them is what else lanes512 keeps.
-type powers [9*4 + 8*4 + 1][8]uint64
+type powers [9*4 + 8*4 + 1 + 6][8]uint64

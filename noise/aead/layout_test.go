@@ -16,14 +16,14 @@ func TestLayout(t *testing.T) {
 		t.Fatal(err)
 	}
 	var x span
-	var l lanes
+	var m message
 	var w work512
 	want := map[string]uintptr{
 		"spanText": unsafe.Offsetof(x.text), "spanLen": unsafe.Offsetof(x.len), "spanNonce": unsafe.Offsetof(x.nonce),
 		"spanBlock": unsafe.Offsetof(x.block), "spanFirst": unsafe.Offsetof(x.first), "spanSize": unsafe.Sizeof(x),
-		"lanesText": unsafe.Offsetof(l.text), "lanesLen": unsafe.Offsetof(l.len), "lanesSkip": unsafe.Offsetof(l.skip),
-		"lanesLast": unsafe.Offsetof(l.last), "lanesTag": unsafe.Offsetof(l.tag), "lanesQuads": unsafe.Offsetof(l.quads),
-		"lanesFull":  unsafe.Offsetof(l.full),
+		"messageText": unsafe.Offsetof(m.text), "messageLen": unsafe.Offsetof(m.len), "messageNonce": unsafe.Offsetof(m.nonce),
+		"messageKey": unsafe.Offsetof(m.key), "messageBlock": unsafe.Offsetof(m.block), "messageFirst": unsafe.Offsetof(m.first),
+		"messageLast": unsafe.Offsetof(m.last), "messageSize": unsafe.Sizeof(m),
 		"workStates": unsafe.Offsetof(w.states), "workCounters": unsafe.Offsetof(w.counters), "workNonces": unsafe.Offsetof(w.nonces),
 		"workTexts": unsafe.Offsetof(w.texts), "workMasks": unsafe.Offsetof(w.masks), "workLanes": dealt512,
 		"keySize": unsafe.Sizeof(oneTimeKey{}), "hashSize": unsafe.Sizeof(hash{}),

@@ -9,7 +9,6 @@ import (
 const (
 	blockSize = 64 // of ChaCha20
 	groupSize = 16 // messages that are worked on together
-	firstKey  = 2 * groupSize
 	mostAhead = 23 // blocks; what a path of 1,500 bytes carries has no more, and with the key they are a pass and a half of sixteen lanes
 )
 
@@ -17,21 +16,10 @@ const (
 // list, and Poly1305 several messages at once.
 type vector struct {
 	name         string
-	lanes        int                                                // blocks in one pass
-	xor          func(key *[KeySize]byte, s *scratch, from, to int) // XORs the key stream into spans[from:to]
-	authenticate func(s *scratch, n int)                            // makes tags of messages[:n]
-	apply        func(text, stream *byte, n int)                    // XORs key stream into a text, and zeroes it
-}
-
-// A message is what has to be known about one. Its tag stands behind its text.
-type message struct {
-	text  *byte
-	len   int
-	nonce uint64
-	first uint32 // the first four bytes of the nonce: zero but in tests
-	// What Poly1305 has behind the text: "The length of the additional data in octets [...]. The length of the ciphertext in octets".
-	// RFC 8439, 2.8. There is no additional data but in tests.
-	last [2]uint64
+	lanes        int // blocks in one pass
+	xor          func(key *[KeySize]byte, s *scratch, ms []message, keys bool)
+	authenticate func(s *scratch, n int)         // makes tags of messages[:n]
+	apply        func(text, stream *byte, n int) // XORs key stream into a text, and zeroes it
 }
 
 func (m *message) set(b []byte, counter uint64) {
@@ -46,11 +34,12 @@ func (m *message) tag() *[Overhead]byte {
 	return (*[Overhead]byte)(unsafe.Add(unsafe.Pointer(m.text), m.len))
 }
 
-// A scratch is a group of messages, and what the kernels are told about it. Between uses it holds on to nobody's memory.
+// A scratch is a group of messages, and what the kernels work with. Between uses it holds on to nobody's memory.
 type scratch struct {
 	messages [groupSize]message
-	spans    [firstKey + groupSize]span // tails', then texts', then keys'
-	lanes    lanes
+	keyed    [groupSize]message  // of which only the one-time keys are made
+	spans    [3 * groupSize]span // of chacha256
+	texts    [8]*byte            // of lanes256
 	*secrets
 }
 
@@ -70,64 +59,31 @@ type secrets struct {
 var scratches = sync.Pool{New: func() any {
 	s := &scratch{secrets: new(secrets)}
 	for i := range s.keys {
-		s.spans[firstKey+i] = span{text: &s.keys[i][0], len: blockSize}
+		m := message{key: &s.keys[i], block: 1}
+		s.messages[i], s.keyed[i] = m, m
 	}
+	s.keyed[0].text = &s.stream[0]
 	return s
 }}
 
 // wipe is for n messages of which ahead bytes of key stream were made.
 func (s *scratch) wipe(n, ahead int) {
-	for i := range n {
-		s.keys[i], s.tags[i] = oneTimeKey{}, [2]uint64{}
-	}
+	clear(s.keys[:n])
+	clear(s.tags[:]) // lanes that were not wanted have some, too
 	clear(s.stream[:ahead])
 }
 
 // done gives back a scratch that had no more than n messages.
 func (s *scratch) done(n int) {
-	n = min(n, groupSize)
-	for i := range s.messages[:n] {
+	for i := range s.messages[:min(n, groupSize)] {
 		s.messages[i].text = nil
 	}
-	texts := s.spans[firstKey-2*n : firstKey]
-	for i := range texts {
-		texts[i].text = nil
-	}
-	if n > 1 {
-		clear(s.lanes.text[1:])
-	}
-	s.lanes.text[0] = nil
 	scratches.Put(s)
-}
-
-// makeKeys makes spans of the messages' blocks 0. RFC 8439, 2.6
-func (s *scratch) makeKeys(n int) {
-	for i := range s.messages[:n] {
-		x, m := &s.spans[firstKey+i], &s.messages[i]
-		x.nonce, x.first = m.nonce, m.first
-	}
-}
-
-// addText makes a span of a message from a byte on, which begins a block, and puts it before the span at index at.
-func (s *scratch) addText(at int, m *message, from int) int {
-	if from >= m.len {
-		return at
-	}
-	at--
-	x := &s.spans[at]
-	x.text, x.len = (*byte)(unsafe.Add(unsafe.Pointer(m.text), from)), m.len-from
-	x.nonce, x.block, x.first = m.nonce, uint32(1+from/blockSize), m.first
-	return at
 }
 
 // seal seals the first n messages of s.
 func (v *vector) seal(key *[KeySize]byte, s *scratch, n int) {
-	s.makeKeys(n)
-	from := firstKey
-	for i := n - 1; i >= 0; i-- {
-		from = s.addText(from, &s.messages[i], 0)
-	}
-	v.xor(key, s, from, firstKey+n)
+	v.xor(key, s, s.messages[:n], true)
 	v.authenticate(s, n)
 	for i, tag := range s.tags[:n] {
 		to := s.messages[i].tag()
@@ -141,41 +97,44 @@ func (v *vector) seal(key *[KeySize]byte, s *scratch, n int) {
 // authenticated; but the lanes that the one-time keys leave idle make key stream for the first message, which is wanted if it is. For
 // a message alone all of it is made then, unless it is long.
 func (v *vector) open(key *[KeySize]byte, s *scratch, n int) (authentic uint32) {
-	s.makeKeys(n)
-	m := &s.messages[0]
-	ahead := (m.len + blockSize - 1) / blockSize
+	for i := range s.messages[:n] {
+		m, keyed := &s.messages[i], &s.keyed[i]
+		keyed.nonce, keyed.first = m.nonce, m.first
+	}
+	first := &s.messages[0]
+	ahead := (first.len + blockSize - 1) / blockSize
 	if n > 1 || ahead > mostAhead {
 		ahead = min(ahead, -n&(v.lanes-1))
 	}
 	ahead *= blockSize
-	from := firstKey
-	if ahead > 0 {
-		from--
-		s.spans[from] = span{&s.stream[0], ahead, m.nonce, 1, m.first}
-	}
-	v.xor(key, s, from, firstKey+n)
+	s.keyed[0].len = ahead
+	v.xor(key, s, s.keyed[:n], true)
 	v.authenticate(s, n)
 
-	from = firstKey
-	for i := n - 1; i >= 0; i-- {
+	left := 0
+	for i := range s.messages[:n] {
 		m := &s.messages[i]
 		tag := m.tag()
 		low, high := binary.LittleEndian.Uint64(tag[:8]), binary.LittleEndian.Uint64(tag[8:])
 		if (s.tags[i][0]^low)|(s.tags[i][1]^high) != 0 {
 			clear(m.plain())
+			m.len = 0
 			continue
 		}
 		authentic |= 1 << i
-		done := 0
 		if i == 0 && ahead > 0 {
-			done, ahead = min(m.len, ahead), 0
+			done := min(m.len, ahead)
 			v.apply(m.text, &s.stream[0], done)
+			m.text, m.len = (*byte)(unsafe.Add(unsafe.Pointer(m.text), done)), m.len-done
+			m.block += uint32(done / blockSize)
+			ahead = 0
 		}
-		from = s.addText(from, m, done)
+		left += m.len
 	}
-	if from < firstKey {
-		v.xor(key, s, from, firstKey)
+	if left > 0 {
+		v.xor(key, s, s.messages[:n], false)
 	}
+	first.block = 1
 	s.wipe(n, ahead)
 	return authentic
 }

@@ -129,9 +129,7 @@ func anyMessage(s *scratch, nonce, b []byte) *message {
 func xorAny(k *Key, nonce, text []byte) []byte {
 	s := scratches.New().(*scratch)
 	m := anyMessage(s, nonce, text)
-	if from := s.addText(firstKey, m, 0); from < firstKey {
-		k.vector.xor(k.slot, s, from, firstKey)
-	}
+	k.vector.xor(k.slot, s, s.messages[:1], false)
 	return m.plain()
 }
 
@@ -139,8 +137,8 @@ func tagOfAny(k *Key, nonce, text, additional []byte) []byte {
 	s := scratches.New().(*scratch)
 	padded := pad16(bytes.Clone(additional))
 	m := anyMessage(s, nonce, append(padded, text...))
-	s.makeKeys(1)
-	k.vector.xor(k.slot, s, firstKey, firstKey+1)
+	s.keyed[0].nonce, s.keyed[0].first = m.nonce, m.first
+	k.vector.xor(k.slot, s, s.keyed[:1], true)
 	return macOf(k.vector, s.keys[0][:32], m.plain(), [2]uint64{uint64(len(additional)), uint64(len(text))}, 1)
 }
 

@@ -7,8 +7,8 @@ import (
 )
 
 // chacha512 has one block in each 32-bit lane: register i is word i of sixteen states. Which blocks these are doesn't matter to it,
-// so the lanes of several passes are dealt out to one span after the other beforehand: into arrays, each span with whole vectors, of
-// which the next span's overwrite what is too much.
+// so the lanes of several passes are dealt out to one message after the other beforehand: into arrays, each message with whole vectors,
+// of which the next one's overwrite what is too much.
 //
 // The counter's and the nonce's low words are all that differs between lanes. So two of the first round's four quarter rounds are made
 // once, and the first addition of the others.
@@ -21,20 +21,22 @@ func chacha512() {
 	strides := table("strides512", multiples(16, 64)...)
 	constants := table("sigma512", sigma[:]...)
 
-	TEXT("chacha512", NOSPLIT, "func(key, spans *byte, n int, work *byte)")
+	TEXT("chacha512", NOSPLIT, "func(key, ms *byte, n int, keys bool, work *byte)")
 	p := &pass512{work: Load(Param("work"), R14), at: R12}
-	p.makeStates(Load(Param("key"), RSI), Load(Param("spans"), RDI), constants)
+	p.makeStates(Load(Param("key"), RSI), Load(Param("ms"), RDI), constants)
 	left := Load(Param("n"), RCX)
+	keys := Load(Param("keys"), R10B)
 	waiting := R15 // 1 if words are
 	XORL(waiting.As32(), waiting.As32())
 	XORL(p.at.As32(), p.at.As32())
 
-	// The span at hand.
-	span, text, length, block := RDI, R8, R9, R11
+	// The message at hand, and where its one-time key goes, if that is to be made and isn't dealt with yet.
+	message, text, length, block, key := RDI, R8, R9, R11, RSI
 	lane := RBX
 	textsLow, textsHigh, ones := Z20, Z21, Z22
 	VPTERNLOGD(Imm(0xff), ones, ones, ones)
 	XORL(length.As32(), length.As32())
+	XORL(key.As32(), key.As32())
 
 	Label("deal")
 	// What is waiting has its place before the first lane.
@@ -49,16 +51,23 @@ func chacha512() {
 	}
 	XORL(lane.As32(), lane.As32())
 
-	Label("dealSpan")
+	Label("dealMessage")
 	TESTQ(length, length)
 	JNZ(LabelRef("take"))
 	TESTQ(left, left)
 	JZ(LabelRef("idle"))
-	MOVQ(Mem{Base: span, Disp: spanText}, text)
-	MOVQ(Mem{Base: span, Disp: spanLen}, length)
-	MOVL(Mem{Base: span, Disp: spanBlock}, block.As32())
-	ADDQ(Imm(spanSize), span)
+	MOVQ(Mem{Base: message, Disp: messageText}, text)
+	MOVQ(Mem{Base: message, Disp: messageLen}, length)
+	MOVL(Mem{Base: message, Disp: messageBlock}, block.As32())
+	ADDQ(Imm(messageSize), message)
 	DECQ(left)
+	TESTB(keys, keys)
+	JZ(LabelRef("dealMessage")) // not yet: it may have no text
+	// Block 0 is dealt with as if it stood before the text.
+	MOVQ(Mem{Base: message, Disp: messageKey - messageSize}, key)
+	XORL(block.As32(), block.As32())
+	SUBQ(Imm(64), text)
+	ADDQ(Imm(64), length)
 
 	Label("take")
 	blocks, mask := RAX, RDX
@@ -74,7 +83,7 @@ func chacha512() {
 	VPBROADCASTD(block.As32(), Z23)
 	VPADDD(counts, Z23, Z23)
 	VMOVDQU32(Z23, p.counters(lane))
-	VPBROADCASTD(Mem{Base: span, Disp: spanNonce - spanSize}, Z23)
+	VPBROADCASTD(Mem{Base: message, Disp: messageNonce - messageSize}, Z23)
 	VMOVDQU32(Z23, p.nonces(lane))
 	VPBROADCASTQ(text, Z23)
 	VPADDQ(strides, Z23, textsLow)
@@ -83,12 +92,17 @@ func chacha512() {
 	VMOVDQU64(textsHigh, p.texts(lane, 8))
 	VMOVDQU64(ones, p.masks(lane, 0))
 	VMOVDQU64(ones, p.masks(lane, 8))
+	TESTQ(key, key)
+	JZ(LabelRef("taken"))
+	MOVQ(key, p.texts(lane, 0))
+	XORL(key.As32(), key.As32())
+	Label("taken")
 	ADDQ(blocks, lane)
 	ADDL(blocks.As32(), block.As32())
 	SHLQ(Imm(6), blocks)
 	ADDQ(blocks, text)
 	SUBQ(blocks, length)
-	JA(LabelRef("more")) // of this span
+	JA(LabelRef("more")) // of this message
 	// The last block was length+64 bytes.
 	MOVQ(I32(-1), mask)
 	ADDQ(Imm(64), length)
@@ -97,7 +111,7 @@ func chacha512() {
 	XORL(length.As32(), length.As32())
 	Label("more")
 	CMPQ(lane, U32(workLanes))
-	JB(LabelRef("dealSpan"))
+	JB(LabelRef("dealMessage"))
 	JMP(LabelRef("pass"))
 
 	Label("idle") // lanes need an address, too
@@ -205,7 +219,7 @@ func (p *pass512) masks(lane Register, offset int) Mem {
 }
 
 // makeStates stores the words that all lanes have in common: as they are, and as far as the first round is made of them alone.
-func (p *pass512) makeStates(key, span Register, constants Mem) {
+func (p *pass512) makeStates(key, message Register, constants Mem) {
 	VMOVDQU(constants, X0)
 	VMOVDQU(X0, p.state(0, 0))
 	for i := range 2 {
@@ -217,8 +231,8 @@ func (p *pass512) makeStates(key, span Register, constants Mem) {
 			VMOVDQU(X0, p.state(1, 0))
 		}
 	}
-	for _, last := range []struct{ word, at int }{{13, spanFirst}, {15, spanNonce + 4}} {
-		MOVL(Mem{Base: span, Disp: last.at}, EAX)
+	for _, last := range []struct{ word, at int }{{13, messageFirst}, {15, messageNonce + 4}} {
+		MOVL(Mem{Base: message, Disp: last.at}, EAX)
 		MOVL(EAX, p.state(0, last.word))
 	}
 	w := [4]GPPhysical{EAX, EBX, ECX, EDX}

@@ -19,21 +19,22 @@ import (
 func lanes512() {
 	keyOffsets := table("keys512", multiples(8, keySize)...)
 
-	TEXT("lanes512", NOSPLIT, "func(keys, l, powers *byte)")
-	keys := Load(Param("keys"), RDI)
+	TEXT("lanes512", NOSPLIT, "func(ms *byte, n int, powers, tags *byte)")
 	p := &lanesPass{
-		l: Load(Param("l"), RSI), kept: Load(Param("powers"), RCX),
-		at: RAX, last: RBX, full: AllocLocal(8), lastBehind: AllocLocal(8), fullBehind: AllocLocal(8),
+		kept: Load(Param("powers"), RCX),
+		at:   RAX, last: RBX, full: AllocLocal(8), lastBehind: AllocLocal(8), fullBehind: AllocLocal(8),
 	}
 	loadConstants512()
 	key := func(word int, to VecPhysical) {
 		VMOVDQU64(keyOffsets, Z6)
 		KXNORQ(K1, K1, K1)
-		VPGATHERQQ(Mem{Base: keys, Index: Z6, Scale: 1, Disp: 8 * word}, K1, to)
+		VPGATHERQQ(Mem{Base: RDI, Index: Z6, Scale: 1, Disp: 8 * word}, K1, to)
 	}
+	Load(Param("ms"), RSI)
+	MOVQ(Mem{Base: RSI, Disp: messageKey}, RDI)
 	key(0, Z8)
 	key(1, Z9)
-	p.start()
+	p.start(RSI, Load(Param("n"), R15))
 	// The powers wait for each other. Meanwhile two quads are turned; masks take care of a second one that there isn't.
 	var others []func()
 	for range ahead / 64 {
@@ -65,12 +66,12 @@ func lanes512() {
 	carry(hash)
 	clean(hash, hash)
 
-	Load(Param("keys"), RDI)
+	Load(Param("ms"), RSI)
+	MOVQ(Mem{Base: RSI, Disp: messageKey}, RDI)
 	key(2, Z8)
 	key(3, Z9)
 	finish512(hash, Z8, Z9, Z10, Z11)
-	VMOVDQU64(Z10, p.field(lanesTag))
-	VMOVDQU64(Z11, p.field(lanesTag+64))
+	p.writeTags(Load(Param("tags"), RDI), Z10, Z11)
 	VPXORQ(Z0, Z0, Z0)
 	for n := 1; n <= 4; n++ {
 		for _, row := range p.power(n) {
@@ -98,7 +99,7 @@ func lanes512() {
 const ahead = 2 * 64
 
 type lanesPass struct {
-	l, kept                Register   // kept are powers, then the ring, then masks
+	kept                   Register   // powers, then the ring, then masks, then what is known of each lane's message
 	at, last               GPPhysical // bytes: where the quad to turn begins, and the last
 	full                   Mem        // and the first of which all lanes have all blocks
 	lastBehind, fullBehind Mem        // the same for the quad to multiply: where at is then
@@ -108,8 +109,6 @@ var (
 	texts = []GPPhysical{R8, R9, R10, R11, R12, R13, R14, R15}
 	has   = []OpmaskPhysical{K4, K5, K6, K7} // lanes that have the quad's first block, second, and so on
 )
-
-func (p *lanesPass) field(offset int) Mem { return Mem{Base: p.l, Disp: offset} }
 
 func (p *lanesPass) power(n int) (m multiplier) {
 	for i := range 9 {
@@ -123,7 +122,15 @@ func (p *lanesPass) ring(index Register, disp int) Mem {
 	return Mem{Base: p.kept, Index: index, Scale: 1, Disp: 64*9*4 + disp}
 }
 
-func (p *lanesPass) masks() Mem { return Mem{Base: p.kept, Disp: 64 * (9*4 + 8*4)} }
+func (p *lanesPass) masks() Mem { return p.field(0) }
+
+// Of each lane: the text, its length, how many blocks the message is shorter than all quads, and the block behind the text.
+func (p *lanesPass) text() Mem   { return p.field(1) }
+func (p *lanesPass) len() Mem    { return p.field(2) }
+func (p *lanesPass) skip() Mem   { return p.field(3) }
+func (p *lanesPass) end() [2]Mem { return [2]Mem{p.field(4), p.field(5)} }
+
+func (p *lanesPass) field(n int) Mem { return Mem{Base: p.kept, Disp: 64 * (9*4 + 8*4 + n)} }
 
 // makePowers stores powers of r, of which the words are given, and does others between its six steps.
 func (p *lanesPass) makePowers(lo, hi VecPhysical, others []func()) {
@@ -163,22 +170,50 @@ func (p *lanesPass) makePowers(lo, hi VecPhysical, others []func()) {
 	store(4, square)
 }
 
-// start sets up what the loop has. The texts are each at the place of its first quad's first block.
-func (p *lanesPass) start() {
+// start sets up what the loop has. The texts are each at the place of its first quad's first block. A lane for which there is no message
+// repeats the first.
+func (p *lanesPass) start(ms, n Register) {
+	message, blocks, most, least := RAX, RDX, RBX, RDI
+	XORL(most.As32(), most.As32())
+	MOVQ(I32(-1), least)
 	for i, text := range texts {
-		MOVQ(p.field(lanesSkip+8*i), RAX)
-		SHLQ(Imm(4), RAX)
-		MOVQ(p.field(lanesText+8*i), text)
-		SUBQ(RAX, text)
+		LEAQ(Mem{Base: ms, Disp: messageSize * i}, message)
+		CMPQ(n, Imm(uint64(i)))
+		CMOVQLE(ms, message)
+		for j, end := range p.end() {
+			MOVQ(Mem{Base: message, Disp: messageLast + 8*j}, RDX)
+			MOVQ(RDX, end.Offset(8*i))
+		}
+		MOVQ(Mem{Base: message, Disp: messageLen}, blocks)
+		MOVQ(blocks, p.len().Offset(8*i))
+		ADDQ(Imm(31), blocks)
+		SHRQ(Imm(4), blocks) // one more than the text has
+		MOVQ(blocks, p.skip().Offset(8*i))
+		CMPQ(blocks, most)
+		CMOVQHI(blocks, most)
+		CMPQ(blocks, least)
+		CMOVQCS(blocks, least)
+		MOVQ(Mem{Base: message, Disp: messageText}, text)
+		MOVQ(text, p.text().Offset(8*i))
 	}
-	MOVQ(p.field(lanesFull), RAX)
-	SHLQ(Imm(6), RAX)
+	ADDQ(Imm(3), most)
+	ANDQ(I8(-4), most)
+	for i, text := range texts {
+		MOVQ(most, blocks)
+		SUBQ(p.skip().Offset(8*i), blocks)
+		MOVQ(blocks, p.skip().Offset(8*i))
+		SHLQ(Imm(4), blocks)
+		SUBQ(blocks, text)
+	}
+	LEAQ(Mem{Base: most, Disp: 3}, RAX)
+	SUBQ(least, RAX)
+	ANDQ(I8(-4), RAX)
+	SHLQ(Imm(4), RAX)
 	MOVQ(RAX, p.full)
 	ADDQ(U32(ahead), RAX)
 	MOVQ(RAX, p.fullBehind)
-	MOVQ(p.field(lanesQuads), p.last)
-	SHLQ(Imm(6), p.last)
-	SUBQ(Imm(64), p.last)
+	SHLQ(Imm(4), most)
+	LEAQ(Mem{Base: most, Disp: -64}, p.last)
 	LEAQ(Mem{Base: p.last, Disp: ahead}, RAX)
 	MOVQ(RAX, p.lastBehind)
 	XORL(p.at.As32(), p.at.As32())
@@ -232,8 +267,8 @@ func (p *lanesPass) seeds() {
 	VMOVDQU64(p.ring(RDX, 64*7), hi)
 	CMPQ(p.at, p.lastBehind)
 	JNE(LabelRef("seeds"))
-	VPORQ(p.field(lanesLast), lo, lo)
-	VPORQ(p.field(lanesLast+64), hi, hi)
+	VPORQ(p.end()[0], lo, lo)
+	VPORQ(p.end()[1], hi, hi)
 	Label("seeds")
 	seed(lo, hi, low, has[3])
 	clearSums(high, lowBeside, highBeside)
@@ -291,9 +326,9 @@ func (p *lanesPass) products() (list []func()) {
 func (p *lanesPass) turnEdge(begin, end, spare, ones VecPhysical) []func() {
 	return append([]func(){
 		func() { VPBROADCASTQ(p.at, spare) },
-		func() { VPSLLQ(Imm(4), p.field(lanesSkip), begin) },
+		func() { VPSLLQ(Imm(4), p.skip(), begin) },
 		func() { VPSUBQ(spare, begin, begin) },
-		func() { VPADDQ(p.field(lanesLen), begin, end) },
+		func() { VPADDQ(p.len(), begin, end) },
 		func() { VPXORQ(spare, spare, spare) },
 		func() { VPMAXSQ(spare, begin, begin) },
 		func() { VPMAXSQ(spare, end, end) },
@@ -308,8 +343,8 @@ func (p *lanesPass) turnEdge(begin, end, spare, ones VecPhysical) []func() {
 		k := []OpmaskPhysical{K1, K2, K3}[i%3]
 		KMOVQ(p.masks().Offset(8*i), k)
 		LEAQ(Mem{Base: texts[i], Index: p.at, Scale: 1}, RDX)
-		CMPQ(RDX, p.field(lanesText+8*i))
-		CMOVQCS(p.field(lanesText+8*i), RDX)
+		CMPQ(RDX, p.text().Offset(8*i))
+		CMOVQCS(p.text().Offset(8*i), RDX)
 		VPEXPANDB_Z(Mem{Base: RDX}, k, to)
 	})...)
 }
@@ -319,11 +354,22 @@ func (p *lanesPass) begin() {
 	Label("begin")
 	LEAQ(Mem{Base: p.at, Disp: -ahead}, RDX)
 	SHRQ(Imm(4), RDX)
-	VMOVDQU64(p.field(lanesSkip), Z12)
+	VMOVDQU64(p.skip(), Z12)
 	for _, k := range has {
 		VPBROADCASTQ(RDX, Z13)
 		VPCMPUQ(Imm(2), Z13, Z12, k) // skip <= block
 		INCQ(RDX)
 	}
 	JMP(LabelRef("begun"))
+}
+
+// writeTags stores each lane's two words.
+func (p *lanesPass) writeTags(tags Register, lo, hi VecPhysical) {
+	VPUNPCKLQDQ(hi, lo, Z12)
+	VPUNPCKHQDQ(hi, lo, Z13)
+	for part := range 4 {
+		for odd, x := range []VecPhysical{Z12, Z13} {
+			VEXTRACTI32X4(Imm(uint64(part)), x, Mem{Base: tags, Disp: 16 * (2*part + odd)})
+		}
+	}
 }

@@ -2,20 +2,21 @@ package main
 
 // The layouts of the structs in kernel_amd64.go. A test there holds the offsets against these numbers.
 const (
+	messageText  = 0
+	messageLen   = 8
+	messageNonce = 16
+	messageKey   = 24
+	messageBlock = 32
+	messageFirst = 36
+	messageLast  = 40
+	messageSize  = 64
+
 	spanText  = 0
 	spanLen   = 8
 	spanNonce = 16
 	spanBlock = 24
 	spanFirst = 28
 	spanSize  = 32
-
-	lanesText  = 0
-	lanesLen   = 64
-	lanesSkip  = 128
-	lanesLast  = 192 // the low words, then the high words
-	lanesTag   = 320 // likewise
-	lanesQuads = 448
-	lanesFull  = 456
 
 	workStates   = 2048 // behind words and blocks
 	workCounters = 2176
