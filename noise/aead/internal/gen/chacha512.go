@@ -63,8 +63,10 @@ func chacha512() {
 	DECQ(left)
 	TESTB(keys, keys)
 	JZ(LabelRef("dealMessage")) // not yet: it may have no text
-	// Block 0 is dealt with as if it stood before the text.
 	MOVQ(Mem{Base: message, Disp: messageKey - messageSize}, key)
+	TESTQ(length, length)
+	JZ(LabelRef("keyAlone"))
+	// Block 0 is dealt with as if it stood before the text.
 	XORL(block.As32(), block.As32())
 	SUBQ(Imm(64), text)
 	ADDQ(Imm(64), length)
@@ -110,6 +112,18 @@ func chacha512() {
 	MOVQ(mask, p.masks(lane, -1))
 	XORL(length.As32(), length.As32())
 	Label("more")
+	CMPQ(lane, U32(workLanes))
+	JB(LabelRef("dealMessage"))
+	JMP(LabelRef("pass"))
+
+	Label("keyAlone")
+	MOVL(Mem{Base: message, Disp: messageNonce - messageSize}, EAX)
+	MOVL(EAX, p.nonces(lane))
+	MOVL(U32(0), p.counters(lane))
+	MOVQ(key, p.texts(lane, 0))
+	MOVQ(I32(-1), p.masks(lane, 0))
+	XORL(key.As32(), key.As32())
+	INCQ(lane)
 	CMPQ(lane, U32(workLanes))
 	JB(LabelRef("dealMessage"))
 	JMP(LabelRef("pass"))

@@ -17,23 +17,14 @@ import (
 // parts of 128 bits are stored one by one, on ports that are idle, to where they belong. As whole vectors they can't be read before the
 // cache has them, so this is done two quads ahead, in a ring of four.
 func lanes512() {
-	keyOffsets := table("keys512", multiples(8, keySize)...)
-
 	TEXT("lanes512", NOSPLIT, "func(ms *byte, n int, powers, tags *byte)")
 	p := &lanesPass{
 		kept: Load(Param("powers"), RCX),
 		at:   RAX, last: RBX, full: AllocLocal(8), lastBehind: AllocLocal(8), fullBehind: AllocLocal(8),
 	}
 	loadConstants512()
-	key := func(word int, to VecPhysical) {
-		VMOVDQU64(keyOffsets, Z6)
-		KXNORQ(K1, K1, K1)
-		VPGATHERQQ(Mem{Base: RDI, Index: Z6, Scale: 1, Disp: 8 * word}, K1, to)
-	}
 	Load(Param("ms"), RSI)
-	MOVQ(Mem{Base: RSI, Disp: messageKey}, RDI)
-	key(0, Z8)
-	key(1, Z9)
+	p.loadKeys(RSI, 0, Z8, Z9)
 	p.start(RSI, Load(Param("n"), R15))
 	// The powers wait for each other. Meanwhile two quads are turned; masks take care of a second one that there isn't.
 	var others []func()
@@ -66,10 +57,7 @@ func lanes512() {
 	carry(hash)
 	clean(hash, hash)
 
-	Load(Param("ms"), RSI)
-	MOVQ(Mem{Base: RSI, Disp: messageKey}, RDI)
-	key(2, Z8)
-	key(3, Z9)
+	p.loadKeys(Load(Param("ms"), RSI), 2, Z8, Z9)
 	finish512(hash, Z8, Z9, Z10, Z11)
 	p.writeTags(Load(Param("tags"), RDI), Z10, Z11)
 	VPXORQ(Z0, Z0, Z0)
@@ -281,20 +269,22 @@ var lowBeside, highBeside = limbs{Z6, Z7, Z8}, limbs{Z9, Z10, Z11}
 func (p *lanesPass) products() (list []func()) {
 	blocks := []limbs{{Z15, Z16, Z17}, {Z18, Z19, Z26}}
 	by := []VecPhysical{Z27, Z28, Z29, Z30, Z31}
-	n := 0
-	times := func(a limbs, power int, low, high limbs) (list []func()) {
+	times := func(a limbs, power int, low, high limbs) (steps [][]func()) {
 		for i, row := range p.power(power) {
 			for j, from := range row {
-				f := by[n%len(by)]
-				n++
-				list = append(list,
+				f := by[len(steps)%len(by)]
+				step := []func(){
 					func() { VMOVDQU64(from, f) },
 					func() { VPMADD52LUQ(f, a[i], low[j]) },
 					func() { VPMADD52HUQ(f, a[i], high[j]) },
-				)
+				}
+				if a != hash && i == 2 && j == 2 {
+					step = step[:2] // a block's last limb has 25 bits, and the multiplier's 26
+				}
+				steps = append(steps, step)
 			}
 		}
-		return list
+		return steps
 	}
 	block := func(b int, m limbs) {
 		list = append(list,
@@ -303,9 +293,9 @@ func (p *lanesPass) products() (list []func()) {
 		)
 		list = append(list, split(m[0], m[2], m, has[b])...)
 	}
-	beside := func(a, b []func()) {
-		for i := 0; i < len(a); i += 3 {
-			list = append(append(list, a[i:i+3]...), b[i:i+3]...)
+	beside := func(a, b [][]func()) {
+		for i := range a {
+			list = append(append(list, a[i]...), b[i]...)
 		}
 	}
 	block(0, blocks[0])
@@ -361,6 +351,21 @@ func (p *lanesPass) begin() {
 		INCQ(RDX)
 	}
 	JMP(LabelRef("begun"))
+}
+
+// loadKeys loads two words of each lane's one-time key from one on. It does without a gather, which is slow where its leak is mended (CVE-2022-40982).
+func (p *lanesPass) loadKeys(ms Register, word int, lo, hi VecPhysical) {
+	MOVQ(Mem{Base: ms, Disp: messageKey}, RDI)
+	key := func(n int) Mem { return Mem{Base: RDI, Disp: keySize*n + 8*word} }
+	t := Z6
+	for odd, x := range []VecPhysical{lo, t} {
+		VMOVDQU(key(odd), x.(Vec).AsX())
+		for part := 1; part < 4; part++ {
+			VINSERTI32X4(Imm(uint64(part)), key(2*part+odd), x, x)
+		}
+	}
+	VPUNPCKHQDQ(t, lo, hi)
+	VPUNPCKLQDQ(t, lo, lo)
 }
 
 // writeTags stores each lane's two words.
