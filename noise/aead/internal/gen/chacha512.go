@@ -339,13 +339,16 @@ func do(instructions []func()) {
 	}
 }
 
-// strew does the instructions of both lists, each in its order, the few evenly between the many.
-func strew(many, few []func()) {
+func strew(many, few []func()) { do(strewn(many, few)) }
+
+// strewn is the instructions of both lists, each in its order, the few evenly between the many.
+func strewn(many, few []func()) (list []func()) {
 	done := 0
 	for i, f := range many {
-		f()
+		list = append(list, f)
 		for ; done < len(few) && done*len(many) < (i+1)*len(few); done++ {
-			few[done]()
+			list = append(list, few[done])
 		}
 	}
+	return list
 }

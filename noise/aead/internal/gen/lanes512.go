@@ -32,6 +32,7 @@ func lanes512() {
 		others = append(append(others, p.turnEdge(Z28, Z29, Z30, Z31)...), func() { ADDQ(Imm(64), p.at) })
 	}
 	p.makePowers(Z8, Z9, others)
+	clearSums(low, high)
 
 	Label("quad")
 	CMPQ(p.at, p.fullBehind)
@@ -53,6 +54,8 @@ func lanes512() {
 	ADDQ(Imm(64), p.at)
 	CMPQ(p.at, p.lastBehind)
 	JBE(LabelRef("quad"))
+	do(p.times(hash, 4, low, high))
+	carry(hash)
 	multiply(hash, p.power(1))
 	carry(hash)
 	clean(hash, hash)
@@ -248,7 +251,7 @@ func (p *lanesPass) turn(even, b, odd VecPhysical, load func(i int, to VecPhysic
 
 // seeds sets the sums to the last block of the quad to multiply, RDX to the quad's place in the ring, and RDI to that of the quad to turn.
 func (p *lanesPass) seeds() {
-	lo, hi := low[0], low[2]
+	lo, hi := lowNext[0], lowNext[2]
 	p.place(RDI, 0)
 	p.place(RDX, ahead)
 	VMOVDQU64(p.ring(RDX, 64*6), lo)
@@ -258,34 +261,16 @@ func (p *lanesPass) seeds() {
 	VPORQ(p.end()[0], lo, lo)
 	VPORQ(p.end()[1], hi, hi)
 	Label("seeds")
-	seed(lo, hi, low, has[3])
-	clearSums(high, lowBeside, highBeside)
+	seed(lo, hi, lowNext, has[3])
+	clearSums(highNext)
 }
 
-// The sums of every second block, so that one multiply-add waits less for the last one.
-var lowBeside, highBeside = limbs{Z6, Z7, Z8}, limbs{Z9, Z10, Z11}
+// The sums of the quad behind that of low and high.
+var lowNext, highNext = limbs{Z6, Z7, Z8}, limbs{Z9, Z10, Z11}
 
-// products add up the quad, and make a hash of the sums.
+// products add up a quad's blocks, and meanwhile the hash and the sums of the quad before it, which wait for each other.
 func (p *lanesPass) products() (list []func()) {
 	blocks := []limbs{{Z15, Z16, Z17}, {Z18, Z19, Z26}}
-	by := []VecPhysical{Z27, Z28, Z29, Z30, Z31}
-	times := func(a limbs, power int, low, high limbs) (steps [][]func()) {
-		for i, row := range p.power(power) {
-			for j, from := range row {
-				f := by[len(steps)%len(by)]
-				step := []func(){
-					func() { VMOVDQU64(from, f) },
-					func() { VPMADD52LUQ(f, a[i], low[j]) },
-					func() { VPMADD52HUQ(f, a[i], high[j]) },
-				}
-				if a != hash && i == 2 && j == 2 {
-					step = step[:2] // a block's last limb has 25 bits, and the multiplier's 26
-				}
-				steps = append(steps, step)
-			}
-		}
-		return steps
-	}
 	block := func(b int, m limbs) {
 		list = append(list,
 			func() { VMOVDQU64(p.ring(RDX, 64*2*b), m[0]) },
@@ -293,23 +278,42 @@ func (p *lanesPass) products() (list []func()) {
 		)
 		list = append(list, split(m[0], m[2], m, has[b])...)
 	}
-	beside := func(a, b [][]func()) {
-		for i := range a {
-			list = append(append(list, a[i]...), b[i]...)
-		}
-	}
 	block(0, blocks[0])
 	block(1, blocks[1])
-	beside(times(blocks[0], 3, low, high), times(blocks[1], 2, lowBeside, highBeside))
+	list = append(list, p.times(blocks[0], 3, lowNext, highNext)...)
 	block(2, blocks[0])
-	beside(times(blocks[0], 1, low, high), times(hash, 4, lowBeside, highBeside))
+	list = append(list, p.times(blocks[1], 2, lowNext, highNext)...)
+	list = append(list, p.times(blocks[0], 1, lowNext, highNext)...)
+	list = strewn(list, append(p.times(hash, 4, low, high), carries(hash)...))
 	for i := range 3 {
 		list = append(list,
-			func() { VPADDQ(highBeside[i], high[i], high[i]) },
-			func() { VPADDQ(lowBeside[i], low[i], low[i]) },
+			func() { VMOVDQA64(lowNext[i], low[i]) },
+			func() { VMOVDQA64(highNext[i], high[i]) },
 		)
 	}
-	return append(list, carries(hash)...)
+	return list
+}
+
+// times adds a block or the hash, multiplied with a power of r, to sums.
+func (p *lanesPass) times(a limbs, power int, low, high limbs) (list []func()) {
+	by := []VecPhysical{Z27, Z28, Z29}
+	if a == hash {
+		by = []VecPhysical{Z30, Z31}
+	}
+	for i, row := range p.power(power) {
+		for j, from := range row {
+			f := by[(3*i+j)%len(by)]
+			list = append(list,
+				func() { VMOVDQU64(from, f) },
+				func() { VPMADD52LUQ(f, a[i], low[j]) },
+			)
+			if a != hash && i == 2 && j == 2 {
+				continue // a block's last limb has 25 bits, and the multiplier's 26
+			}
+			list = append(list, func() { VPMADD52HUQ(f, a[i], high[j]) })
+		}
+	}
+	return list
 }
 
 // turnEdge is turn for a quad of which not all lanes have all bytes.

@@ -144,9 +144,8 @@ func carries(to limbs) []func() {
 		func() { VPADDQ(high[1], low[2], low[2]) },
 		func() { VPSLLQ(Imm(26), high[2], excess) }, // 2^156 = 2^130 * 2^26
 		func() { VPSRLQ(Imm(26), low[2], t) },
-		func() { VPADDQ(t, low[0], low[0]) },
 		func() { VPADDQ(excess, t, t) },
-		func() { VPADDQ(excess, low[0], low[0]) },
+		func() { VPADDQ(t, low[0], low[0]) },
 		func() { VPSLLQ(Imm(2), t, t) }, // 2^130 = 5
 		func() { VPADDQ(t, low[0], to[0]) },
 		func() { VPADDQ(high[0], low[1], low[1]) },
