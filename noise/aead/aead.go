@@ -15,14 +15,16 @@
 // Which code does it is chosen once, at start, by what the processor has:
 //
 //   - avx512 (F, VL, BW, IFMA, VBMI2): ChaCha20 with sixteen blocks in the lanes of its vectors, Poly1305 with 52-bit multiply-add;
-//   - avx2: eight blocks, and Poly1305 with 26-bit limbs;
+//   - avx2: eight blocks, and Poly1305 in general registers among them, which takes ports that the vectors leave idle; on its own it is
+//     in vectors, with 26-bit limbs;
 //   - generic: golang.org/x/crypto, message by message. This is what every machine but amd64 has. cipher.go tells how it comes to
 //     work on the slot; were it to stop doing so, its copy of the key would be cleared by nobody but the garbage collector.
 //
 // The first two take a batch sixteen messages at a time. The lanes of ChaCha20 are dealt out to the blocks of all of them, one-time
-// keys included, so that none is idle where a message ends; Poly1305 has eight messages side by side, or several blocks of one. Their
-// assembly is written by internal/gen. They authenticate before they decrypt, compare tags without a branch, and let neither a branch
-// nor an address depend on a secret. One-time keys, sums and key stream are zeroed in memory and registers before a call returns.
+// keys included, so that none is idle where a message ends. Poly1305 of avx512 has eight messages side by side, or several blocks of
+// one; that of avx2 takes what has been encrypted, or is yet to be opened, message by message. Their assembly is written by internal/gen.
+// They authenticate before they decrypt, though key stream may be there before the verdict is; they compare tags without a branch, and
+// let neither a branch nor an address depend on a secret. One-time keys, sums and key stream are zeroed in memory and registers before a call returns.
 // A goroutine is not preempted in assembly, so its stack never gets those registers. What is out of reach is a signal in mid-call, the
 // scheduler's included: the kernel saves all registers to the thread's signal stack, where only the next signal's overwrite them.
 //

@@ -2,6 +2,12 @@
 
 #include "textflag.h"
 
+DATA poly256<>+0(SB)/8, $0x0000000003ffffff
+DATA poly256<>+8(SB)/8, $0x0000000001000000
+DATA poly256<>+16(SB)/8, $0x0ffffffc0fffffff
+DATA poly256<>+24(SB)/8, $0x0ffffffc0ffffffc
+GLOBL poly256<>(SB), RODATA|NOPTR, $32
+
 DATA sigma256<>+0(SB)/4, $0x61707865
 DATA sigma256<>+4(SB)/4, $0x3320646e
 DATA sigma256<>+8(SB)/4, $0x79622d32
@@ -26,12 +32,17 @@ DATA turns256<>+56(SB)/4, $0x0a09080b
 DATA turns256<>+60(SB)/4, $0x0e0d0c0f
 GLOBL turns256<>(SB), RODATA|NOPTR, $64
 
-// func chacha256(key *byte, spans *byte, n int)
-// Requires: AVX, AVX2
-TEXT ·chacha256(SB), NOSPLIT, $576-24
+// func chacha256(key *byte, spans *byte, n int, sections *byte, m int)
+// Requires: AVX, AVX2, BMI2, CMOV
+TEXT ·chacha256(SB), NOSPLIT, $696-40
 	MOVQ key+0(FP), SI
 	MOVQ spans+8(FP), DI
 	MOVQ n+16(FP), CX
+	MOVQ sections+24(FP), AX
+	MOVQ AX, 672(SP)
+	MOVQ m+32(FP), AX
+	MOVQ AX, 680(SP)
+	MOVQ $0x00000000, 688(SP)
 	LEAQ 128(SP), R13
 	LEAQ 320(SP), R15
 	XORL R9, R9
@@ -73,11 +84,12 @@ rest:
 	TESTQ BX, BX
 	JZ    dealt
 	LEAQ  512(SP), AX
+	MOVQ  BX, DX
 
 idle:
-	MOVQ AX, 128(R15)(BX*8)
-	INCQ BX
-	CMPQ BX, $0x08
+	MOVQ AX, 128(R15)(DX*8)
+	INCQ DX
+	CMPQ DX, $0x08
 	JB   idle
 
 dealt:
@@ -105,155 +117,513 @@ dealt:
 	VMOVDQU      32(R13), Y13
 	VMOVDQU      64(R13), Y14
 	VMOVDQU      96(R13), Y15
-	MOVL         $0x0000000a, AX
+	MOVQ         SI, 576(SP)
+	MOVQ         DI, 584(SP)
+	MOVQ         CX, 592(SP)
+	MOVQ         R8, 600(SP)
+	MOVQ         R9, 608(SP)
+	MOVQ         R10, 616(SP)
+	MOVQ         R11, 624(SP)
+	MOVQ         R12, 632(SP)
+	MOVQ         BX, 640(SP)
+	MOVQ         R15, 648(SP)
+	MOVQ         R13, 656(SP)
+	MOVQ         R14, 664(SP)
+	MOVL         $0x0000000a, DI
 
-rounds:
-	VPADDD       Y4, Y0, Y0
-	VPXOR        Y0, Y12, Y12
-	VPADDD       Y5, Y1, Y1
-	VPXOR        Y1, Y13, Y13
-	VPSHUFB      turns256<>+0(SB), Y12, Y12
-	VPSHUFB      turns256<>+0(SB), Y13, Y13
-	VPADDD       Y6, Y2, Y2
-	VPXOR        Y2, Y14, Y14
-	VPADDD       Y7, Y3, Y3
-	VPXOR        Y3, Y15, Y15
-	VPSHUFB      turns256<>+0(SB), Y14, Y14
-	VPSHUFB      turns256<>+0(SB), Y15, Y15
-	VPADDD       (SP), Y12, Y8
-	VMOVDQU      Y8, (SP)
-	VPXOR        Y8, Y4, Y4
-	VPADDD       32(SP), Y13, Y9
-	VMOVDQU      Y9, 32(SP)
-	VPXOR        Y9, Y5, Y5
-	VPSLLD       $0x0c, Y4, Y8
-	VPSRLD       $0x14, Y4, Y4
-	VPOR         Y8, Y4, Y4
-	VPSLLD       $0x0c, Y5, Y9
-	VPSRLD       $0x14, Y5, Y5
-	VPOR         Y9, Y5, Y5
-	VPADDD       64(SP), Y14, Y10
-	VMOVDQU      Y10, 64(SP)
-	VPXOR        Y10, Y6, Y6
-	VPADDD       96(SP), Y15, Y11
-	VMOVDQU      Y11, 96(SP)
-	VPXOR        Y11, Y7, Y7
-	VPSLLD       $0x0c, Y6, Y10
-	VPSRLD       $0x14, Y6, Y6
-	VPOR         Y10, Y6, Y6
-	VPSLLD       $0x0c, Y7, Y11
-	VPSRLD       $0x14, Y7, Y7
-	VPOR         Y11, Y7, Y7
-	VPADDD       Y4, Y0, Y0
-	VPXOR        Y0, Y12, Y12
-	VPADDD       Y5, Y1, Y1
-	VPXOR        Y1, Y13, Y13
-	VPSHUFB      turns256<>+32(SB), Y12, Y12
-	VPSHUFB      turns256<>+32(SB), Y13, Y13
-	VPADDD       Y6, Y2, Y2
-	VPXOR        Y2, Y14, Y14
-	VPADDD       Y7, Y3, Y3
-	VPXOR        Y3, Y15, Y15
-	VPSHUFB      turns256<>+32(SB), Y14, Y14
-	VPSHUFB      turns256<>+32(SB), Y15, Y15
-	VPADDD       (SP), Y12, Y8
-	VMOVDQU      Y8, (SP)
-	VPXOR        Y8, Y4, Y4
-	VPADDD       32(SP), Y13, Y9
-	VMOVDQU      Y9, 32(SP)
-	VPXOR        Y9, Y5, Y5
-	VPSLLD       $0x07, Y4, Y8
-	VPSRLD       $0x19, Y4, Y4
-	VPOR         Y8, Y4, Y4
-	VPSLLD       $0x07, Y5, Y9
-	VPSRLD       $0x19, Y5, Y5
-	VPOR         Y9, Y5, Y5
-	VPADDD       64(SP), Y14, Y10
-	VMOVDQU      Y10, 64(SP)
-	VPXOR        Y10, Y6, Y6
-	VPADDD       96(SP), Y15, Y11
-	VMOVDQU      Y11, 96(SP)
-	VPXOR        Y11, Y7, Y7
-	VPSLLD       $0x07, Y6, Y10
-	VPSRLD       $0x19, Y6, Y6
-	VPOR         Y10, Y6, Y6
-	VPSLLD       $0x07, Y7, Y11
-	VPSRLD       $0x19, Y7, Y7
-	VPOR         Y11, Y7, Y7
-	VPADDD       Y5, Y0, Y0
-	VPXOR        Y0, Y15, Y15
-	VPADDD       Y6, Y1, Y1
-	VPXOR        Y1, Y12, Y12
-	VPSHUFB      turns256<>+0(SB), Y15, Y15
-	VPSHUFB      turns256<>+0(SB), Y12, Y12
-	VPADDD       Y7, Y2, Y2
-	VPXOR        Y2, Y13, Y13
-	VPADDD       Y4, Y3, Y3
-	VPXOR        Y3, Y14, Y14
-	VPSHUFB      turns256<>+0(SB), Y13, Y13
-	VPSHUFB      turns256<>+0(SB), Y14, Y14
-	VPADDD       64(SP), Y15, Y10
-	VMOVDQU      Y10, 64(SP)
-	VPXOR        Y10, Y5, Y5
-	VPADDD       96(SP), Y12, Y11
-	VMOVDQU      Y11, 96(SP)
-	VPXOR        Y11, Y6, Y6
-	VPSLLD       $0x0c, Y5, Y10
-	VPSRLD       $0x14, Y5, Y5
-	VPOR         Y10, Y5, Y5
-	VPSLLD       $0x0c, Y6, Y11
-	VPSRLD       $0x14, Y6, Y6
-	VPOR         Y11, Y6, Y6
-	VPADDD       (SP), Y13, Y8
-	VMOVDQU      Y8, (SP)
-	VPXOR        Y8, Y7, Y7
-	VPADDD       32(SP), Y14, Y9
-	VMOVDQU      Y9, 32(SP)
-	VPXOR        Y9, Y4, Y4
-	VPSLLD       $0x0c, Y7, Y8
-	VPSRLD       $0x14, Y7, Y7
-	VPOR         Y8, Y7, Y7
-	VPSLLD       $0x0c, Y4, Y9
-	VPSRLD       $0x14, Y4, Y4
-	VPOR         Y9, Y4, Y4
-	VPADDD       Y5, Y0, Y0
-	VPXOR        Y0, Y15, Y15
-	VPADDD       Y6, Y1, Y1
-	VPXOR        Y1, Y12, Y12
-	VPSHUFB      turns256<>+32(SB), Y15, Y15
-	VPSHUFB      turns256<>+32(SB), Y12, Y12
-	VPADDD       Y7, Y2, Y2
-	VPXOR        Y2, Y13, Y13
-	VPADDD       Y4, Y3, Y3
-	VPXOR        Y3, Y14, Y14
-	VPSHUFB      turns256<>+32(SB), Y13, Y13
-	VPSHUFB      turns256<>+32(SB), Y14, Y14
-	VPADDD       64(SP), Y15, Y10
-	VMOVDQU      Y10, 64(SP)
-	VPXOR        Y10, Y5, Y5
-	VPADDD       96(SP), Y12, Y11
-	VMOVDQU      Y11, 96(SP)
-	VPXOR        Y11, Y6, Y6
-	VPSLLD       $0x07, Y5, Y10
-	VPSRLD       $0x19, Y5, Y5
-	VPOR         Y10, Y5, Y5
-	VPSLLD       $0x07, Y6, Y11
-	VPSRLD       $0x19, Y6, Y6
-	VPOR         Y11, Y6, Y6
-	VPADDD       (SP), Y13, Y8
-	VMOVDQU      Y8, (SP)
-	VPXOR        Y8, Y7, Y7
-	VPADDD       32(SP), Y14, Y9
-	VMOVDQU      Y9, 32(SP)
-	VPXOR        Y9, Y4, Y4
-	VPSLLD       $0x07, Y7, Y8
-	VPSRLD       $0x19, Y7, Y7
-	VPOR         Y8, Y7, Y7
-	VPSLLD       $0x07, Y4, Y9
-	VPSRLD       $0x19, Y4, Y4
-	VPOR         Y9, Y4, Y4
-	DECL         AX
-	JNZ          rounds
+allSection:
+	XORL CX, CX
+
+allNext:
+	CMPQ 680(SP), $0x00
+	JE   allLoaded
+	MOVQ 672(SP), AX
+	CMPQ 8(AX), $0x00
+	JNE  allLoad
+	ADDQ $0x28, 672(SP)
+	DECQ 680(SP)
+	JMP  allNext
+
+allLoad:
+	MOVQ    (AX), SI
+	MOVQ    24(AX), BX
+	MOVQ    (BX), R11
+	ANDQ    poly256<>+16(SB), R11
+	MOVQ    8(BX), R12
+	ANDQ    poly256<>+24(SB), R12
+	MOVQ    R12, R13
+	SHRQ    $0x02, R13
+	ADDQ    R12, R13
+	MOVQ    32(AX), BX
+	MOVQ    (BX), R8
+	MOVQ    8(BX), R9
+	MOVQ    16(BX), R10
+	MOVQ    688(SP), DX
+	SUBQ    16(AX), DX
+	CMOVQGT DX, CX
+	MOVQ    8(AX), DX
+	CMPQ    CX, DX
+	CMOVQGT DX, CX
+	ADDQ    CX, 16(AX)
+	SUBQ    CX, 8(AX)
+
+allLoaded:
+allRounds:
+	DECQ CX
+	JNS  allQuad
+	INCQ CX
+	CMPQ 680(SP), $0x00
+	JE   allAlone
+	MOVQ 672(SP), AX
+	CMPQ 8(AX), $0x00
+	JNE  allAlone
+	MOVQ SI, (AX)
+	MOVQ 32(AX), BX
+	MOVQ R8, (BX)
+	MOVQ R9, 8(BX)
+	MOVQ R10, 16(BX)
+	JMP  allSection
+
+allQuad:
+	VPADDD  Y4, Y0, Y0
+	ADDQ    (SI), R8
+	VPXOR   Y0, Y12, Y12
+	ADCQ    8(SI), R9
+	VPSHUFB turns256<>+0(SB), Y12, Y12
+	ADCQ    $0x01, R10
+	VPADDD  Y5, Y1, Y1
+	MOVQ    R8, DX
+	VPXOR   Y1, Y13, Y13
+	MULXQ   R11, R8, BX
+	VPSHUFB turns256<>+0(SB), Y13, Y13
+	VPADDD  Y6, Y2, Y2
+	MULXQ   R12, AX, R14
+	VPXOR   Y2, Y14, Y14
+	MOVQ    R9, DX
+	VPSHUFB turns256<>+0(SB), Y14, Y14
+	MULXQ   R11, R9, R15
+	VPADDD  Y7, Y3, Y3
+	ADDQ    AX, R9
+	VPXOR   Y3, Y15, Y15
+	VPSHUFB turns256<>+0(SB), Y15, Y15
+	ADCQ    R15, R14
+	VPADDD  (SP), Y12, Y8
+	MULXQ   R13, AX, R15
+	VMOVDQU Y8, (SP)
+	MOVQ    R10, DX
+	VPXOR   Y8, Y4, Y4
+	IMULQ   R13, DX
+	VPSLLD  $0x0c, Y4, Y8
+	VPSRLD  $0x14, Y4, Y4
+	IMULQ   R11, R10
+	VPOR    Y8, Y4, Y4
+	ADDQ    AX, R8
+	VPADDD  32(SP), Y13, Y9
+	ADCQ    R15, BX
+	VMOVDQU Y9, 32(SP)
+	ADDQ    DX, R9
+	VPXOR   Y9, Y5, Y5
+	ADCQ    $0x00, R14
+	VPSLLD  $0x0c, Y5, Y9
+	VPSRLD  $0x14, Y5, Y5
+	ADDQ    BX, R9
+	VPOR    Y9, Y5, Y5
+	ADCQ    R14, R10
+	VPADDD  64(SP), Y14, Y10
+	MOVQ    R10, DX
+	VMOVDQU Y10, 64(SP)
+	MOVQ    R10, BX
+	VPXOR   Y10, Y6, Y6
+	VPSLLD  $0x0c, Y6, Y10
+	ANDL    $0x03, R10
+	VPSRLD  $0x14, Y6, Y6
+	SHRQ    $0x02, BX
+	VPOR    Y10, Y6, Y6
+	ANDQ    $-4, DX
+	VPADDD  96(SP), Y15, Y11
+	ADDQ    BX, DX
+	VMOVDQU Y11, 96(SP)
+	VPXOR   Y11, Y7, Y7
+	ADDQ    DX, R8
+	VPSLLD  $0x0c, Y7, Y11
+	ADCQ    $0x00, R9
+	VPSRLD  $0x14, Y7, Y7
+	ADCQ    $0x00, R10
+	VPOR    Y11, Y7, Y7
+	ADDQ    16(SI), R8
+	VPADDD  Y4, Y0, Y0
+	ADCQ    24(SI), R9
+	VPXOR   Y0, Y12, Y12
+	VPSHUFB turns256<>+32(SB), Y12, Y12
+	ADCQ    $0x01, R10
+	VPADDD  Y5, Y1, Y1
+	MOVQ    R8, DX
+	VPXOR   Y1, Y13, Y13
+	MULXQ   R11, R8, BX
+	VPSHUFB turns256<>+32(SB), Y13, Y13
+	MULXQ   R12, AX, R14
+	VPADDD  Y6, Y2, Y2
+	VPXOR   Y2, Y14, Y14
+	MOVQ    R9, DX
+	VPSHUFB turns256<>+32(SB), Y14, Y14
+	MULXQ   R11, R9, R15
+	VPADDD  Y7, Y3, Y3
+	ADDQ    AX, R9
+	VPXOR   Y3, Y15, Y15
+	ADCQ    R15, R14
+	VPSHUFB turns256<>+32(SB), Y15, Y15
+	VPADDD  (SP), Y12, Y8
+	MULXQ   R13, AX, R15
+	VMOVDQU Y8, (SP)
+	MOVQ    R10, DX
+	VPXOR   Y8, Y4, Y4
+	IMULQ   R13, DX
+	VPSLLD  $0x07, Y4, Y8
+	IMULQ   R11, R10
+	VPSRLD  $0x19, Y4, Y4
+	ADDQ    AX, R8
+	VPOR    Y8, Y4, Y4
+	VPADDD  32(SP), Y13, Y9
+	ADCQ    R15, BX
+	VMOVDQU Y9, 32(SP)
+	ADDQ    DX, R9
+	VPXOR   Y9, Y5, Y5
+	ADCQ    $0x00, R14
+	VPSLLD  $0x07, Y5, Y9
+	ADDQ    BX, R9
+	VPSRLD  $0x19, Y5, Y5
+	VPOR    Y9, Y5, Y5
+	ADCQ    R14, R10
+	VPADDD  64(SP), Y14, Y10
+	MOVQ    R10, DX
+	VMOVDQU Y10, 64(SP)
+	MOVQ    R10, BX
+	VPXOR   Y10, Y6, Y6
+	ANDL    $0x03, R10
+	VPSLLD  $0x07, Y6, Y10
+	VPSRLD  $0x19, Y6, Y6
+	SHRQ    $0x02, BX
+	VPOR    Y10, Y6, Y6
+	ANDQ    $-4, DX
+	VPADDD  96(SP), Y15, Y11
+	ADDQ    BX, DX
+	VMOVDQU Y11, 96(SP)
+	ADDQ    DX, R8
+	VPXOR   Y11, Y7, Y7
+	ADCQ    $0x00, R9
+	VPSLLD  $0x07, Y7, Y11
+	VPSRLD  $0x19, Y7, Y7
+	ADCQ    $0x00, R10
+	VPOR    Y11, Y7, Y7
+	ADDQ    32(SI), R8
+	VPADDD  Y5, Y0, Y0
+	ADCQ    40(SI), R9
+	VPXOR   Y0, Y15, Y15
+	ADCQ    $0x01, R10
+	VPSHUFB turns256<>+0(SB), Y15, Y15
+	VPADDD  Y6, Y1, Y1
+	MOVQ    R8, DX
+	VPXOR   Y1, Y12, Y12
+	MULXQ   R11, R8, BX
+	VPSHUFB turns256<>+0(SB), Y12, Y12
+	MULXQ   R12, AX, R14
+	VPADDD  Y7, Y2, Y2
+	MOVQ    R9, DX
+	VPXOR   Y2, Y13, Y13
+	VPSHUFB turns256<>+0(SB), Y13, Y13
+	MULXQ   R11, R9, R15
+	VPADDD  Y4, Y3, Y3
+	ADDQ    AX, R9
+	VPXOR   Y3, Y14, Y14
+	ADCQ    R15, R14
+	VPSHUFB turns256<>+0(SB), Y14, Y14
+	MULXQ   R13, AX, R15
+	VPADDD  64(SP), Y15, Y10
+	MOVQ    R10, DX
+	VMOVDQU Y10, 64(SP)
+	VPXOR   Y10, Y5, Y5
+	IMULQ   R13, DX
+	VPSLLD  $0x0c, Y5, Y10
+	IMULQ   R11, R10
+	VPSRLD  $0x14, Y5, Y5
+	ADDQ    AX, R8
+	VPOR    Y10, Y5, Y5
+	ADCQ    R15, BX
+	VPADDD  96(SP), Y12, Y11
+	VMOVDQU Y11, 96(SP)
+	ADDQ    DX, R9
+	VPXOR   Y11, Y6, Y6
+	ADCQ    $0x00, R14
+	VPSLLD  $0x0c, Y6, Y11
+	ADDQ    BX, R9
+	VPSRLD  $0x14, Y6, Y6
+	ADCQ    R14, R10
+	VPOR    Y11, Y6, Y6
+	VPADDD  (SP), Y13, Y8
+	MOVQ    R10, DX
+	VMOVDQU Y8, (SP)
+	MOVQ    R10, BX
+	VPXOR   Y8, Y7, Y7
+	ANDL    $0x03, R10
+	VPSLLD  $0x0c, Y7, Y8
+	SHRQ    $0x02, BX
+	VPSRLD  $0x14, Y7, Y7
+	ANDQ    $-4, DX
+	VPOR    Y8, Y7, Y7
+	VPADDD  32(SP), Y14, Y9
+	ADDQ    BX, DX
+	VMOVDQU Y9, 32(SP)
+	ADDQ    DX, R8
+	VPXOR   Y9, Y4, Y4
+	ADCQ    $0x00, R9
+	VPSLLD  $0x0c, Y4, Y9
+	ADCQ    $0x00, R10
+	VPSRLD  $0x14, Y4, Y4
+	VPOR    Y9, Y4, Y4
+	ADDQ    48(SI), R8
+	VPADDD  Y5, Y0, Y0
+	ADCQ    56(SI), R9
+	VPXOR   Y0, Y15, Y15
+	ADCQ    $0x01, R10
+	VPSHUFB turns256<>+32(SB), Y15, Y15
+	MOVQ    R8, DX
+	VPADDD  Y6, Y1, Y1
+	VPXOR   Y1, Y12, Y12
+	MULXQ   R11, R8, BX
+	VPSHUFB turns256<>+32(SB), Y12, Y12
+	MULXQ   R12, AX, R14
+	VPADDD  Y7, Y2, Y2
+	MOVQ    R9, DX
+	VPXOR   Y2, Y13, Y13
+	MULXQ   R11, R9, R15
+	VPSHUFB turns256<>+32(SB), Y13, Y13
+	ADDQ    AX, R9
+	VPADDD  Y4, Y3, Y3
+	VPXOR   Y3, Y14, Y14
+	ADCQ    R15, R14
+	VPSHUFB turns256<>+32(SB), Y14, Y14
+	MULXQ   R13, AX, R15
+	VPADDD  64(SP), Y15, Y10
+	MOVQ    R10, DX
+	VMOVDQU Y10, 64(SP)
+	IMULQ   R13, DX
+	VPXOR   Y10, Y5, Y5
+	VPSLLD  $0x07, Y5, Y10
+	IMULQ   R11, R10
+	VPSRLD  $0x19, Y5, Y5
+	ADDQ    AX, R8
+	VPOR    Y10, Y5, Y5
+	ADCQ    R15, BX
+	VPADDD  96(SP), Y12, Y11
+	ADDQ    DX, R9
+	VMOVDQU Y11, 96(SP)
+	VPXOR   Y11, Y6, Y6
+	ADCQ    $0x00, R14
+	VPSLLD  $0x07, Y6, Y11
+	ADDQ    BX, R9
+	VPSRLD  $0x19, Y6, Y6
+	ADCQ    R14, R10
+	VPOR    Y11, Y6, Y6
+	MOVQ    R10, DX
+	VPADDD  (SP), Y13, Y8
+	MOVQ    R10, BX
+	VMOVDQU Y8, (SP)
+	VPXOR   Y8, Y7, Y7
+	ANDL    $0x03, R10
+	VPSLLD  $0x07, Y7, Y8
+	SHRQ    $0x02, BX
+	VPSRLD  $0x19, Y7, Y7
+	ANDQ    $-4, DX
+	VPOR    Y8, Y7, Y7
+	ADDQ    BX, DX
+	VPADDD  32(SP), Y14, Y9
+	VMOVDQU Y9, 32(SP)
+	ADDQ    DX, R8
+	VPXOR   Y9, Y4, Y4
+	ADCQ    $0x00, R9
+	VPSLLD  $0x07, Y4, Y9
+	ADCQ    $0x00, R10
+	VPSRLD  $0x19, Y4, Y4
+	ADDQ    $0x40, SI
+	VPOR    Y9, Y4, Y4
+	DECL    DI
+	JNZ     allRounds
+	JMP     allStore
+
+allAlone:
+	VPADDD  Y4, Y0, Y0
+	VPXOR   Y0, Y12, Y12
+	VPSHUFB turns256<>+0(SB), Y12, Y12
+	VPADDD  Y5, Y1, Y1
+	VPXOR   Y1, Y13, Y13
+	VPSHUFB turns256<>+0(SB), Y13, Y13
+	VPADDD  Y6, Y2, Y2
+	VPXOR   Y2, Y14, Y14
+	VPSHUFB turns256<>+0(SB), Y14, Y14
+	VPADDD  Y7, Y3, Y3
+	VPXOR   Y3, Y15, Y15
+	VPSHUFB turns256<>+0(SB), Y15, Y15
+	VPADDD  (SP), Y12, Y8
+	VMOVDQU Y8, (SP)
+	VPXOR   Y8, Y4, Y4
+	VPSLLD  $0x0c, Y4, Y8
+	VPSRLD  $0x14, Y4, Y4
+	VPOR    Y8, Y4, Y4
+	VPADDD  32(SP), Y13, Y9
+	VMOVDQU Y9, 32(SP)
+	VPXOR   Y9, Y5, Y5
+	VPSLLD  $0x0c, Y5, Y9
+	VPSRLD  $0x14, Y5, Y5
+	VPOR    Y9, Y5, Y5
+	VPADDD  64(SP), Y14, Y10
+	VMOVDQU Y10, 64(SP)
+	VPXOR   Y10, Y6, Y6
+	VPSLLD  $0x0c, Y6, Y10
+	VPSRLD  $0x14, Y6, Y6
+	VPOR    Y10, Y6, Y6
+	VPADDD  96(SP), Y15, Y11
+	VMOVDQU Y11, 96(SP)
+	VPXOR   Y11, Y7, Y7
+	VPSLLD  $0x0c, Y7, Y11
+	VPSRLD  $0x14, Y7, Y7
+	VPOR    Y11, Y7, Y7
+	VPADDD  Y4, Y0, Y0
+	VPXOR   Y0, Y12, Y12
+	VPSHUFB turns256<>+32(SB), Y12, Y12
+	VPADDD  Y5, Y1, Y1
+	VPXOR   Y1, Y13, Y13
+	VPSHUFB turns256<>+32(SB), Y13, Y13
+	VPADDD  Y6, Y2, Y2
+	VPXOR   Y2, Y14, Y14
+	VPSHUFB turns256<>+32(SB), Y14, Y14
+	VPADDD  Y7, Y3, Y3
+	VPXOR   Y3, Y15, Y15
+	VPSHUFB turns256<>+32(SB), Y15, Y15
+	VPADDD  (SP), Y12, Y8
+	VMOVDQU Y8, (SP)
+	VPXOR   Y8, Y4, Y4
+	VPSLLD  $0x07, Y4, Y8
+	VPSRLD  $0x19, Y4, Y4
+	VPOR    Y8, Y4, Y4
+	VPADDD  32(SP), Y13, Y9
+	VMOVDQU Y9, 32(SP)
+	VPXOR   Y9, Y5, Y5
+	VPSLLD  $0x07, Y5, Y9
+	VPSRLD  $0x19, Y5, Y5
+	VPOR    Y9, Y5, Y5
+	VPADDD  64(SP), Y14, Y10
+	VMOVDQU Y10, 64(SP)
+	VPXOR   Y10, Y6, Y6
+	VPSLLD  $0x07, Y6, Y10
+	VPSRLD  $0x19, Y6, Y6
+	VPOR    Y10, Y6, Y6
+	VPADDD  96(SP), Y15, Y11
+	VMOVDQU Y11, 96(SP)
+	VPXOR   Y11, Y7, Y7
+	VPSLLD  $0x07, Y7, Y11
+	VPSRLD  $0x19, Y7, Y7
+	VPOR    Y11, Y7, Y7
+	VPADDD  Y5, Y0, Y0
+	VPXOR   Y0, Y15, Y15
+	VPSHUFB turns256<>+0(SB), Y15, Y15
+	VPADDD  Y6, Y1, Y1
+	VPXOR   Y1, Y12, Y12
+	VPSHUFB turns256<>+0(SB), Y12, Y12
+	VPADDD  Y7, Y2, Y2
+	VPXOR   Y2, Y13, Y13
+	VPSHUFB turns256<>+0(SB), Y13, Y13
+	VPADDD  Y4, Y3, Y3
+	VPXOR   Y3, Y14, Y14
+	VPSHUFB turns256<>+0(SB), Y14, Y14
+	VPADDD  64(SP), Y15, Y10
+	VMOVDQU Y10, 64(SP)
+	VPXOR   Y10, Y5, Y5
+	VPSLLD  $0x0c, Y5, Y10
+	VPSRLD  $0x14, Y5, Y5
+	VPOR    Y10, Y5, Y5
+	VPADDD  96(SP), Y12, Y11
+	VMOVDQU Y11, 96(SP)
+	VPXOR   Y11, Y6, Y6
+	VPSLLD  $0x0c, Y6, Y11
+	VPSRLD  $0x14, Y6, Y6
+	VPOR    Y11, Y6, Y6
+	VPADDD  (SP), Y13, Y8
+	VMOVDQU Y8, (SP)
+	VPXOR   Y8, Y7, Y7
+	VPSLLD  $0x0c, Y7, Y8
+	VPSRLD  $0x14, Y7, Y7
+	VPOR    Y8, Y7, Y7
+	VPADDD  32(SP), Y14, Y9
+	VMOVDQU Y9, 32(SP)
+	VPXOR   Y9, Y4, Y4
+	VPSLLD  $0x0c, Y4, Y9
+	VPSRLD  $0x14, Y4, Y4
+	VPOR    Y9, Y4, Y4
+	VPADDD  Y5, Y0, Y0
+	VPXOR   Y0, Y15, Y15
+	VPSHUFB turns256<>+32(SB), Y15, Y15
+	VPADDD  Y6, Y1, Y1
+	VPXOR   Y1, Y12, Y12
+	VPSHUFB turns256<>+32(SB), Y12, Y12
+	VPADDD  Y7, Y2, Y2
+	VPXOR   Y2, Y13, Y13
+	VPSHUFB turns256<>+32(SB), Y13, Y13
+	VPADDD  Y4, Y3, Y3
+	VPXOR   Y3, Y14, Y14
+	VPSHUFB turns256<>+32(SB), Y14, Y14
+	VPADDD  64(SP), Y15, Y10
+	VMOVDQU Y10, 64(SP)
+	VPXOR   Y10, Y5, Y5
+	VPSLLD  $0x07, Y5, Y10
+	VPSRLD  $0x19, Y5, Y5
+	VPOR    Y10, Y5, Y5
+	VPADDD  96(SP), Y12, Y11
+	VMOVDQU Y11, 96(SP)
+	VPXOR   Y11, Y6, Y6
+	VPSLLD  $0x07, Y6, Y11
+	VPSRLD  $0x19, Y6, Y6
+	VPOR    Y11, Y6, Y6
+	VPADDD  (SP), Y13, Y8
+	VMOVDQU Y8, (SP)
+	VPXOR   Y8, Y7, Y7
+	VPSLLD  $0x07, Y7, Y8
+	VPSRLD  $0x19, Y7, Y7
+	VPOR    Y8, Y7, Y7
+	VPADDD  32(SP), Y14, Y9
+	VMOVDQU Y9, 32(SP)
+	VPXOR   Y9, Y4, Y4
+	VPSLLD  $0x07, Y4, Y9
+	VPSRLD  $0x19, Y4, Y4
+	VPOR    Y9, Y4, Y4
+	DECL    DI
+	JNZ     allRounds
+
+allStore:
+	ADDQ $0x08, 688(SP)
+	CMPQ 680(SP), $0x00
+	JE   allStored
+	MOVQ 672(SP), AX
+	SUBQ CX, 16(AX)
+	ADDQ CX, 8(AX)
+	MOVQ SI, (AX)
+	MOVQ 32(AX), BX
+	MOVQ R8, (BX)
+	MOVQ R9, 8(BX)
+	MOVQ R10, 16(BX)
+
+allStored:
+	MOVQ         576(SP), SI
+	MOVQ         584(SP), DI
+	MOVQ         592(SP), CX
+	MOVQ         600(SP), R8
+	MOVQ         608(SP), R9
+	MOVQ         616(SP), R10
+	MOVQ         624(SP), R11
+	MOVQ         632(SP), R12
+	MOVQ         640(SP), BX
+	MOVQ         648(SP), R15
+	MOVQ         656(SP), R13
+	MOVQ         664(SP), R14
 	VPBROADCASTD sigma256<>+0(SB), Y8
 	VPADDD       Y8, Y0, Y0
 	VPBROADCASTD sigma256<>+4(SB), Y9
@@ -403,87 +773,529 @@ few:
 	VBROADCASTI128 (SI), Y5
 	VBROADCASTI128 16(SI), Y6
 	VMOVDQA        Y13, Y7
-	MOVL           $0x0000000a, AX
+	MOVQ           SI, 576(SP)
+	MOVQ           DI, 584(SP)
+	MOVQ           CX, 592(SP)
+	MOVQ           R8, 600(SP)
+	MOVQ           R9, 608(SP)
+	MOVQ           R10, 616(SP)
+	MOVQ           R11, 624(SP)
+	MOVQ           R12, 632(SP)
+	MOVQ           BX, 640(SP)
+	MOVQ           R15, 648(SP)
+	MOVQ           R13, 656(SP)
+	MOVQ           R14, 664(SP)
+	MOVL           $0x00000005, DI
 
-rowsRounds:
-	VPADDD         Y1, Y0, Y0
-	VPXOR          Y0, Y3, Y3
-	VPSHUFB        turns256<>+0(SB), Y3, Y3
-	VPADDD         Y5, Y4, Y4
-	VPXOR          Y4, Y7, Y7
-	VPSHUFB        turns256<>+0(SB), Y7, Y7
-	VPADDD         Y3, Y2, Y2
-	VPXOR          Y2, Y1, Y1
-	VPSLLD         $0x0c, Y1, Y8
-	VPSRLD         $0x14, Y1, Y1
-	VPOR           Y8, Y1, Y1
-	VPADDD         Y7, Y6, Y6
-	VPXOR          Y6, Y5, Y5
-	VPSLLD         $0x0c, Y5, Y9
-	VPSRLD         $0x14, Y5, Y5
-	VPOR           Y9, Y5, Y5
-	VPADDD         Y1, Y0, Y0
-	VPXOR          Y0, Y3, Y3
-	VPSHUFB        turns256<>+32(SB), Y3, Y3
-	VPADDD         Y5, Y4, Y4
-	VPXOR          Y4, Y7, Y7
-	VPSHUFB        turns256<>+32(SB), Y7, Y7
-	VPADDD         Y3, Y2, Y2
-	VPXOR          Y2, Y1, Y1
-	VPSLLD         $0x07, Y1, Y8
-	VPSRLD         $0x19, Y1, Y1
-	VPOR           Y8, Y1, Y1
-	VPADDD         Y7, Y6, Y6
-	VPXOR          Y6, Y5, Y5
-	VPSLLD         $0x07, Y5, Y9
-	VPSRLD         $0x19, Y5, Y5
-	VPOR           Y9, Y5, Y5
-	VPSHUFD        $0x39, Y1, Y1
-	VPSHUFD        $0x4e, Y2, Y2
-	VPSHUFD        $0x93, Y3, Y3
-	VPSHUFD        $0x39, Y5, Y5
-	VPSHUFD        $0x4e, Y6, Y6
-	VPSHUFD        $0x93, Y7, Y7
-	VPADDD         Y1, Y0, Y0
-	VPXOR          Y0, Y3, Y3
-	VPSHUFB        turns256<>+0(SB), Y3, Y3
-	VPADDD         Y5, Y4, Y4
-	VPXOR          Y4, Y7, Y7
-	VPSHUFB        turns256<>+0(SB), Y7, Y7
-	VPADDD         Y3, Y2, Y2
-	VPXOR          Y2, Y1, Y1
-	VPSLLD         $0x0c, Y1, Y8
-	VPSRLD         $0x14, Y1, Y1
-	VPOR           Y8, Y1, Y1
-	VPADDD         Y7, Y6, Y6
-	VPXOR          Y6, Y5, Y5
-	VPSLLD         $0x0c, Y5, Y9
-	VPSRLD         $0x14, Y5, Y5
-	VPOR           Y9, Y5, Y5
-	VPADDD         Y1, Y0, Y0
-	VPXOR          Y0, Y3, Y3
-	VPSHUFB        turns256<>+32(SB), Y3, Y3
-	VPADDD         Y5, Y4, Y4
-	VPXOR          Y4, Y7, Y7
-	VPSHUFB        turns256<>+32(SB), Y7, Y7
-	VPADDD         Y3, Y2, Y2
-	VPXOR          Y2, Y1, Y1
-	VPSLLD         $0x07, Y1, Y8
-	VPSRLD         $0x19, Y1, Y1
-	VPOR           Y8, Y1, Y1
-	VPADDD         Y7, Y6, Y6
-	VPXOR          Y6, Y5, Y5
-	VPSLLD         $0x07, Y5, Y9
-	VPSRLD         $0x19, Y5, Y5
-	VPOR           Y9, Y5, Y5
-	VPSHUFD        $0x93, Y1, Y1
-	VPSHUFD        $0x4e, Y2, Y2
-	VPSHUFD        $0x39, Y3, Y3
-	VPSHUFD        $0x93, Y5, Y5
-	VPSHUFD        $0x4e, Y6, Y6
-	VPSHUFD        $0x39, Y7, Y7
-	DECL           AX
-	JNZ            rowsRounds
+fewSection:
+	XORL CX, CX
+
+fewNext:
+	CMPQ 680(SP), $0x00
+	JE   fewLoaded
+	MOVQ 672(SP), AX
+	CMPQ 8(AX), $0x00
+	JNE  fewLoad
+	ADDQ $0x28, 672(SP)
+	DECQ 680(SP)
+	JMP  fewNext
+
+fewLoad:
+	MOVQ    (AX), SI
+	MOVQ    24(AX), BX
+	MOVQ    (BX), R11
+	ANDQ    poly256<>+16(SB), R11
+	MOVQ    8(BX), R12
+	ANDQ    poly256<>+24(SB), R12
+	MOVQ    R12, R13
+	SHRQ    $0x02, R13
+	ADDQ    R12, R13
+	MOVQ    32(AX), BX
+	MOVQ    (BX), R8
+	MOVQ    8(BX), R9
+	MOVQ    16(BX), R10
+	MOVQ    688(SP), DX
+	SUBQ    16(AX), DX
+	CMOVQGT DX, CX
+	MOVQ    8(AX), DX
+	CMPQ    CX, DX
+	CMOVQGT DX, CX
+	ADDQ    CX, 16(AX)
+	SUBQ    CX, 8(AX)
+
+fewLoaded:
+fewRounds:
+	DECQ CX
+	JNS  fewQuad
+	INCQ CX
+	CMPQ 680(SP), $0x00
+	JE   fewAlone
+	MOVQ 672(SP), AX
+	CMPQ 8(AX), $0x00
+	JNE  fewAlone
+	MOVQ SI, (AX)
+	MOVQ 32(AX), BX
+	MOVQ R8, (BX)
+	MOVQ R9, 8(BX)
+	MOVQ R10, 16(BX)
+	JMP  fewSection
+
+fewQuad:
+	VPADDD  Y1, Y0, Y0
+	ADDQ    (SI), R8
+	VPXOR   Y0, Y3, Y3
+	ADCQ    8(SI), R9
+	VPSHUFB turns256<>+0(SB), Y3, Y3
+	ADCQ    $0x01, R10
+	VPADDD  Y5, Y4, Y4
+	MOVQ    R8, DX
+	VPXOR   Y4, Y7, Y7
+	VPSHUFB turns256<>+0(SB), Y7, Y7
+	MULXQ   R11, R8, BX
+	VPADDD  Y3, Y2, Y2
+	MULXQ   R12, AX, R14
+	VPXOR   Y2, Y1, Y1
+	MOVQ    R9, DX
+	VPSLLD  $0x0c, Y1, Y8
+	VPSRLD  $0x14, Y1, Y1
+	MULXQ   R11, R9, R15
+	VPOR    Y8, Y1, Y1
+	ADDQ    AX, R9
+	VPADDD  Y7, Y6, Y6
+	ADCQ    R15, R14
+	VPXOR   Y6, Y5, Y5
+	MULXQ   R13, AX, R15
+	VPSLLD  $0x0c, Y5, Y9
+	VPSRLD  $0x14, Y5, Y5
+	MOVQ    R10, DX
+	VPOR    Y9, Y5, Y5
+	IMULQ   R13, DX
+	VPADDD  Y1, Y0, Y0
+	IMULQ   R11, R10
+	VPXOR   Y0, Y3, Y3
+	VPSHUFB turns256<>+32(SB), Y3, Y3
+	ADDQ    AX, R8
+	VPADDD  Y5, Y4, Y4
+	ADCQ    R15, BX
+	VPXOR   Y4, Y7, Y7
+	ADDQ    DX, R9
+	VPSHUFB turns256<>+32(SB), Y7, Y7
+	VPADDD  Y3, Y2, Y2
+	ADCQ    $0x00, R14
+	VPXOR   Y2, Y1, Y1
+	ADDQ    BX, R9
+	VPSLLD  $0x07, Y1, Y8
+	ADCQ    R14, R10
+	VPSRLD  $0x19, Y1, Y1
+	MOVQ    R10, DX
+	VPOR    Y8, Y1, Y1
+	VPADDD  Y7, Y6, Y6
+	MOVQ    R10, BX
+	VPXOR   Y6, Y5, Y5
+	ANDL    $0x03, R10
+	VPSLLD  $0x07, Y5, Y9
+	SHRQ    $0x02, BX
+	VPSRLD  $0x19, Y5, Y5
+	VPOR    Y9, Y5, Y5
+	ANDQ    $-4, DX
+	VPSHUFD $0x39, Y1, Y1
+	ADDQ    BX, DX
+	VPSHUFD $0x4e, Y2, Y2
+	ADDQ    DX, R8
+	VPSHUFD $0x93, Y3, Y3
+	VPSHUFD $0x39, Y5, Y5
+	ADCQ    $0x00, R9
+	VPSHUFD $0x4e, Y6, Y6
+	ADCQ    $0x00, R10
+	VPSHUFD $0x93, Y7, Y7
+	ADDQ    16(SI), R8
+	VPADDD  Y1, Y0, Y0
+	ADCQ    24(SI), R9
+	VPXOR   Y0, Y3, Y3
+	VPSHUFB turns256<>+0(SB), Y3, Y3
+	ADCQ    $0x01, R10
+	VPADDD  Y5, Y4, Y4
+	MOVQ    R8, DX
+	VPXOR   Y4, Y7, Y7
+	MULXQ   R11, R8, BX
+	VPSHUFB turns256<>+0(SB), Y7, Y7
+	VPADDD  Y3, Y2, Y2
+	MULXQ   R12, AX, R14
+	VPXOR   Y2, Y1, Y1
+	MOVQ    R9, DX
+	VPSLLD  $0x0c, Y1, Y8
+	MULXQ   R11, R9, R15
+	VPSRLD  $0x14, Y1, Y1
+	VPOR    Y8, Y1, Y1
+	ADDQ    AX, R9
+	VPADDD  Y7, Y6, Y6
+	ADCQ    R15, R14
+	VPXOR   Y6, Y5, Y5
+	MULXQ   R13, AX, R15
+	VPSLLD  $0x0c, Y5, Y9
+	MOVQ    R10, DX
+	VPSRLD  $0x14, Y5, Y5
+	VPOR    Y9, Y5, Y5
+	IMULQ   R13, DX
+	VPADDD  Y1, Y0, Y0
+	IMULQ   R11, R10
+	VPXOR   Y0, Y3, Y3
+	ADDQ    AX, R8
+	VPSHUFB turns256<>+32(SB), Y3, Y3
+	VPADDD  Y5, Y4, Y4
+	ADCQ    R15, BX
+	VPXOR   Y4, Y7, Y7
+	ADDQ    DX, R9
+	VPSHUFB turns256<>+32(SB), Y7, Y7
+	ADCQ    $0x00, R14
+	VPADDD  Y3, Y2, Y2
+	VPXOR   Y2, Y1, Y1
+	ADDQ    BX, R9
+	VPSLLD  $0x07, Y1, Y8
+	ADCQ    R14, R10
+	VPSRLD  $0x19, Y1, Y1
+	MOVQ    R10, DX
+	VPOR    Y8, Y1, Y1
+	MOVQ    R10, BX
+	VPADDD  Y7, Y6, Y6
+	VPXOR   Y6, Y5, Y5
+	ANDL    $0x03, R10
+	VPSLLD  $0x07, Y5, Y9
+	SHRQ    $0x02, BX
+	VPSRLD  $0x19, Y5, Y5
+	ANDQ    $-4, DX
+	VPOR    Y9, Y5, Y5
+	VPSHUFD $0x93, Y1, Y1
+	ADDQ    BX, DX
+	VPSHUFD $0x4e, Y2, Y2
+	ADDQ    DX, R8
+	VPSHUFD $0x39, Y3, Y3
+	ADCQ    $0x00, R9
+	VPSHUFD $0x93, Y5, Y5
+	VPSHUFD $0x4e, Y6, Y6
+	ADCQ    $0x00, R10
+	VPSHUFD $0x39, Y7, Y7
+	ADDQ    32(SI), R8
+	VPADDD  Y1, Y0, Y0
+	ADCQ    40(SI), R9
+	VPXOR   Y0, Y3, Y3
+	ADCQ    $0x01, R10
+	VPSHUFB turns256<>+0(SB), Y3, Y3
+	VPADDD  Y5, Y4, Y4
+	MOVQ    R8, DX
+	VPXOR   Y4, Y7, Y7
+	MULXQ   R11, R8, BX
+	VPSHUFB turns256<>+0(SB), Y7, Y7
+	MULXQ   R12, AX, R14
+	VPADDD  Y3, Y2, Y2
+	VPXOR   Y2, Y1, Y1
+	MOVQ    R9, DX
+	VPSLLD  $0x0c, Y1, Y8
+	MULXQ   R11, R9, R15
+	VPSRLD  $0x14, Y1, Y1
+	ADDQ    AX, R9
+	VPOR    Y8, Y1, Y1
+	VPADDD  Y7, Y6, Y6
+	ADCQ    R15, R14
+	VPXOR   Y6, Y5, Y5
+	MULXQ   R13, AX, R15
+	VPSLLD  $0x0c, Y5, Y9
+	MOVQ    R10, DX
+	VPSRLD  $0x14, Y5, Y5
+	IMULQ   R13, DX
+	VPOR    Y9, Y5, Y5
+	VPADDD  Y1, Y0, Y0
+	IMULQ   R11, R10
+	VPXOR   Y0, Y3, Y3
+	ADDQ    AX, R8
+	VPSHUFB turns256<>+32(SB), Y3, Y3
+	ADCQ    R15, BX
+	VPADDD  Y5, Y4, Y4
+	VPXOR   Y4, Y7, Y7
+	ADDQ    DX, R9
+	VPSHUFB turns256<>+32(SB), Y7, Y7
+	ADCQ    $0x00, R14
+	VPADDD  Y3, Y2, Y2
+	ADDQ    BX, R9
+	VPXOR   Y2, Y1, Y1
+	VPSLLD  $0x07, Y1, Y8
+	ADCQ    R14, R10
+	VPSRLD  $0x19, Y1, Y1
+	MOVQ    R10, DX
+	VPOR    Y8, Y1, Y1
+	MOVQ    R10, BX
+	VPADDD  Y7, Y6, Y6
+	ANDL    $0x03, R10
+	VPXOR   Y6, Y5, Y5
+	VPSLLD  $0x07, Y5, Y9
+	SHRQ    $0x02, BX
+	VPSRLD  $0x19, Y5, Y5
+	ANDQ    $-4, DX
+	VPOR    Y9, Y5, Y5
+	ADDQ    BX, DX
+	VPSHUFD $0x39, Y1, Y1
+	VPSHUFD $0x4e, Y2, Y2
+	ADDQ    DX, R8
+	VPSHUFD $0x93, Y3, Y3
+	ADCQ    $0x00, R9
+	VPSHUFD $0x39, Y5, Y5
+	ADCQ    $0x00, R10
+	VPSHUFD $0x4e, Y6, Y6
+	VPSHUFD $0x93, Y7, Y7
+	ADDQ    48(SI), R8
+	VPADDD  Y1, Y0, Y0
+	ADCQ    56(SI), R9
+	VPXOR   Y0, Y3, Y3
+	ADCQ    $0x01, R10
+	VPSHUFB turns256<>+0(SB), Y3, Y3
+	MOVQ    R8, DX
+	VPADDD  Y5, Y4, Y4
+	VPXOR   Y4, Y7, Y7
+	MULXQ   R11, R8, BX
+	VPSHUFB turns256<>+0(SB), Y7, Y7
+	MULXQ   R12, AX, R14
+	VPADDD  Y3, Y2, Y2
+	MOVQ    R9, DX
+	VPXOR   Y2, Y1, Y1
+	VPSLLD  $0x0c, Y1, Y8
+	MULXQ   R11, R9, R15
+	VPSRLD  $0x14, Y1, Y1
+	ADDQ    AX, R9
+	VPOR    Y8, Y1, Y1
+	ADCQ    R15, R14
+	VPADDD  Y7, Y6, Y6
+	VPXOR   Y6, Y5, Y5
+	MULXQ   R13, AX, R15
+	VPSLLD  $0x0c, Y5, Y9
+	MOVQ    R10, DX
+	VPSRLD  $0x14, Y5, Y5
+	IMULQ   R13, DX
+	VPOR    Y9, Y5, Y5
+	IMULQ   R11, R10
+	VPADDD  Y1, Y0, Y0
+	VPXOR   Y0, Y3, Y3
+	ADDQ    AX, R8
+	VPSHUFB turns256<>+32(SB), Y3, Y3
+	ADCQ    R15, BX
+	VPADDD  Y5, Y4, Y4
+	ADDQ    DX, R9
+	VPXOR   Y4, Y7, Y7
+	VPSHUFB turns256<>+32(SB), Y7, Y7
+	ADCQ    $0x00, R14
+	VPADDD  Y3, Y2, Y2
+	ADDQ    BX, R9
+	VPXOR   Y2, Y1, Y1
+	ADCQ    R14, R10
+	VPSLLD  $0x07, Y1, Y8
+	VPSRLD  $0x19, Y1, Y1
+	MOVQ    R10, DX
+	VPOR    Y8, Y1, Y1
+	MOVQ    R10, BX
+	VPADDD  Y7, Y6, Y6
+	ANDL    $0x03, R10
+	VPXOR   Y6, Y5, Y5
+	SHRQ    $0x02, BX
+	VPSLLD  $0x07, Y5, Y9
+	VPSRLD  $0x19, Y5, Y5
+	ANDQ    $-4, DX
+	VPOR    Y9, Y5, Y5
+	ADDQ    BX, DX
+	VPSHUFD $0x93, Y1, Y1
+	ADDQ    DX, R8
+	VPSHUFD $0x4e, Y2, Y2
+	VPSHUFD $0x39, Y3, Y3
+	ADCQ    $0x00, R9
+	VPSHUFD $0x93, Y5, Y5
+	ADCQ    $0x00, R10
+	VPSHUFD $0x4e, Y6, Y6
+	ADDQ    $0x40, SI
+	VPSHUFD $0x39, Y7, Y7
+	DECL    DI
+	JNZ     fewRounds
+	JMP     fewStore
+
+fewAlone:
+	VPADDD  Y1, Y0, Y0
+	VPXOR   Y0, Y3, Y3
+	VPSHUFB turns256<>+0(SB), Y3, Y3
+	VPADDD  Y5, Y4, Y4
+	VPXOR   Y4, Y7, Y7
+	VPSHUFB turns256<>+0(SB), Y7, Y7
+	VPADDD  Y3, Y2, Y2
+	VPXOR   Y2, Y1, Y1
+	VPSLLD  $0x0c, Y1, Y8
+	VPSRLD  $0x14, Y1, Y1
+	VPOR    Y8, Y1, Y1
+	VPADDD  Y7, Y6, Y6
+	VPXOR   Y6, Y5, Y5
+	VPSLLD  $0x0c, Y5, Y9
+	VPSRLD  $0x14, Y5, Y5
+	VPOR    Y9, Y5, Y5
+	VPADDD  Y1, Y0, Y0
+	VPXOR   Y0, Y3, Y3
+	VPSHUFB turns256<>+32(SB), Y3, Y3
+	VPADDD  Y5, Y4, Y4
+	VPXOR   Y4, Y7, Y7
+	VPSHUFB turns256<>+32(SB), Y7, Y7
+	VPADDD  Y3, Y2, Y2
+	VPXOR   Y2, Y1, Y1
+	VPSLLD  $0x07, Y1, Y8
+	VPSRLD  $0x19, Y1, Y1
+	VPOR    Y8, Y1, Y1
+	VPADDD  Y7, Y6, Y6
+	VPXOR   Y6, Y5, Y5
+	VPSLLD  $0x07, Y5, Y9
+	VPSRLD  $0x19, Y5, Y5
+	VPOR    Y9, Y5, Y5
+	VPSHUFD $0x39, Y1, Y1
+	VPSHUFD $0x4e, Y2, Y2
+	VPSHUFD $0x93, Y3, Y3
+	VPSHUFD $0x39, Y5, Y5
+	VPSHUFD $0x4e, Y6, Y6
+	VPSHUFD $0x93, Y7, Y7
+	VPADDD  Y1, Y0, Y0
+	VPXOR   Y0, Y3, Y3
+	VPSHUFB turns256<>+0(SB), Y3, Y3
+	VPADDD  Y5, Y4, Y4
+	VPXOR   Y4, Y7, Y7
+	VPSHUFB turns256<>+0(SB), Y7, Y7
+	VPADDD  Y3, Y2, Y2
+	VPXOR   Y2, Y1, Y1
+	VPSLLD  $0x0c, Y1, Y8
+	VPSRLD  $0x14, Y1, Y1
+	VPOR    Y8, Y1, Y1
+	VPADDD  Y7, Y6, Y6
+	VPXOR   Y6, Y5, Y5
+	VPSLLD  $0x0c, Y5, Y9
+	VPSRLD  $0x14, Y5, Y5
+	VPOR    Y9, Y5, Y5
+	VPADDD  Y1, Y0, Y0
+	VPXOR   Y0, Y3, Y3
+	VPSHUFB turns256<>+32(SB), Y3, Y3
+	VPADDD  Y5, Y4, Y4
+	VPXOR   Y4, Y7, Y7
+	VPSHUFB turns256<>+32(SB), Y7, Y7
+	VPADDD  Y3, Y2, Y2
+	VPXOR   Y2, Y1, Y1
+	VPSLLD  $0x07, Y1, Y8
+	VPSRLD  $0x19, Y1, Y1
+	VPOR    Y8, Y1, Y1
+	VPADDD  Y7, Y6, Y6
+	VPXOR   Y6, Y5, Y5
+	VPSLLD  $0x07, Y5, Y9
+	VPSRLD  $0x19, Y5, Y5
+	VPOR    Y9, Y5, Y5
+	VPSHUFD $0x93, Y1, Y1
+	VPSHUFD $0x4e, Y2, Y2
+	VPSHUFD $0x39, Y3, Y3
+	VPSHUFD $0x93, Y5, Y5
+	VPSHUFD $0x4e, Y6, Y6
+	VPSHUFD $0x39, Y7, Y7
+	VPADDD  Y1, Y0, Y0
+	VPXOR   Y0, Y3, Y3
+	VPSHUFB turns256<>+0(SB), Y3, Y3
+	VPADDD  Y5, Y4, Y4
+	VPXOR   Y4, Y7, Y7
+	VPSHUFB turns256<>+0(SB), Y7, Y7
+	VPADDD  Y3, Y2, Y2
+	VPXOR   Y2, Y1, Y1
+	VPSLLD  $0x0c, Y1, Y8
+	VPSRLD  $0x14, Y1, Y1
+	VPOR    Y8, Y1, Y1
+	VPADDD  Y7, Y6, Y6
+	VPXOR   Y6, Y5, Y5
+	VPSLLD  $0x0c, Y5, Y9
+	VPSRLD  $0x14, Y5, Y5
+	VPOR    Y9, Y5, Y5
+	VPADDD  Y1, Y0, Y0
+	VPXOR   Y0, Y3, Y3
+	VPSHUFB turns256<>+32(SB), Y3, Y3
+	VPADDD  Y5, Y4, Y4
+	VPXOR   Y4, Y7, Y7
+	VPSHUFB turns256<>+32(SB), Y7, Y7
+	VPADDD  Y3, Y2, Y2
+	VPXOR   Y2, Y1, Y1
+	VPSLLD  $0x07, Y1, Y8
+	VPSRLD  $0x19, Y1, Y1
+	VPOR    Y8, Y1, Y1
+	VPADDD  Y7, Y6, Y6
+	VPXOR   Y6, Y5, Y5
+	VPSLLD  $0x07, Y5, Y9
+	VPSRLD  $0x19, Y5, Y5
+	VPOR    Y9, Y5, Y5
+	VPSHUFD $0x39, Y1, Y1
+	VPSHUFD $0x4e, Y2, Y2
+	VPSHUFD $0x93, Y3, Y3
+	VPSHUFD $0x39, Y5, Y5
+	VPSHUFD $0x4e, Y6, Y6
+	VPSHUFD $0x93, Y7, Y7
+	VPADDD  Y1, Y0, Y0
+	VPXOR   Y0, Y3, Y3
+	VPSHUFB turns256<>+0(SB), Y3, Y3
+	VPADDD  Y5, Y4, Y4
+	VPXOR   Y4, Y7, Y7
+	VPSHUFB turns256<>+0(SB), Y7, Y7
+	VPADDD  Y3, Y2, Y2
+	VPXOR   Y2, Y1, Y1
+	VPSLLD  $0x0c, Y1, Y8
+	VPSRLD  $0x14, Y1, Y1
+	VPOR    Y8, Y1, Y1
+	VPADDD  Y7, Y6, Y6
+	VPXOR   Y6, Y5, Y5
+	VPSLLD  $0x0c, Y5, Y9
+	VPSRLD  $0x14, Y5, Y5
+	VPOR    Y9, Y5, Y5
+	VPADDD  Y1, Y0, Y0
+	VPXOR   Y0, Y3, Y3
+	VPSHUFB turns256<>+32(SB), Y3, Y3
+	VPADDD  Y5, Y4, Y4
+	VPXOR   Y4, Y7, Y7
+	VPSHUFB turns256<>+32(SB), Y7, Y7
+	VPADDD  Y3, Y2, Y2
+	VPXOR   Y2, Y1, Y1
+	VPSLLD  $0x07, Y1, Y8
+	VPSRLD  $0x19, Y1, Y1
+	VPOR    Y8, Y1, Y1
+	VPADDD  Y7, Y6, Y6
+	VPXOR   Y6, Y5, Y5
+	VPSLLD  $0x07, Y5, Y9
+	VPSRLD  $0x19, Y5, Y5
+	VPOR    Y9, Y5, Y5
+	VPSHUFD $0x93, Y1, Y1
+	VPSHUFD $0x4e, Y2, Y2
+	VPSHUFD $0x39, Y3, Y3
+	VPSHUFD $0x93, Y5, Y5
+	VPSHUFD $0x4e, Y6, Y6
+	VPSHUFD $0x39, Y7, Y7
+	DECL    DI
+	JNZ     fewRounds
+
+fewStore:
+	ADDQ $0x08, 688(SP)
+	CMPQ 680(SP), $0x00
+	JE   fewStored
+	MOVQ 672(SP), AX
+	SUBQ CX, 16(AX)
+	ADDQ CX, 8(AX)
+	MOVQ SI, (AX)
+	MOVQ 32(AX), BX
+	MOVQ R8, (BX)
+	MOVQ R9, 8(BX)
+	MOVQ R10, 16(BX)
+
+fewStored:
+	MOVQ           576(SP), SI
+	MOVQ           584(SP), DI
+	MOVQ           592(SP), CX
+	MOVQ           600(SP), R8
+	MOVQ           608(SP), R9
+	MOVQ           616(SP), R10
+	MOVQ           624(SP), R11
+	MOVQ           632(SP), R12
+	MOVQ           640(SP), BX
+	MOVQ           648(SP), R15
+	MOVQ           656(SP), R13
+	MOVQ           664(SP), R14
 	VBROADCASTI128 sigma256<>+0(SB), Y8
 	VPADDD         Y8, Y0, Y0
 	VBROADCASTI128 (SI), Y8
@@ -533,6 +1345,7 @@ swap:
 	TESTQ   BX, BX
 	JNZ     deal
 	VZEROALL
+	XORL    DX, DX
 	VMOVDQU Y0, (SP)
 	VMOVDQU Y0, 32(SP)
 	VMOVDQU Y0, 64(SP)
@@ -541,12 +1354,6 @@ swap:
 	VMOVDQU Y0, 544(SP)
 	VZEROUPPER
 	RET
-
-DATA poly256<>+0(SB)/8, $0x0000000003ffffff
-DATA poly256<>+8(SB)/8, $0x0000000001000000
-DATA poly256<>+16(SB)/8, $0x0ffffffc0fffffff
-DATA poly256<>+24(SB)/8, $0x0ffffffc0ffffffc
-GLOBL poly256<>(SB), RODATA|NOPTR, $32
 
 // func single256(key *byte, powers *byte, hash *byte, text *byte, n int, last *byte, tag *byte)
 // Requires: AVX, AVX2, BMI2, CMOV
@@ -565,13 +1372,32 @@ TEXT ·single256(SB), NOSPLIT, $0-56
 	MOVQ         (AX), R8
 	MOVQ         8(AX), R9
 	MOVQ         16(AX), R10
-	CMPQ         CX, $0x000000c0
+	CMPQ         CX, $0x00000100
 	JB           singleBlock
 	VPBROADCASTQ poly256<>+0(SB), Y14
 	VPBROADCASTQ poly256<>+8(SB), Y15
 	MOVQ         powers+8(FP), SI
+	MOVQ         R8, AX
+	ANDL         $0x03ffffff, AX
+	MOVQ         AX, 864(SI)
+	MOVQ         R8, AX
+	SHRQ         $0x1a, AX
+	ANDL         $0x03ffffff, AX
+	MOVQ         AX, 872(SI)
+	MOVQ         R8, AX
+	SHRQ         $0x34, R9, AX
+	ANDL         $0x03ffffff, AX
+	MOVQ         AX, 880(SI)
+	MOVQ         R9, AX
+	SHRQ         $0x0e, AX
+	ANDL         $0x03ffffff, AX
+	MOVQ         AX, 888(SI)
+	MOVQ         R9, AX
+	SHRQ         $0x28, R10, AX
+	MOVQ         AX, 896(SI)
 	MOVQ         R11, R8
 	MOVQ         R12, R9
+	XORL         R10, R10
 	MOVQ         R8, AX
 	ANDL         $0x03ffffff, AX
 	MOVQ         AX, 24(SI)
@@ -590,25 +1416,23 @@ TEXT ·single256(SB), NOSPLIT, $0-56
 	MOVQ         R9, AX
 	SHRQ         $0x28, R10, AX
 	MOVQ         AX, 152(SI)
-	MOVQ         R11, DX
-	MULXQ        R8, AX, BX
-	MULXQ        R9, DI, R14
-	MOVQ         R12, DX
-	MULXQ        R8, R15, R8
-	ADDQ         R15, DI
-	ADCQ         R8, R14
-	MOVQ         R13, DX
-	MULXQ        R9, R9, R15
-	IMULQ        R10, DX
+	MOVQ         R8, DX
+	MULXQ        R11, R8, BX
+	MULXQ        R12, AX, R14
+	MOVQ         R9, DX
+	MULXQ        R11, R9, R15
+	ADDQ         AX, R9
+	ADCQ         R15, R14
+	MULXQ        R13, AX, R15
+	MOVQ         R10, DX
+	IMULQ        R13, DX
 	IMULQ        R11, R10
-	ADDQ         R9, AX
+	ADDQ         AX, R8
 	ADCQ         R15, BX
-	ADDQ         DX, DI
+	ADDQ         DX, R9
 	ADCQ         $0x00, R14
-	ADDQ         BX, DI
+	ADDQ         BX, R9
 	ADCQ         R14, R10
-	MOVQ         AX, R8
-	MOVQ         DI, R9
 	MOVQ         R10, DX
 	MOVQ         R10, BX
 	ANDL         $0x03, R10
@@ -636,25 +1460,23 @@ TEXT ·single256(SB), NOSPLIT, $0-56
 	MOVQ         R9, AX
 	SHRQ         $0x28, R10, AX
 	MOVQ         AX, 136(SI)
-	MOVQ         R11, DX
-	MULXQ        R8, AX, BX
-	MULXQ        R9, DI, R14
-	MOVQ         R12, DX
-	MULXQ        R8, R15, R8
-	ADDQ         R15, DI
-	ADCQ         R8, R14
-	MOVQ         R13, DX
-	MULXQ        R9, R9, R15
-	IMULQ        R10, DX
+	MOVQ         R8, DX
+	MULXQ        R11, R8, BX
+	MULXQ        R12, AX, R14
+	MOVQ         R9, DX
+	MULXQ        R11, R9, R15
+	ADDQ         AX, R9
+	ADCQ         R15, R14
+	MULXQ        R13, AX, R15
+	MOVQ         R10, DX
+	IMULQ        R13, DX
 	IMULQ        R11, R10
-	ADDQ         R9, AX
+	ADDQ         AX, R8
 	ADCQ         R15, BX
-	ADDQ         DX, DI
+	ADDQ         DX, R9
 	ADCQ         $0x00, R14
-	ADDQ         BX, DI
+	ADDQ         BX, R9
 	ADCQ         R14, R10
-	MOVQ         AX, R8
-	MOVQ         DI, R9
 	MOVQ         R10, DX
 	MOVQ         R10, BX
 	ANDL         $0x03, R10
@@ -682,25 +1504,23 @@ TEXT ·single256(SB), NOSPLIT, $0-56
 	MOVQ         R9, AX
 	SHRQ         $0x28, R10, AX
 	MOVQ         AX, 144(SI)
-	MOVQ         R11, DX
-	MULXQ        R8, AX, BX
-	MULXQ        R9, DI, R14
-	MOVQ         R12, DX
-	MULXQ        R8, R15, R8
-	ADDQ         R15, DI
-	ADCQ         R8, R14
-	MOVQ         R13, DX
-	MULXQ        R9, R9, R15
-	IMULQ        R10, DX
+	MOVQ         R8, DX
+	MULXQ        R11, R8, BX
+	MULXQ        R12, AX, R14
+	MOVQ         R9, DX
+	MULXQ        R11, R9, R15
+	ADDQ         AX, R9
+	ADCQ         R15, R14
+	MULXQ        R13, AX, R15
+	MOVQ         R10, DX
+	IMULQ        R13, DX
 	IMULQ        R11, R10
-	ADDQ         R9, AX
+	ADDQ         AX, R8
 	ADCQ         R15, BX
-	ADDQ         DX, DI
+	ADDQ         DX, R9
 	ADCQ         $0x00, R14
-	ADDQ         BX, DI
+	ADDQ         BX, R9
 	ADCQ         R14, R10
-	MOVQ         AX, R8
-	MOVQ         DI, R9
 	MOVQ         R10, DX
 	MOVQ         R10, BX
 	ANDL         $0x03, R10
@@ -885,6 +1705,16 @@ TEXT ·single256(SB), NOSPLIT, $0-56
 	VPAND        Y14, Y3, Y3
 	VPSRLQ       $0x28, Y11, Y4
 	VPOR         Y15, Y4, Y4
+	VMOVQ        864(R9), X10
+	VPADDQ       Y10, Y0, Y0
+	VMOVQ        872(R9), X10
+	VPADDQ       Y10, Y1, Y1
+	VMOVQ        880(R9), X10
+	VPADDQ       Y10, Y2, Y2
+	VMOVQ        888(R9), X10
+	VPADDQ       Y10, Y3, Y3
+	VMOVQ        896(R9), X10
+	VPADDQ       Y10, Y4, Y4
 	SUBQ         $0x000000c0, CX
 	JB           singleOdd
 
@@ -1254,6 +2084,8 @@ singleSum:
 	VMOVDQU      Y10, 768(R9)
 	VMOVDQU      Y10, 800(R9)
 	VMOVDQU      Y10, 832(R9)
+	VMOVDQU      Y10, 864(R9)
+	VMOVDQU      Y10, 896(R9)
 	VEXTRACTI128 $0x01, Y0, X10
 	VPADDQ       Y10, Y0, Y0
 	VPSHUFD      $0x4e, Y0, Y10
@@ -1311,25 +2143,23 @@ singleBlock:
 	ADCQ  8(SI), R9
 	ADCQ  $0x01, R10
 	ADDQ  $0x10, SI
-	MOVQ  R11, DX
-	MULXQ R8, AX, BX
-	MULXQ R9, DI, R14
-	MOVQ  R12, DX
-	MULXQ R8, R15, R8
-	ADDQ  R15, DI
-	ADCQ  R8, R14
-	MOVQ  R13, DX
-	MULXQ R9, R9, R15
-	IMULQ R10, DX
+	MOVQ  R8, DX
+	MULXQ R11, R8, BX
+	MULXQ R12, AX, R14
+	MOVQ  R9, DX
+	MULXQ R11, R9, R15
+	ADDQ  AX, R9
+	ADCQ  R15, R14
+	MULXQ R13, AX, R15
+	MOVQ  R10, DX
+	IMULQ R13, DX
 	IMULQ R11, R10
-	ADDQ  R9, AX
+	ADDQ  AX, R8
 	ADCQ  R15, BX
-	ADDQ  DX, DI
+	ADDQ  DX, R9
 	ADCQ  $0x00, R14
-	ADDQ  BX, DI
+	ADDQ  BX, R9
 	ADCQ  R14, R10
-	MOVQ  AX, R8
-	MOVQ  DI, R9
 	MOVQ  R10, DX
 	MOVQ  R10, BX
 	ANDL  $0x03, R10
@@ -1383,25 +2213,23 @@ singlePart:
 	ADDQ  AX, R8
 	ADCQ  BX, R9
 	ADCQ  $0x01, R10
-	MOVQ  R11, DX
-	MULXQ R8, AX, BX
-	MULXQ R9, DI, R14
-	MOVQ  R12, DX
-	MULXQ R8, R15, R8
-	ADDQ  R15, DI
-	ADCQ  R8, R14
-	MOVQ  R13, DX
-	MULXQ R9, R9, R15
-	IMULQ R10, DX
+	MOVQ  R8, DX
+	MULXQ R11, R8, BX
+	MULXQ R12, AX, R14
+	MOVQ  R9, DX
+	MULXQ R11, R9, R15
+	ADDQ  AX, R9
+	ADCQ  R15, R14
+	MULXQ R13, AX, R15
+	MOVQ  R10, DX
+	IMULQ R13, DX
 	IMULQ R11, R10
-	ADDQ  R9, AX
+	ADDQ  AX, R8
 	ADCQ  R15, BX
-	ADDQ  DX, DI
+	ADDQ  DX, R9
 	ADCQ  $0x00, R14
-	ADDQ  BX, DI
+	ADDQ  BX, R9
 	ADCQ  R14, R10
-	MOVQ  AX, R8
-	MOVQ  DI, R9
 	MOVQ  R10, DX
 	MOVQ  R10, BX
 	ANDL  $0x03, R10
@@ -1417,25 +2245,23 @@ singleLast:
 	ADDQ    (SI), R8
 	ADCQ    8(SI), R9
 	ADCQ    $0x01, R10
-	MOVQ    R11, DX
-	MULXQ   R8, AX, BX
-	MULXQ   R9, DI, R14
-	MOVQ    R12, DX
-	MULXQ   R8, R15, R8
-	ADDQ    R15, DI
-	ADCQ    R8, R14
-	MOVQ    R13, DX
-	MULXQ   R9, R9, R15
-	IMULQ   R10, DX
+	MOVQ    R8, DX
+	MULXQ   R11, R8, BX
+	MULXQ   R12, AX, R14
+	MOVQ    R9, DX
+	MULXQ   R11, R9, R15
+	ADDQ    AX, R9
+	ADCQ    R15, R14
+	MULXQ   R13, AX, R15
+	MOVQ    R10, DX
+	IMULQ   R13, DX
 	IMULQ   R11, R10
-	ADDQ    R9, AX
+	ADDQ    AX, R8
 	ADCQ    R15, BX
-	ADDQ    DX, DI
+	ADDQ    DX, R9
 	ADCQ    $0x00, R14
-	ADDQ    BX, DI
+	ADDQ    BX, R9
 	ADCQ    R14, R10
-	MOVQ    AX, R8
-	MOVQ    DI, R9
 	MOVQ    R10, DX
 	MOVQ    R10, BX
 	ANDL    $0x03, R10
@@ -1473,727 +2299,92 @@ singleLast:
 	XORL    R15, R15
 	RET
 
-// func lanes256(keys *byte, texts *byte, quads int, powers *byte, hashes *byte)
+// func apply256(text *byte, stream *byte, n int)
 // Requires: AVX, AVX2
-TEXT ·lanes256(SB), NOSPLIT, $0-40
-	MOVQ         keys+0(FP), DI
-	MOVQ         texts+8(FP), SI
-	MOVQ         quads+16(FP), CX
-	MOVQ         powers+24(FP), DX
-	VPBROADCASTQ poly256<>+0(SB), Y14
-	VPBROADCASTQ poly256<>+8(SB), Y15
-	VMOVDQU      (DI), X10
-	VINSERTI128  $0x01, 128(DI), Y10, Y10
-	VMOVDQU      64(DI), X12
-	VINSERTI128  $0x01, 192(DI), Y12, Y12
-	VPUNPCKHQDQ  Y12, Y10, Y11
-	VPUNPCKLQDQ  Y12, Y10, Y10
-	VPBROADCASTQ poly256<>+16(SB), Y13
-	VPAND        Y13, Y10, Y10
-	VPBROADCASTQ poly256<>+24(SB), Y13
-	VPAND        Y13, Y11, Y11
-	VPAND        Y14, Y10, Y0
-	VPSRLQ       $0x1a, Y10, Y1
-	VPAND        Y14, Y1, Y1
-	VPSRLQ       $0x34, Y10, Y2
-	VPSLLQ       $0x0c, Y11, Y12
-	VPOR         Y12, Y2, Y2
-	VPAND        Y14, Y2, Y2
-	VPSRLQ       $0x0e, Y11, Y3
-	VPAND        Y14, Y3, Y3
-	VPSRLQ       $0x28, Y11, Y4
-	VMOVDQU      Y0, (DX)
-	VMOVDQU      Y1, 32(DX)
-	VPSLLQ       $0x02, Y1, Y10
-	VPADDQ       Y1, Y10, Y10
-	VMOVDQU      Y10, 160(DX)
-	VMOVDQU      Y2, 64(DX)
-	VPSLLQ       $0x02, Y2, Y10
-	VPADDQ       Y2, Y10, Y10
-	VMOVDQU      Y10, 192(DX)
-	VMOVDQU      Y3, 96(DX)
-	VPSLLQ       $0x02, Y3, Y10
-	VPADDQ       Y3, Y10, Y10
-	VMOVDQU      Y10, 224(DX)
-	VMOVDQU      Y4, 128(DX)
-	VPSLLQ       $0x02, Y4, Y10
-	VPADDQ       Y4, Y10, Y10
-	VMOVDQU      Y10, 256(DX)
-	VPMULUDQ     (DX), Y0, Y5
-	VPMULUDQ     32(DX), Y0, Y6
-	VPMULUDQ     64(DX), Y0, Y7
-	VPMULUDQ     96(DX), Y0, Y8
-	VPMULUDQ     128(DX), Y0, Y9
-	VPMULUDQ     256(DX), Y1, Y11
-	VPADDQ       Y11, Y5, Y5
-	VPMULUDQ     (DX), Y1, Y12
-	VPADDQ       Y12, Y6, Y6
-	VPMULUDQ     32(DX), Y1, Y13
-	VPADDQ       Y13, Y7, Y7
-	VPMULUDQ     64(DX), Y1, Y10
-	VPADDQ       Y10, Y8, Y8
-	VPMULUDQ     96(DX), Y1, Y11
-	VPADDQ       Y11, Y9, Y9
-	VPMULUDQ     224(DX), Y2, Y12
-	VPADDQ       Y12, Y5, Y5
-	VPMULUDQ     256(DX), Y2, Y13
-	VPADDQ       Y13, Y6, Y6
-	VPMULUDQ     (DX), Y2, Y10
-	VPADDQ       Y10, Y7, Y7
-	VPMULUDQ     32(DX), Y2, Y11
-	VPADDQ       Y11, Y8, Y8
-	VPMULUDQ     64(DX), Y2, Y12
-	VPADDQ       Y12, Y9, Y9
-	VPMULUDQ     192(DX), Y3, Y13
-	VPADDQ       Y13, Y5, Y5
-	VPMULUDQ     224(DX), Y3, Y10
-	VPADDQ       Y10, Y6, Y6
-	VPMULUDQ     256(DX), Y3, Y11
-	VPADDQ       Y11, Y7, Y7
-	VPMULUDQ     (DX), Y3, Y12
-	VPADDQ       Y12, Y8, Y8
-	VPMULUDQ     32(DX), Y3, Y13
-	VPADDQ       Y13, Y9, Y9
-	VPMULUDQ     160(DX), Y4, Y10
-	VPADDQ       Y10, Y5, Y5
-	VPMULUDQ     192(DX), Y4, Y11
-	VPADDQ       Y11, Y6, Y6
-	VPMULUDQ     224(DX), Y4, Y12
-	VPADDQ       Y12, Y7, Y7
-	VPMULUDQ     256(DX), Y4, Y13
-	VPADDQ       Y13, Y8, Y8
-	VPMULUDQ     (DX), Y4, Y10
-	VPADDQ       Y10, Y9, Y9
-	VPSRLQ       $0x1a, Y5, Y10
-	VPAND        Y14, Y5, Y5
-	VPADDQ       Y10, Y6, Y6
-	VPSRLQ       $0x1a, Y8, Y11
-	VPAND        Y14, Y8, Y8
-	VPADDQ       Y11, Y9, Y9
-	VPSRLQ       $0x1a, Y6, Y10
-	VPAND        Y14, Y6, Y6
-	VPADDQ       Y10, Y7, Y7
-	VPSRLQ       $0x1a, Y9, Y11
-	VPAND        Y14, Y9, Y9
-	VPADDQ       Y11, Y5, Y5
-	VPSLLQ       $0x02, Y11, Y11
-	VPADDQ       Y11, Y5, Y5
-	VPSRLQ       $0x1a, Y7, Y10
-	VPAND        Y14, Y7, Y7
-	VPADDQ       Y10, Y8, Y8
-	VPSRLQ       $0x1a, Y5, Y11
-	VPAND        Y14, Y5, Y5
-	VPADDQ       Y11, Y6, Y6
-	VPSRLQ       $0x1a, Y8, Y10
-	VPAND        Y14, Y8, Y8
-	VPADDQ       Y10, Y9, Y9
-	VMOVDQA      Y5, Y0
-	VMOVDQA      Y6, Y1
-	VMOVDQA      Y7, Y2
-	VMOVDQA      Y8, Y3
-	VMOVDQA      Y9, Y4
-	VMOVDQU      Y0, 288(DX)
-	VMOVDQU      Y1, 320(DX)
-	VPSLLQ       $0x02, Y1, Y10
-	VPADDQ       Y1, Y10, Y10
-	VMOVDQU      Y10, 448(DX)
-	VMOVDQU      Y2, 352(DX)
-	VPSLLQ       $0x02, Y2, Y10
-	VPADDQ       Y2, Y10, Y10
-	VMOVDQU      Y10, 480(DX)
-	VMOVDQU      Y3, 384(DX)
-	VPSLLQ       $0x02, Y3, Y10
-	VPADDQ       Y3, Y10, Y10
-	VMOVDQU      Y10, 512(DX)
-	VMOVDQU      Y4, 416(DX)
-	VPSLLQ       $0x02, Y4, Y10
-	VPADDQ       Y4, Y10, Y10
-	VMOVDQU      Y10, 544(DX)
-	VPMULUDQ     (DX), Y0, Y5
-	VPMULUDQ     32(DX), Y0, Y6
-	VPMULUDQ     64(DX), Y0, Y7
-	VPMULUDQ     96(DX), Y0, Y8
-	VPMULUDQ     128(DX), Y0, Y9
-	VPMULUDQ     256(DX), Y1, Y11
-	VPADDQ       Y11, Y5, Y5
-	VPMULUDQ     (DX), Y1, Y12
-	VPADDQ       Y12, Y6, Y6
-	VPMULUDQ     32(DX), Y1, Y13
-	VPADDQ       Y13, Y7, Y7
-	VPMULUDQ     64(DX), Y1, Y10
-	VPADDQ       Y10, Y8, Y8
-	VPMULUDQ     96(DX), Y1, Y11
-	VPADDQ       Y11, Y9, Y9
-	VPMULUDQ     224(DX), Y2, Y12
-	VPADDQ       Y12, Y5, Y5
-	VPMULUDQ     256(DX), Y2, Y13
-	VPADDQ       Y13, Y6, Y6
-	VPMULUDQ     (DX), Y2, Y10
-	VPADDQ       Y10, Y7, Y7
-	VPMULUDQ     32(DX), Y2, Y11
-	VPADDQ       Y11, Y8, Y8
-	VPMULUDQ     64(DX), Y2, Y12
-	VPADDQ       Y12, Y9, Y9
-	VPMULUDQ     192(DX), Y3, Y13
-	VPADDQ       Y13, Y5, Y5
-	VPMULUDQ     224(DX), Y3, Y10
-	VPADDQ       Y10, Y6, Y6
-	VPMULUDQ     256(DX), Y3, Y11
-	VPADDQ       Y11, Y7, Y7
-	VPMULUDQ     (DX), Y3, Y12
-	VPADDQ       Y12, Y8, Y8
-	VPMULUDQ     32(DX), Y3, Y13
-	VPADDQ       Y13, Y9, Y9
-	VPMULUDQ     160(DX), Y4, Y10
-	VPADDQ       Y10, Y5, Y5
-	VPMULUDQ     192(DX), Y4, Y11
-	VPADDQ       Y11, Y6, Y6
-	VPMULUDQ     224(DX), Y4, Y12
-	VPADDQ       Y12, Y7, Y7
-	VPMULUDQ     256(DX), Y4, Y13
-	VPADDQ       Y13, Y8, Y8
-	VPMULUDQ     (DX), Y4, Y10
-	VPADDQ       Y10, Y9, Y9
-	VPSRLQ       $0x1a, Y5, Y10
-	VPAND        Y14, Y5, Y5
-	VPADDQ       Y10, Y6, Y6
-	VPSRLQ       $0x1a, Y8, Y11
-	VPAND        Y14, Y8, Y8
-	VPADDQ       Y11, Y9, Y9
-	VPSRLQ       $0x1a, Y6, Y10
-	VPAND        Y14, Y6, Y6
-	VPADDQ       Y10, Y7, Y7
-	VPSRLQ       $0x1a, Y9, Y11
-	VPAND        Y14, Y9, Y9
-	VPADDQ       Y11, Y5, Y5
-	VPSLLQ       $0x02, Y11, Y11
-	VPADDQ       Y11, Y5, Y5
-	VPSRLQ       $0x1a, Y7, Y10
-	VPAND        Y14, Y7, Y7
-	VPADDQ       Y10, Y8, Y8
-	VPSRLQ       $0x1a, Y5, Y11
-	VPAND        Y14, Y5, Y5
-	VPADDQ       Y11, Y6, Y6
-	VPSRLQ       $0x1a, Y8, Y10
-	VPAND        Y14, Y8, Y8
-	VPADDQ       Y10, Y9, Y9
-	VMOVDQA      Y5, Y0
-	VMOVDQA      Y6, Y1
-	VMOVDQA      Y7, Y2
-	VMOVDQA      Y8, Y3
-	VMOVDQA      Y9, Y4
-	VMOVDQU      Y0, 576(DX)
-	VMOVDQU      Y1, 608(DX)
-	VPSLLQ       $0x02, Y1, Y10
-	VPADDQ       Y1, Y10, Y10
-	VMOVDQU      Y10, 736(DX)
-	VMOVDQU      Y2, 640(DX)
-	VPSLLQ       $0x02, Y2, Y10
-	VPADDQ       Y2, Y10, Y10
-	VMOVDQU      Y10, 768(DX)
-	VMOVDQU      Y3, 672(DX)
-	VPSLLQ       $0x02, Y3, Y10
-	VPADDQ       Y3, Y10, Y10
-	VMOVDQU      Y10, 800(DX)
-	VMOVDQU      Y4, 704(DX)
-	VPSLLQ       $0x02, Y4, Y10
-	VPADDQ       Y4, Y10, Y10
-	VMOVDQU      Y10, 832(DX)
-	VPMULUDQ     (DX), Y0, Y5
-	VPMULUDQ     32(DX), Y0, Y6
-	VPMULUDQ     64(DX), Y0, Y7
-	VPMULUDQ     96(DX), Y0, Y8
-	VPMULUDQ     128(DX), Y0, Y9
-	VPMULUDQ     256(DX), Y1, Y11
-	VPADDQ       Y11, Y5, Y5
-	VPMULUDQ     (DX), Y1, Y12
-	VPADDQ       Y12, Y6, Y6
-	VPMULUDQ     32(DX), Y1, Y13
-	VPADDQ       Y13, Y7, Y7
-	VPMULUDQ     64(DX), Y1, Y10
-	VPADDQ       Y10, Y8, Y8
-	VPMULUDQ     96(DX), Y1, Y11
-	VPADDQ       Y11, Y9, Y9
-	VPMULUDQ     224(DX), Y2, Y12
-	VPADDQ       Y12, Y5, Y5
-	VPMULUDQ     256(DX), Y2, Y13
-	VPADDQ       Y13, Y6, Y6
-	VPMULUDQ     (DX), Y2, Y10
-	VPADDQ       Y10, Y7, Y7
-	VPMULUDQ     32(DX), Y2, Y11
-	VPADDQ       Y11, Y8, Y8
-	VPMULUDQ     64(DX), Y2, Y12
-	VPADDQ       Y12, Y9, Y9
-	VPMULUDQ     192(DX), Y3, Y13
-	VPADDQ       Y13, Y5, Y5
-	VPMULUDQ     224(DX), Y3, Y10
-	VPADDQ       Y10, Y6, Y6
-	VPMULUDQ     256(DX), Y3, Y11
-	VPADDQ       Y11, Y7, Y7
-	VPMULUDQ     (DX), Y3, Y12
-	VPADDQ       Y12, Y8, Y8
-	VPMULUDQ     32(DX), Y3, Y13
-	VPADDQ       Y13, Y9, Y9
-	VPMULUDQ     160(DX), Y4, Y10
-	VPADDQ       Y10, Y5, Y5
-	VPMULUDQ     192(DX), Y4, Y11
-	VPADDQ       Y11, Y6, Y6
-	VPMULUDQ     224(DX), Y4, Y12
-	VPADDQ       Y12, Y7, Y7
-	VPMULUDQ     256(DX), Y4, Y13
-	VPADDQ       Y13, Y8, Y8
-	VPMULUDQ     (DX), Y4, Y10
-	VPADDQ       Y10, Y9, Y9
-	VPSRLQ       $0x1a, Y5, Y10
-	VPAND        Y14, Y5, Y5
-	VPADDQ       Y10, Y6, Y6
-	VPSRLQ       $0x1a, Y8, Y11
-	VPAND        Y14, Y8, Y8
-	VPADDQ       Y11, Y9, Y9
-	VPSRLQ       $0x1a, Y6, Y10
-	VPAND        Y14, Y6, Y6
-	VPADDQ       Y10, Y7, Y7
-	VPSRLQ       $0x1a, Y9, Y11
-	VPAND        Y14, Y9, Y9
-	VPADDQ       Y11, Y5, Y5
-	VPSLLQ       $0x02, Y11, Y11
-	VPADDQ       Y11, Y5, Y5
-	VPSRLQ       $0x1a, Y7, Y10
-	VPAND        Y14, Y7, Y7
-	VPADDQ       Y10, Y8, Y8
-	VPSRLQ       $0x1a, Y5, Y11
-	VPAND        Y14, Y5, Y5
-	VPADDQ       Y11, Y6, Y6
-	VPSRLQ       $0x1a, Y8, Y10
-	VPAND        Y14, Y8, Y8
-	VPADDQ       Y10, Y9, Y9
-	VMOVDQA      Y5, Y0
-	VMOVDQA      Y6, Y1
-	VMOVDQA      Y7, Y2
-	VMOVDQA      Y8, Y3
-	VMOVDQA      Y9, Y4
-	VMOVDQU      Y0, 864(DX)
-	VMOVDQU      Y1, 896(DX)
-	VPSLLQ       $0x02, Y1, Y10
-	VPADDQ       Y1, Y10, Y10
-	VMOVDQU      Y10, 1024(DX)
-	VMOVDQU      Y2, 928(DX)
-	VPSLLQ       $0x02, Y2, Y10
-	VPADDQ       Y2, Y10, Y10
-	VMOVDQU      Y10, 1056(DX)
-	VMOVDQU      Y3, 960(DX)
-	VPSLLQ       $0x02, Y3, Y10
-	VPADDQ       Y3, Y10, Y10
-	VMOVDQU      Y10, 1088(DX)
-	VMOVDQU      Y4, 992(DX)
-	VPSLLQ       $0x02, Y4, Y10
-	VPADDQ       Y4, Y10, Y10
-	VMOVDQU      Y10, 1120(DX)
-	MOVQ         (SI), R8
-	MOVQ         8(SI), R9
-	MOVQ         16(SI), R10
-	MOVQ         24(SI), R11
-	VPXOR        Y0, Y0, Y0
-	VPXOR        Y1, Y1, Y1
-	VPXOR        Y2, Y2, Y2
-	VPXOR        Y3, Y3, Y3
-	VPXOR        Y4, Y4, Y4
-	XORL         AX, AX
+TEXT ·apply256(SB), NOSPLIT, $0-24
+	MOVQ  text+0(FP), SI
+	MOVQ  stream+8(FP), DI
+	MOVQ  n+16(FP), CX
+	VPXOR Y0, Y0, Y0
+	SUBQ  $0x40, CX
+	JB    applyRest
 
-lanesQuad:
-	VMOVDQU     (R8)(AX*1), X10
-	VINSERTI128 $0x01, (R10)(AX*1), Y10, Y10
-	VMOVDQU     (R9)(AX*1), X12
-	VINSERTI128 $0x01, (R11)(AX*1), Y12, Y12
-	VPUNPCKHQDQ Y12, Y10, Y11
-	VPUNPCKLQDQ Y12, Y10, Y10
-	VPAND       Y14, Y10, Y5
-	VPSRLQ      $0x1a, Y10, Y6
-	VPAND       Y14, Y6, Y6
-	VPSRLQ      $0x34, Y10, Y7
-	VPSLLQ      $0x0c, Y11, Y12
-	VPOR        Y12, Y7, Y7
-	VPAND       Y14, Y7, Y7
-	VPSRLQ      $0x0e, Y11, Y8
-	VPAND       Y14, Y8, Y8
-	VPSRLQ      $0x28, Y11, Y9
-	VPOR        Y15, Y9, Y9
-	VPADDQ      Y5, Y0, Y0
-	VPADDQ      Y6, Y1, Y1
-	VPADDQ      Y7, Y2, Y2
-	VPADDQ      Y8, Y3, Y3
-	VPADDQ      Y9, Y4, Y4
-	VPMULUDQ    864(DX), Y0, Y5
-	VPMULUDQ    896(DX), Y0, Y6
-	VPMULUDQ    928(DX), Y0, Y7
-	VPMULUDQ    960(DX), Y0, Y8
-	VPMULUDQ    992(DX), Y0, Y9
-	VPMULUDQ    1120(DX), Y1, Y11
-	VPADDQ      Y11, Y5, Y5
-	VPMULUDQ    864(DX), Y1, Y12
-	VPADDQ      Y12, Y6, Y6
-	VPMULUDQ    896(DX), Y1, Y13
-	VPADDQ      Y13, Y7, Y7
-	VPMULUDQ    928(DX), Y1, Y10
-	VPADDQ      Y10, Y8, Y8
-	VPMULUDQ    960(DX), Y1, Y11
-	VPADDQ      Y11, Y9, Y9
-	VPMULUDQ    1088(DX), Y2, Y12
-	VPADDQ      Y12, Y5, Y5
-	VPMULUDQ    1120(DX), Y2, Y13
-	VPADDQ      Y13, Y6, Y6
-	VPMULUDQ    864(DX), Y2, Y10
-	VPADDQ      Y10, Y7, Y7
-	VPMULUDQ    896(DX), Y2, Y11
-	VPADDQ      Y11, Y8, Y8
-	VPMULUDQ    928(DX), Y2, Y12
-	VPADDQ      Y12, Y9, Y9
-	VPMULUDQ    1056(DX), Y3, Y13
-	VPADDQ      Y13, Y5, Y5
-	VPMULUDQ    1088(DX), Y3, Y10
-	VPADDQ      Y10, Y6, Y6
-	VPMULUDQ    1120(DX), Y3, Y11
-	VPADDQ      Y11, Y7, Y7
-	VPMULUDQ    864(DX), Y3, Y12
-	VPADDQ      Y12, Y8, Y8
-	VPMULUDQ    896(DX), Y3, Y13
-	VPADDQ      Y13, Y9, Y9
-	VPMULUDQ    1024(DX), Y4, Y10
-	VPADDQ      Y10, Y5, Y5
-	VPMULUDQ    1056(DX), Y4, Y11
-	VPADDQ      Y11, Y6, Y6
-	VPMULUDQ    1088(DX), Y4, Y12
-	VPADDQ      Y12, Y7, Y7
-	VPMULUDQ    1120(DX), Y4, Y13
-	VPADDQ      Y13, Y8, Y8
-	VPMULUDQ    864(DX), Y4, Y10
-	VPADDQ      Y10, Y9, Y9
-	VMOVDQU     16(R8)(AX*1), X10
-	VINSERTI128 $0x01, 16(R10)(AX*1), Y10, Y10
-	VMOVDQU     16(R9)(AX*1), X12
-	VINSERTI128 $0x01, 16(R11)(AX*1), Y12, Y12
-	VPUNPCKHQDQ Y12, Y10, Y11
-	VPUNPCKLQDQ Y12, Y10, Y10
-	VPAND       Y14, Y10, Y0
-	VPSRLQ      $0x1a, Y10, Y1
-	VPAND       Y14, Y1, Y1
-	VPSRLQ      $0x34, Y10, Y2
-	VPSLLQ      $0x0c, Y11, Y12
-	VPOR        Y12, Y2, Y2
-	VPAND       Y14, Y2, Y2
-	VPSRLQ      $0x0e, Y11, Y3
-	VPAND       Y14, Y3, Y3
-	VPSRLQ      $0x28, Y11, Y4
-	VPOR        Y15, Y4, Y4
-	VPMULUDQ    576(DX), Y0, Y10
-	VPADDQ      Y10, Y5, Y5
-	VPMULUDQ    608(DX), Y0, Y11
-	VPADDQ      Y11, Y6, Y6
-	VPMULUDQ    640(DX), Y0, Y12
-	VPADDQ      Y12, Y7, Y7
-	VPMULUDQ    672(DX), Y0, Y13
-	VPADDQ      Y13, Y8, Y8
-	VPMULUDQ    704(DX), Y0, Y10
-	VPADDQ      Y10, Y9, Y9
-	VPMULUDQ    832(DX), Y1, Y11
-	VPADDQ      Y11, Y5, Y5
-	VPMULUDQ    576(DX), Y1, Y12
-	VPADDQ      Y12, Y6, Y6
-	VPMULUDQ    608(DX), Y1, Y13
-	VPADDQ      Y13, Y7, Y7
-	VPMULUDQ    640(DX), Y1, Y10
-	VPADDQ      Y10, Y8, Y8
-	VPMULUDQ    672(DX), Y1, Y11
-	VPADDQ      Y11, Y9, Y9
-	VPMULUDQ    800(DX), Y2, Y12
-	VPADDQ      Y12, Y5, Y5
-	VPMULUDQ    832(DX), Y2, Y13
-	VPADDQ      Y13, Y6, Y6
-	VPMULUDQ    576(DX), Y2, Y10
-	VPADDQ      Y10, Y7, Y7
-	VPMULUDQ    608(DX), Y2, Y11
-	VPADDQ      Y11, Y8, Y8
-	VPMULUDQ    640(DX), Y2, Y12
-	VPADDQ      Y12, Y9, Y9
-	VPMULUDQ    768(DX), Y3, Y13
-	VPADDQ      Y13, Y5, Y5
-	VPMULUDQ    800(DX), Y3, Y10
-	VPADDQ      Y10, Y6, Y6
-	VPMULUDQ    832(DX), Y3, Y11
-	VPADDQ      Y11, Y7, Y7
-	VPMULUDQ    576(DX), Y3, Y12
-	VPADDQ      Y12, Y8, Y8
-	VPMULUDQ    608(DX), Y3, Y13
-	VPADDQ      Y13, Y9, Y9
-	VPMULUDQ    736(DX), Y4, Y10
-	VPADDQ      Y10, Y5, Y5
-	VPMULUDQ    768(DX), Y4, Y11
-	VPADDQ      Y11, Y6, Y6
-	VPMULUDQ    800(DX), Y4, Y12
-	VPADDQ      Y12, Y7, Y7
-	VPMULUDQ    832(DX), Y4, Y13
-	VPADDQ      Y13, Y8, Y8
-	VPMULUDQ    576(DX), Y4, Y10
-	VPADDQ      Y10, Y9, Y9
-	VMOVDQU     32(R8)(AX*1), X10
-	VINSERTI128 $0x01, 32(R10)(AX*1), Y10, Y10
-	VMOVDQU     32(R9)(AX*1), X12
-	VINSERTI128 $0x01, 32(R11)(AX*1), Y12, Y12
-	VPUNPCKHQDQ Y12, Y10, Y11
-	VPUNPCKLQDQ Y12, Y10, Y10
-	VPAND       Y14, Y10, Y0
-	VPSRLQ      $0x1a, Y10, Y1
-	VPAND       Y14, Y1, Y1
-	VPSRLQ      $0x34, Y10, Y2
-	VPSLLQ      $0x0c, Y11, Y12
-	VPOR        Y12, Y2, Y2
-	VPAND       Y14, Y2, Y2
-	VPSRLQ      $0x0e, Y11, Y3
-	VPAND       Y14, Y3, Y3
-	VPSRLQ      $0x28, Y11, Y4
-	VPOR        Y15, Y4, Y4
-	VPMULUDQ    288(DX), Y0, Y10
-	VPADDQ      Y10, Y5, Y5
-	VPMULUDQ    320(DX), Y0, Y11
-	VPADDQ      Y11, Y6, Y6
-	VPMULUDQ    352(DX), Y0, Y12
-	VPADDQ      Y12, Y7, Y7
-	VPMULUDQ    384(DX), Y0, Y13
-	VPADDQ      Y13, Y8, Y8
-	VPMULUDQ    416(DX), Y0, Y10
-	VPADDQ      Y10, Y9, Y9
-	VPMULUDQ    544(DX), Y1, Y11
-	VPADDQ      Y11, Y5, Y5
-	VPMULUDQ    288(DX), Y1, Y12
-	VPADDQ      Y12, Y6, Y6
-	VPMULUDQ    320(DX), Y1, Y13
-	VPADDQ      Y13, Y7, Y7
-	VPMULUDQ    352(DX), Y1, Y10
-	VPADDQ      Y10, Y8, Y8
-	VPMULUDQ    384(DX), Y1, Y11
-	VPADDQ      Y11, Y9, Y9
-	VPMULUDQ    512(DX), Y2, Y12
-	VPADDQ      Y12, Y5, Y5
-	VPMULUDQ    544(DX), Y2, Y13
-	VPADDQ      Y13, Y6, Y6
-	VPMULUDQ    288(DX), Y2, Y10
-	VPADDQ      Y10, Y7, Y7
-	VPMULUDQ    320(DX), Y2, Y11
-	VPADDQ      Y11, Y8, Y8
-	VPMULUDQ    352(DX), Y2, Y12
-	VPADDQ      Y12, Y9, Y9
-	VPMULUDQ    480(DX), Y3, Y13
-	VPADDQ      Y13, Y5, Y5
-	VPMULUDQ    512(DX), Y3, Y10
-	VPADDQ      Y10, Y6, Y6
-	VPMULUDQ    544(DX), Y3, Y11
-	VPADDQ      Y11, Y7, Y7
-	VPMULUDQ    288(DX), Y3, Y12
-	VPADDQ      Y12, Y8, Y8
-	VPMULUDQ    320(DX), Y3, Y13
-	VPADDQ      Y13, Y9, Y9
-	VPMULUDQ    448(DX), Y4, Y10
-	VPADDQ      Y10, Y5, Y5
-	VPMULUDQ    480(DX), Y4, Y11
-	VPADDQ      Y11, Y6, Y6
-	VPMULUDQ    512(DX), Y4, Y12
-	VPADDQ      Y12, Y7, Y7
-	VPMULUDQ    544(DX), Y4, Y13
-	VPADDQ      Y13, Y8, Y8
-	VPMULUDQ    288(DX), Y4, Y10
-	VPADDQ      Y10, Y9, Y9
-	VMOVDQU     48(R8)(AX*1), X10
-	VINSERTI128 $0x01, 48(R10)(AX*1), Y10, Y10
-	VMOVDQU     48(R9)(AX*1), X12
-	VINSERTI128 $0x01, 48(R11)(AX*1), Y12, Y12
-	VPUNPCKHQDQ Y12, Y10, Y11
-	VPUNPCKLQDQ Y12, Y10, Y10
-	VPAND       Y14, Y10, Y0
-	VPSRLQ      $0x1a, Y10, Y1
-	VPAND       Y14, Y1, Y1
-	VPSRLQ      $0x34, Y10, Y2
-	VPSLLQ      $0x0c, Y11, Y12
-	VPOR        Y12, Y2, Y2
-	VPAND       Y14, Y2, Y2
-	VPSRLQ      $0x0e, Y11, Y3
-	VPAND       Y14, Y3, Y3
-	VPSRLQ      $0x28, Y11, Y4
-	VPOR        Y15, Y4, Y4
-	VPMULUDQ    (DX), Y0, Y10
-	VPADDQ      Y10, Y5, Y5
-	VPMULUDQ    32(DX), Y0, Y11
-	VPADDQ      Y11, Y6, Y6
-	VPMULUDQ    64(DX), Y0, Y12
-	VPADDQ      Y12, Y7, Y7
-	VPMULUDQ    96(DX), Y0, Y13
-	VPADDQ      Y13, Y8, Y8
-	VPMULUDQ    128(DX), Y0, Y10
-	VPADDQ      Y10, Y9, Y9
-	VPMULUDQ    256(DX), Y1, Y11
-	VPADDQ      Y11, Y5, Y5
-	VPMULUDQ    (DX), Y1, Y12
-	VPADDQ      Y12, Y6, Y6
-	VPMULUDQ    32(DX), Y1, Y13
-	VPADDQ      Y13, Y7, Y7
-	VPMULUDQ    64(DX), Y1, Y10
-	VPADDQ      Y10, Y8, Y8
-	VPMULUDQ    96(DX), Y1, Y11
-	VPADDQ      Y11, Y9, Y9
-	VPMULUDQ    224(DX), Y2, Y12
-	VPADDQ      Y12, Y5, Y5
-	VPMULUDQ    256(DX), Y2, Y13
-	VPADDQ      Y13, Y6, Y6
-	VPMULUDQ    (DX), Y2, Y10
-	VPADDQ      Y10, Y7, Y7
-	VPMULUDQ    32(DX), Y2, Y11
-	VPADDQ      Y11, Y8, Y8
-	VPMULUDQ    64(DX), Y2, Y12
-	VPADDQ      Y12, Y9, Y9
-	VPMULUDQ    192(DX), Y3, Y13
-	VPADDQ      Y13, Y5, Y5
-	VPMULUDQ    224(DX), Y3, Y10
-	VPADDQ      Y10, Y6, Y6
-	VPMULUDQ    256(DX), Y3, Y11
-	VPADDQ      Y11, Y7, Y7
-	VPMULUDQ    (DX), Y3, Y12
-	VPADDQ      Y12, Y8, Y8
-	VPMULUDQ    32(DX), Y3, Y13
-	VPADDQ      Y13, Y9, Y9
-	VPMULUDQ    160(DX), Y4, Y10
-	VPADDQ      Y10, Y5, Y5
-	VPMULUDQ    192(DX), Y4, Y11
-	VPADDQ      Y11, Y6, Y6
-	VPMULUDQ    224(DX), Y4, Y12
-	VPADDQ      Y12, Y7, Y7
-	VPMULUDQ    256(DX), Y4, Y13
-	VPADDQ      Y13, Y8, Y8
-	VPMULUDQ    (DX), Y4, Y10
-	VPADDQ      Y10, Y9, Y9
-	VPSRLQ      $0x1a, Y5, Y10
-	VPAND       Y14, Y5, Y5
-	VPADDQ      Y10, Y6, Y6
-	VPSRLQ      $0x1a, Y8, Y11
-	VPAND       Y14, Y8, Y8
-	VPADDQ      Y11, Y9, Y9
-	VPSRLQ      $0x1a, Y6, Y10
-	VPAND       Y14, Y6, Y6
-	VPADDQ      Y10, Y7, Y7
-	VPSRLQ      $0x1a, Y9, Y11
-	VPAND       Y14, Y9, Y9
-	VPADDQ      Y11, Y5, Y5
-	VPSLLQ      $0x02, Y11, Y11
-	VPADDQ      Y11, Y5, Y5
-	VPSRLQ      $0x1a, Y7, Y10
-	VPAND       Y14, Y7, Y7
-	VPADDQ      Y10, Y8, Y8
-	VPSRLQ      $0x1a, Y5, Y11
-	VPAND       Y14, Y5, Y5
-	VPADDQ      Y11, Y6, Y6
-	VPSRLQ      $0x1a, Y8, Y10
-	VPAND       Y14, Y8, Y8
-	VPADDQ      Y10, Y9, Y9
-	VMOVDQA     Y5, Y0
-	VMOVDQA     Y6, Y1
-	VMOVDQA     Y7, Y2
-	VMOVDQA     Y8, Y3
-	VMOVDQA     Y9, Y4
-	ADDQ        $0x40, AX
-	DECQ        CX
-	JNZ         lanesQuad
-	VMOVDQU     Y0, 1152(DX)
-	VMOVDQU     Y1, 1184(DX)
-	VMOVDQU     Y2, 1216(DX)
-	VMOVDQU     Y3, 1248(DX)
-	VMOVDQU     Y4, 1280(DX)
-	MOVQ        hashes+32(FP), R15
-	XORL        CX, CX
+applyBlock:
+	VMOVDQU (DI), Y1
+	VPXOR   (SI), Y1, Y1
+	VMOVDQU Y1, (SI)
+	VMOVDQU Y0, (DI)
+	VMOVDQU 32(DI), Y2
+	VPXOR   32(SI), Y2, Y2
+	VMOVDQU Y2, 32(SI)
+	VMOVDQU Y0, 32(DI)
+	ADDQ    $0x40, SI
+	ADDQ    $0x40, DI
+	SUBQ    $0x40, CX
+	JAE     applyBlock
 
-lanesWords:
-	MOVQ    powers+24(FP), SI
-	MOVQ    1152(SI)(CX*8), AX
-	MOVQ    1184(SI)(CX*8), BX
-	MOVQ    1216(SI)(CX*8), DX
-	MOVQ    1248(SI)(CX*8), DI
-	MOVQ    1280(SI)(CX*8), R14
-	MOVQ    AX, R8
-	SHLQ    $0x1a, BX
-	ADDQ    BX, R8
-	MOVQ    DX, R9
-	SHRQ    $0x0c, R9
-	SHLQ    $0x34, DX
-	SHLQ    $0x0e, DI
-	ADDQ    DX, R8
-	ADCQ    DI, R9
-	MOVQ    R14, R10
-	SHRQ    $0x18, R10
-	SHLQ    $0x28, R14
-	ADDQ    R14, R9
-	ADCQ    $0x00, R10
-	MOVQ    R10, DX
-	MOVQ    R10, BX
-	ANDL    $0x03, R10
-	SHRQ    $0x02, BX
-	ANDQ    $-4, DX
-	ADDQ    BX, DX
-	ADDQ    DX, R8
-	ADCQ    $0x00, R9
-	ADCQ    $0x00, R10
-	MOVQ    R8, (R15)
-	MOVQ    R9, 8(R15)
-	MOVQ    R10, 16(R15)
-	ADDQ    $0x18, R15
-	INCQ    CX
-	CMPQ    CX, $0x04
-	JB      lanesWords
-	VPXOR   Y0, Y0, Y0
-	VMOVDQU Y0, (SI)
-	VMOVDQU Y0, 32(SI)
-	VMOVDQU Y0, 64(SI)
-	VMOVDQU Y0, 96(SI)
-	VMOVDQU Y0, 128(SI)
-	VMOVDQU Y0, 160(SI)
-	VMOVDQU Y0, 192(SI)
-	VMOVDQU Y0, 224(SI)
-	VMOVDQU Y0, 256(SI)
-	VMOVDQU Y0, 288(SI)
-	VMOVDQU Y0, 320(SI)
-	VMOVDQU Y0, 352(SI)
-	VMOVDQU Y0, 384(SI)
-	VMOVDQU Y0, 416(SI)
-	VMOVDQU Y0, 448(SI)
-	VMOVDQU Y0, 480(SI)
-	VMOVDQU Y0, 512(SI)
-	VMOVDQU Y0, 544(SI)
-	VMOVDQU Y0, 576(SI)
-	VMOVDQU Y0, 608(SI)
-	VMOVDQU Y0, 640(SI)
-	VMOVDQU Y0, 672(SI)
-	VMOVDQU Y0, 704(SI)
-	VMOVDQU Y0, 736(SI)
-	VMOVDQU Y0, 768(SI)
-	VMOVDQU Y0, 800(SI)
-	VMOVDQU Y0, 832(SI)
-	VMOVDQU Y0, 864(SI)
-	VMOVDQU Y0, 896(SI)
-	VMOVDQU Y0, 928(SI)
-	VMOVDQU Y0, 960(SI)
-	VMOVDQU Y0, 992(SI)
-	VMOVDQU Y0, 1024(SI)
-	VMOVDQU Y0, 1056(SI)
-	VMOVDQU Y0, 1088(SI)
-	VMOVDQU Y0, 1120(SI)
-	VMOVDQU Y0, 1152(SI)
-	VMOVDQU Y0, 1184(SI)
-	VMOVDQU Y0, 1216(SI)
-	VMOVDQU Y0, 1248(SI)
-	VMOVDQU Y0, 1280(SI)
-	VZEROALL
+applyRest:
+	ADDQ    $0x40, CX
+	JZ      applied
+	TESTL   $0x00000020, CX
+	JZ      apply16
+	VMOVDQU (DI), Y1
+	VPXOR   (SI), Y1, Y1
+	VMOVDQU Y1, (SI)
+	ADDQ    $0x20, SI
+	ADDQ    $0x20, DI
+
+apply16:
+	TESTL   $0x00000010, CX
+	JZ      apply8
+	VMOVDQU (DI), X1
+	VPXOR   (SI), X1, X1
+	VMOVDQU X1, (SI)
+	ADDQ    $0x10, SI
+	ADDQ    $0x10, DI
+
+apply8:
+	TESTL $0x00000008, CX
+	JZ    apply4
+	MOVQ  (DI), AX
+	XORQ  (SI), AX
+	MOVQ  AX, (SI)
+	ADDQ  $0x08, SI
+	ADDQ  $0x08, DI
+
+apply4:
+	TESTL $0x00000004, CX
+	JZ    apply2
+	MOVL  (DI), AX
+	XORL  (SI), AX
+	MOVL  AX, (SI)
+	ADDQ  $0x04, SI
+	ADDQ  $0x04, DI
+
+apply2:
+	TESTL $0x00000002, CX
+	JZ    apply1
+	MOVW  (DI), AX
+	XORW  (SI), AX
+	MOVW  AX, (SI)
+	ADDQ  $0x02, SI
+	ADDQ  $0x02, DI
+
+apply1:
+	TESTL $0x00000001, CX
+	JZ    applyZero
+	MOVB  (DI), AL
+	XORB  (SI), AL
+	MOVB  AL, (SI)
+	ADDQ  $0x01, SI
+	ADDQ  $0x01, DI
+
+applyZero:
+	SUBQ    CX, DI
+	VMOVDQU Y0, (DI)
+	VMOVDQU Y0, 32(DI)
 	XORL    AX, AX
-	XORL    BX, BX
-	XORL    DX, DX
-	XORL    DI, DI
-	XORL    R8, R8
-	XORL    R9, R9
-	XORL    R10, R10
-	XORL    R14, R14
+
+applied:
+	VZEROALL
 	RET

@@ -1,6 +1,61 @@
 package aead
 
-var avx512 = &vector{name: "avx512", lanes: 16, xor: xor512, authenticate: authenticate512, apply: apply512}
+import "unsafe"
+
+var avx512 = &vector{name: "avx512", seal: seal512, open: open512}
+
+// seal512 seals the first n messages of s.
+func seal512(key *[KeySize]byte, s *scratch, n int) {
+	xor512(key, s, s.messages[:n], true)
+	authenticate512(s, n)
+	for i := range n {
+		s.writeTag(i)
+	}
+	s.wipe(n, 0)
+}
+
+// open512 opens the first n messages of s. The lanes that the one-time keys leave idle make key stream for the first message. For a
+// message alone all of it is made then, unless it is long.
+func open512(key *[KeySize]byte, s *scratch, n int) (authentic uint32) {
+	for i := range s.messages[:n] {
+		m, keyed := &s.messages[i], &s.keyed[i]
+		keyed.nonce, keyed.first = m.nonce, m.first
+	}
+	first := &s.messages[0]
+	ahead := (first.len + blockSize - 1) / blockSize
+	if n > 1 || ahead > ahead512 {
+		ahead = min(ahead, -n&15)
+	}
+	ahead *= blockSize
+	s.keyed[0].len = ahead
+	xor512(key, s, s.keyed[:n], true)
+	authenticate512(s, n)
+
+	left := 0
+	for i := range s.messages[:n] {
+		m := &s.messages[i]
+		if !s.hasTag(i) {
+			clear(m.plain())
+			m.len = 0
+			continue
+		}
+		authentic |= 1 << i
+		if i == 0 && ahead > 0 {
+			done := min(m.len, ahead)
+			apply512(m.text, &s.stream[0], done)
+			m.text, m.len = (*byte)(unsafe.Add(unsafe.Pointer(m.text), done)), m.len-done
+			m.block += uint32(done / blockSize)
+			ahead = 0
+		}
+		left += m.len
+	}
+	if left > 0 {
+		xor512(key, s, s.messages[:n], false)
+	}
+	first.block = 1
+	s.wipe(n, ahead)
+	return authentic
+}
 
 // xor512 calls chacha512 once but where counters reach 2^32, or come from who doesn't know the key.
 func xor512(key *[KeySize]byte, s *scratch, ms []message, keys bool) {

@@ -156,6 +156,9 @@ func TestEveryOpenBatch(t *testing.T) {
 					if round%2 == 0 || c.IntN(8) == 0 {
 						size = c.IntN(1500)
 					}
+					if c.IntN(50) == 0 {
+						size = c.IntN(30000) // more than there is key stream made ahead for
+					}
 					want[i] = c.bytes(size)
 					ms[i] = Sealed{Text: w.seal(want[i], counter), Counter: counter, OK: c.IntN(2) == 0}
 					if round > 1 && c.IntN(3) == 0 {

@@ -26,19 +26,19 @@ func lanes512(ms *message, n int, powers *powers, tags *[2]uint64)
 //go:noescape
 func single512(key *oneTimeKey, powers *powers, text *byte, n int, last, tag *[2]uint64)
 
-// chacha256 XORs each of n spans, which are whole blocks, with its key stream, 8 blocks at a time.
+// chacha256 XORs each of n spans, which are whole blocks, with its key stream, 8 blocks at a time. Meanwhile it hashes m sections, in
+// their order and as far as it gets, and stores in them how far it got.
 //
 //go:noescape
-func chacha256(key *[KeySize]byte, spans *span, n int)
+func chacha256(key *[KeySize]byte, spans *span, n int, sections *section, m int)
 
 // single256 computes the tag of one message: n bytes, zeroes up to a whole block, and the block last. hash is that of what comes before
-// the text; it is zero unless n is below rest256. single256 keeps powers, which are zero when it returns.
+// the text. single256 keeps powers, which are zero when it returns.
 //
 //go:noescape
 func single256(key *oneTimeKey, powers *powers, hash *hash, text *byte, n int, last, tag *[2]uint64)
 
-// lanes256 computes the hashes of the first quads of four blocks of each of four messages. It keeps powers, which are zero when it
-// returns.
+// apply256 XORs n bytes of key stream into a text, and zeroes the blocks that it had them from.
 //
 //go:noescape
-func lanes256(keys *oneTimeKey, texts *[8]*byte, quads int, powers *powers, hashes *hash)
+func apply256(text, stream *byte, n int)

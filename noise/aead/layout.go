@@ -25,6 +25,16 @@ type span struct {
 	first uint32
 }
 
+// A section is what chacha256 hashes of a message while it makes key stream: whole blocks of ChaCha20, each of which is a quad of four of
+// Poly1305. It ends at least 16 bytes before the message does.
+type section struct {
+	text  *byte // what is to be hashed yet
+	quads int
+	from  int // the lane that encrypts the first quad; each further one has the next. What is encrypted already has lanes below zero
+	key   *oneTimeKey
+	hash  *hash // of what comes before text
+}
+
 // A oneTimeKey is a message's block 0: r, s, and a half that is not used. RFC 8439, 2.6
 type oneTimeKey [blockSize]byte
 

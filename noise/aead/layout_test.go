@@ -17,6 +17,7 @@ func TestLayout(t *testing.T) {
 	}
 	var x span
 	var m message
+	var c section
 	var w work512
 	want := map[string]uintptr{
 		"spanText": unsafe.Offsetof(x.text), "spanLen": unsafe.Offsetof(x.len), "spanNonce": unsafe.Offsetof(x.nonce),
@@ -24,6 +25,8 @@ func TestLayout(t *testing.T) {
 		"messageText": unsafe.Offsetof(m.text), "messageLen": unsafe.Offsetof(m.len), "messageNonce": unsafe.Offsetof(m.nonce),
 		"messageKey": unsafe.Offsetof(m.key), "messageBlock": unsafe.Offsetof(m.block), "messageFirst": unsafe.Offsetof(m.first),
 		"messageLast": unsafe.Offsetof(m.last), "messageSize": unsafe.Sizeof(m),
+		"sectionText": unsafe.Offsetof(c.text), "sectionQuads": unsafe.Offsetof(c.quads), "sectionFrom": unsafe.Offsetof(c.from),
+		"sectionKey": unsafe.Offsetof(c.key), "sectionHash": unsafe.Offsetof(c.hash), "sectionSize": unsafe.Sizeof(c),
 		"workStates": unsafe.Offsetof(w.states), "workCounters": unsafe.Offsetof(w.counters), "workNonces": unsafe.Offsetof(w.nonces),
 		"workTexts": unsafe.Offsetof(w.texts), "workMasks": unsafe.Offsetof(w.masks), "workLanes": dealt512,
 		"keySize": unsafe.Sizeof(oneTimeKey{}), "hashSize": unsafe.Sizeof(hash{}),

@@ -7,19 +7,22 @@ import (
 )
 
 const (
-	blockSize = 64 // of ChaCha20
-	groupSize = 16 // messages that are worked on together
-	mostAhead = 23 // blocks; what a path of 1,500 bytes carries has no more, and with the key they are a pass and a half of sixteen lanes
+	blockSize = 64  // of ChaCha20
+	groupSize = 16  // messages that are worked on together
+	quadSize  = 64  // bytes in four blocks of Poly1305
+	ahead256  = 128 // blocks of key stream that are made ahead of the verdict, at most
+	ahead512  = 23  // what a path of 1,500 bytes carries has no more, and with the key they are a pass and a half of sixteen lanes
 )
 
 // A vector is one set of kernels. It works on groups of messages: ChaCha20 takes the blocks of all, one-time keys included, as one
-// list, and Poly1305 several messages at once.
+// list.
 type vector struct {
-	name         string
-	lanes        int // blocks in one pass
-	xor          func(key *[KeySize]byte, s *scratch, ms []message, keys bool)
-	authenticate func(s *scratch, n int)         // makes tags of messages[:n]
-	apply        func(text, stream *byte, n int) // XORs key stream into a text, and zeroes it
+	name string
+	seal func(key *[KeySize]byte, s *scratch, n int) // seals messages[:n]
+
+	// open opens messages[:n], and sets bit i of the result if message i is authentic. Nothing is decrypted before it is authenticated;
+	// key stream may be made before.
+	open func(key *[KeySize]byte, s *scratch, n int) (authentic uint32)
 }
 
 func (m *message) set(b []byte, counter uint64) {
@@ -34,12 +37,26 @@ func (m *message) tag() *[Overhead]byte {
 	return (*[Overhead]byte)(unsafe.Add(unsafe.Pointer(m.text), m.len))
 }
 
+// writeTag writes the tag that was made of message i behind its text.
+func (s *scratch) writeTag(i int) {
+	to := s.messages[i].tag()
+	binary.LittleEndian.PutUint64(to[:8], s.tags[i][0])
+	binary.LittleEndian.PutUint64(to[8:], s.tags[i][1])
+}
+
+// hasTag reports whether the tag that was made of message i stands behind its text.
+func (s *scratch) hasTag(i int) bool {
+	tag := s.messages[i].tag()
+	low, high := binary.LittleEndian.Uint64(tag[:8]), binary.LittleEndian.Uint64(tag[8:])
+	return (s.tags[i][0]^low)|(s.tags[i][1]^high) == 0
+}
+
 // A scratch is a group of messages, and what the kernels work with. Between uses it holds on to nobody's memory.
 type scratch struct {
 	messages [groupSize]message
 	keyed    [groupSize]message  // of which only the one-time keys are made
 	spans    [3 * groupSize]span // of chacha256
-	texts    [8]*byte            // of lanes256
+	sections [groupSize]section  // likewise
 	*secrets
 }
 
@@ -51,9 +68,9 @@ type secrets struct {
 	work   work512                    // of chacha512
 	powers powers                     // of lanes512, and of those that take one message
 	tails  [groupSize][blockSize]byte // texts' last blocks that are not whole, where the kernel wants whole ones
-	hashes [groupSize]hash            // of texts' beginnings, where these are authenticated side by side
+	hashes [groupSize]hash            // of sections
 	tags   [groupSize][2]uint64
-	stream [mostAhead * blockSize]byte // key stream made ahead of the verdict
+	stream [ahead256 * blockSize]byte // key stream made ahead of the verdict
 }
 
 var scratches = sync.Pool{New: func() any {
@@ -61,6 +78,7 @@ var scratches = sync.Pool{New: func() any {
 	for i := range s.keys {
 		m := message{key: &s.keys[i], block: 1}
 		s.messages[i], s.keyed[i] = m, m
+		s.sections[i] = section{key: &s.keys[i], hash: &s.hashes[i]}
 	}
 	s.keyed[0].text = &s.stream[0]
 	return s
@@ -76,65 +94,10 @@ func (s *scratch) wipe(n, ahead int) {
 // done gives back a scratch that had no more than n messages.
 func (s *scratch) done(n int) {
 	for i := range s.messages[:min(n, groupSize)] {
-		s.messages[i].text = nil
+		s.messages[i].text, s.sections[i].text = nil, nil
 	}
 	scratches.Put(s)
 }
 
-// seal seals the first n messages of s.
-func (v *vector) seal(key *[KeySize]byte, s *scratch, n int) {
-	v.xor(key, s, s.messages[:n], true)
-	v.authenticate(s, n)
-	for i, tag := range s.tags[:n] {
-		to := s.messages[i].tag()
-		binary.LittleEndian.PutUint64(to[:8], tag[0])
-		binary.LittleEndian.PutUint64(to[8:], tag[1])
-	}
-	s.wipe(n, 0)
-}
-
-// open opens the first n messages of s, and sets bit i of the result if message i is authentic. Nothing is decrypted before it is
-// authenticated; but the lanes that the one-time keys leave idle make key stream for the first message, which is wanted if it is. For
-// a message alone all of it is made then, unless it is long.
-func (v *vector) open(key *[KeySize]byte, s *scratch, n int) (authentic uint32) {
-	for i := range s.messages[:n] {
-		m, keyed := &s.messages[i], &s.keyed[i]
-		keyed.nonce, keyed.first = m.nonce, m.first
-	}
-	first := &s.messages[0]
-	ahead := (first.len + blockSize - 1) / blockSize
-	if n > 1 || ahead > mostAhead {
-		ahead = min(ahead, -n&(v.lanes-1))
-	}
-	ahead *= blockSize
-	s.keyed[0].len = ahead
-	v.xor(key, s, s.keyed[:n], true)
-	v.authenticate(s, n)
-
-	left := 0
-	for i := range s.messages[:n] {
-		m := &s.messages[i]
-		tag := m.tag()
-		low, high := binary.LittleEndian.Uint64(tag[:8]), binary.LittleEndian.Uint64(tag[8:])
-		if (s.tags[i][0]^low)|(s.tags[i][1]^high) != 0 {
-			clear(m.plain())
-			m.len = 0
-			continue
-		}
-		authentic |= 1 << i
-		if i == 0 && ahead > 0 {
-			done := min(m.len, ahead)
-			v.apply(m.text, &s.stream[0], done)
-			m.text, m.len = (*byte)(unsafe.Add(unsafe.Pointer(m.text), done)), m.len-done
-			m.block += uint32(done / blockSize)
-			ahead = 0
-		}
-		left += m.len
-	}
-	if left > 0 {
-		v.xor(key, s, s.messages[:n], false)
-	}
-	first.block = 1
-	s.wipe(n, ahead)
-	return authentic
-}
+// blocksOf is how many blocks of ChaCha20 n bytes take.
+func blocksOf(n int) int { return (n + blockSize - 1) / blockSize }

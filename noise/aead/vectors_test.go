@@ -118,6 +118,14 @@ func openAny(k *Key, nonce, sealed, additional []byte) ([]byte, bool) {
 	return xorAny(k, nonce, text), true
 }
 
+// parts are what a vector's seal and open are made of.
+type parts struct {
+	xor          func(key *[KeySize]byte, s *scratch, ms []message, keys bool) // XORs texts with key stream, and makes one-time keys
+	authenticate func(s *scratch, n int)                                       // makes tags of messages[:n]
+}
+
+var partsOf = map[string]parts{}
+
 // anyMessage makes the first message of a scratch of b, with an arbitrary nonce.
 func anyMessage(s *scratch, nonce, b []byte) *message {
 	m := &s.messages[0]
@@ -129,7 +137,7 @@ func anyMessage(s *scratch, nonce, b []byte) *message {
 func xorAny(k *Key, nonce, text []byte) []byte {
 	s := scratches.New().(*scratch)
 	m := anyMessage(s, nonce, text)
-	k.vector.xor(k.slot, s, s.messages[:1], false)
+	partsOf[k.vector.name].xor(k.slot, s, s.messages[:1], false)
 	return m.plain()
 }
 
@@ -138,7 +146,7 @@ func tagOfAny(k *Key, nonce, text, additional []byte) []byte {
 	padded := pad16(bytes.Clone(additional))
 	m := anyMessage(s, nonce, append(padded, text...))
 	s.keyed[0].nonce, s.keyed[0].first = m.nonce, m.first
-	k.vector.xor(k.slot, s, s.keyed[:1], true)
+	partsOf[k.vector.name].xor(k.slot, s, s.keyed[:1], true)
 	return macOf(k.vector, s.keys[0][:32], m.plain(), [2]uint64{uint64(len(additional)), uint64(len(text))}, 1)
 }
 
@@ -151,7 +159,7 @@ func macOf(v *vector, key, text []byte, last [2]uint64, n int) []byte {
 		m.last = last
 		copy(s.keys[i][:], key)
 	}
-	v.authenticate(s, n)
+	partsOf[v.name].authenticate(s, n)
 	for _, tag := range s.tags[1:n] {
 		if tag != s.tags[0] {
 			return nil

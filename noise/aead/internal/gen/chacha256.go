@@ -6,8 +6,8 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-// chacha256 is chacha512 with eight lanes and sixteen registers, for spans of whole blocks. The state's third row is in memory, so that
-// all four quarter rounds go on at once, each with a register to spare. A last pass of four lanes or fewer is made otherwise.
+// chacha256 has eight blocks in the lanes of sixteen registers. The state's third row is in memory, so that all four quarter rounds go on
+// at once, each with a register to spare. A last pass of four lanes or fewer is made otherwise. Sections are hashed among the rounds.
 func chacha256() {
 	var turns []uint32 // byte orders that rotate by 16 and by 8
 	for _, first := range []uint32{0x01000302, 0x02010003} {
@@ -18,19 +18,24 @@ func chacha256() {
 	c := &code256{
 		constants: table("sigma256", sigma[:]...),
 		turns:     table("turns256", turns...),
+		key:       RSI,
+		now:       R13,
 		lanes:     R14,
 	}
 
-	TEXT("chacha256", NOSPLIT, "func(key, spans *byte, n int)")
-	c.key = Load(Param("key"), RSI)
-	span := Load(Param("spans"), RDI)
-	left := Load(Param("n"), RCX)
+	TEXT("chacha256", NOSPLIT, "func(key, spans *byte, n int, sections *byte, m int)")
+	Load(Param("key"), c.key)
+	span, left := RDI, RCX
+	Load(Param("spans"), span)
+	Load(Param("n"), left)
 	c.third = AllocLocal(4 * 32)
 	deals := [2]Mem{AllocLocal(4*32 + 8*8), AllocLocal(4*32 + 8*8)} // the lanes' fourth rows, and their texts
 	idle := AllocLocal(64)                                          // where lanes without a block have theirs
 	text, length, nonce, block, first, lane := R8, R9, R10, R11, R12, RBX
 	next := R15
-	c.now = R13
+	c.kept = []GPPhysical{c.key, span, left, text, length, nonce, block, first, lane, next, c.now, c.lanes}
+	c.waiting = AllocLocal(8 * len(c.kept))
+	c.hashing.begin()
 	LEAQ(deals[0], c.now)
 	LEAQ(deals[1], next)
 	XORL(length.As32(), length.As32())
@@ -71,10 +76,11 @@ func chacha256() {
 	TESTQ(lane, lane)
 	JZ(LabelRef("dealt"))
 	LEAQ(idle, RAX)
+	MOVQ(lane, RDX)
 	Label("idle")
-	MOVQ(RAX, Mem{Base: next, Index: lane, Scale: 8, Disp: 4 * 32})
-	INCQ(lane)
-	CMPQ(lane, Imm(8))
+	MOVQ(RAX, Mem{Base: next, Index: RDX, Scale: 8, Disp: 4 * 32})
+	INCQ(RDX)
+	CMPQ(RDX, Imm(8))
 	JB(LabelRef("idle"))
 	Label("dealt")
 	TESTQ(c.lanes, c.lanes)
@@ -93,6 +99,7 @@ func chacha256() {
 
 	Label("done")
 	VZEROALL()
+	XORL(EDX, EDX) // of multiplyWords; the others are not its any more
 	for i := range 4 {
 		VMOVDQU(Y0, c.third.Offset(32*i))
 	}
@@ -103,10 +110,13 @@ func chacha256() {
 }
 
 type code256 struct {
-	key                     Register
 	constants, turns, third Mem
-	now                     Register   // the lanes of this pass
+	key                     GPPhysical
+	now                     GPPhysical // the lanes of this pass
 	lanes                   GPPhysical // how many there are
+	kept                    []GPPhysical
+	waiting                 Mem // has what is kept of them while there are rounds
+	hashing                 hashing256
 }
 
 func (c *code256) last(i int) Mem  { return Mem{Base: c.now, Disp: 32 * i} }
@@ -119,6 +129,7 @@ func (c *code256) initial(i int) Mem {
 	return Mem{Base: c.key, Disp: 4 * (i - 4)}
 }
 
+// pass makes the blocks of eight lanes.
 func (c *code256) pass() {
 	for i := range 12 {
 		VPBROADCASTD(c.initial(i), ymm(i))
@@ -129,13 +140,7 @@ func (c *code256) pass() {
 	for i := range 4 {
 		VMOVDQU(c.last(i), ymm(12+i))
 	}
-	MOVL(U32(10), EAX)
-	Label("rounds")
-	for _, round := range quarters {
-		c.round(round)
-	}
-	DECL(EAX)
-	JNZ(LabelRef("rounds"))
+	c.rounds("all", 10, append(c.round(quarters[0]), c.round(quarters[1])...))
 
 	for i := range 8 {
 		spare := ymm(8 + i%4)
@@ -155,27 +160,51 @@ func (c *code256) pass() {
 	c.xor([4]int{0, 1, 2, 3}, [4]int{12, 13, 14, 15}, 32)
 }
 
-// round makes four quarter rounds. RFC 8439, 2.1
-func (c *code256) round(qs [4][4]int) {
-	third := func(q [4]int) Mem { return c.third.Offset(32 * (q[2] - 8)) }
-	spare := func(q [4]int) VecPhysical { return ymm(q[2]) }
-	for n := range 8 {
-		// Two by two, so that rotations, which have fewer ports, and the others mix.
-		s, qs := steps[n/2], qs[n%2*2:n%2*2+2]
+// rounds makes the same instructions a number of times, and hashes a quad with each as long as there is one.
+func (c *code256) rounds(name string, times uint64, instructions []func()) {
+	for i, r := range c.kept {
+		MOVQ(r, c.waiting.Offset(8*i))
+	}
+	left := RDI
+	MOVL(U32(times), left.As32())
+	Label(name + "Section")
+	c.hashing.load(name)
+	Label(name + "Rounds")
+	c.hashing.takeQuad(name+"Quad", name+"Alone", name+"Section")
+	Label(name + "Quad")
+	strew(instructions, c.hashing.quad())
+	DECL(left.As32())
+	JNZ(LabelRef(name + "Rounds"))
+	JMP(LabelRef(name + "Store"))
+	Label(name + "Alone")
+	do(instructions)
+	DECL(left.As32())
+	JNZ(LabelRef(name + "Rounds"))
+	Label(name + "Store")
+	c.hashing.store(name)
+	for i, r := range c.kept {
+		MOVQ(c.waiting.Offset(8*i), r)
+	}
+}
+
+// round makes four quarter rounds, step by step. RFC 8439, 2.1
+func (c *code256) round(qs [4][4]int) (list []func()) {
+	for _, s := range steps {
 		for _, q := range qs {
+			from, to, turned, spare := ymm(q[s.from]), ymm(q[s.to]), ymm(q[s.turned]), ymm(q[2])
 			if s.to == 2 {
-				VPADDD(third(q), ymm(q[s.from]), spare(q))
-				VMOVDQU(spare(q), third(q))
-				VPXOR(spare(q), ymm(q[s.turned]), ymm(q[s.turned]))
+				third := c.third.Offset(32 * (q[2] - 8))
+				list = append(list,
+					func() { VPADDD(third, from, spare) },
+					func() { VMOVDQU(spare, third) },
+					func() { VPXOR(spare, turned, turned) })
 			} else {
-				VPADDD(ymm(q[s.from]), ymm(q[s.to]), ymm(q[s.to]))
-				VPXOR(ymm(q[s.to]), ymm(q[s.turned]), ymm(q[s.turned]))
+				list = append(list, func() { VPADDD(from, to, to) }, func() { VPXOR(to, turned, turned) })
 			}
-		}
-		for _, q := range qs {
-			c.rotate(ymm(q[s.turned]), spare(q), s.by)
+			list = append(list, c.rotation(turned, spare, s.by)...)
 		}
 	}
+	return list
 }
 
 // turn makes, of four words' registers, register k four words of block k in its low half, and of block 4+k in its high half.

@@ -18,6 +18,13 @@ const (
 	spanFirst = 28
 	spanSize  = 32
 
+	sectionText  = 0
+	sectionQuads = 8
+	sectionFrom  = 16
+	sectionKey   = 24
+	sectionHash  = 32
+	sectionSize  = 40
+
 	workStates   = 2048 // behind words and blocks
 	workCounters = 2176
 	workNonces   = 2752

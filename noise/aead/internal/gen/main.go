@@ -20,10 +20,10 @@ func main() {
 		single512()
 		apply512()
 	case "avx2":
-		chacha256()
 		constants256()
+		chacha256()
 		single256()
-		lanes256()
+		apply256()
 	default:
 		log.Fatalf("-set %q: want avx512 or avx2", *set)
 	}

@@ -29,10 +29,10 @@ func constants256() {
 }
 
 // vectorFrom is the length from which on vectors are worth their powers of r.
-const vectorFrom = 192
+const vectorFrom = 256
 
 // single256 has four blocks of one message in the lanes of vectors, hash = hash r^4 + m, and what is less than four blocks in general
-// registers. A message that is shorter than vectorFrom may be the rest of one, of which the hash so far is given.
+// registers. It begins with the hash of what comes before the text.
 func single256() {
 	TEXT("single256", NOSPLIT, "func(key, powers, hash, text *byte, n int, last, tag *byte)")
 	Load(Param("key"), RDI)
@@ -45,13 +45,7 @@ func single256() {
 	}
 	h := words256
 	Load(Param("hash"), RAX)
-	MOVQ(Mem{Base: RDI}, r256)
-	ANDQ(poly256.Offset(16), r256)
-	MOVQ(Mem{Base: RDI, Disp: 8}, rHigh)
-	ANDQ(poly256.Offset(24), rHigh)
-	MOVQ(rHigh, rHigh5)
-	SHRQ(Imm(2), rHigh5)
-	ADDQ(rHigh, rHigh5)
+	wordsOfR(RDI)
 	for i, w := range h {
 		MOVQ(Mem{Base: RAX, Disp: 8 * i}, w)
 	}
@@ -61,6 +55,8 @@ func single256() {
 	VPBROADCASTQ(poly256, mask26)
 	VPBROADCASTQ(poly256.Offset(8), pad26)
 	forLast, forOne, forTwo := tables(Load(Param("powers"), RSI)) // no other register is free
+	before := Mem{Base: RSI, Disp: 3 * 9 * 32}
+	storeLimbs(before, 8)
 	powers256(forLast, forOne)
 	MOVQ(RSI, R9)
 	forLast, forOne, forTwo = tables(R9)
@@ -74,6 +70,11 @@ func single256() {
 		store256(h, i, forTwo)
 	}
 	load256(text, hash256)
+	before.Base = R9
+	for i, h := range hash256 {
+		VMOVQ(before.Offset(8*i), X10)
+		VPADDQ(Y10, h, h)
+	}
 	SUBQ(U32(128+64), n) // what is left behind the next two groups
 	JB(LabelRef("singleOdd"))
 	Label("singlePair")
@@ -98,7 +99,7 @@ func single256() {
 	multiply256(forLast, true)
 	carry256()
 	VPXOR(Y10, Y10, Y10)
-	for i := range 3 * 9 {
+	for i := range 3*9 + 2 {
 		VMOVDQU(Y10, forLast.Offset(32*i))
 	}
 	sum256()
@@ -107,9 +108,9 @@ func single256() {
 	Label("singleBlock")
 	SUBQ(Imm(16), n)
 	JB(LabelRef("singleRest"))
-	addBlock(Mem{Base: text}, Mem{Base: text, Disp: 8})
+	do(addBlock(Mem{Base: text}, Mem{Base: text, Disp: 8}))
 	ADDQ(Imm(16), text)
-	multiplyWords()
+	do(multiplyWords())
 	JMP(LabelRef("singleBlock"))
 
 	// What is less than a block: the last 16 bytes without those that were there before, or if there are none, byte by byte.
@@ -149,13 +150,13 @@ func single256() {
 	DECQ(n)
 	JNZ(LabelRef("singleByte"))
 	Label("singlePart")
-	addBlock(RAX, RBX)
-	multiplyWords()
+	do(addBlock(RAX, RBX))
+	do(multiplyWords())
 
 	Label("singleLast")
 	Load(Param("last"), RSI)
-	addBlock(Mem{Base: RSI}, Mem{Base: RSI, Disp: 8})
-	multiplyWords()
+	do(addBlock(Mem{Base: RSI}, Mem{Base: RSI, Disp: 8}))
+	do(multiplyWords())
 
 	// h - (2^130-5), if that is not negative; and s. RFC 8439, 2.5.1
 	MOVQ(h[0], RAX)
@@ -182,30 +183,38 @@ func single256() {
 func powers256(forLast, forOne Mem) {
 	MOVQ(r256, words256[0])
 	MOVQ(rHigh, words256[1])
+	XORL(words256[2].As32(), words256[2].As32())
 	for power, lane := range []int{3, 1, 2, 0} {
 		if power > 0 {
-			multiplyWords()
+			do(multiplyWords())
 		}
-		limb := func(i int, bits ...func()) {
-			for _, f := range bits {
-				f()
-			}
-			if i < 4 {
-				ANDL(U32(1<<26-1), EAX)
-			}
-			MOVQ(RAX, forLast.Offset(32*i+8*lane))
-		}
-		limb(0, func() { MOVQ(words256[0], RAX) })
-		limb(1, func() { MOVQ(words256[0], RAX) }, func() { SHRQ(Imm(26), RAX) })
-		limb(2, func() { MOVQ(words256[0], RAX) }, func() { SHRQ(Imm(52), words256[1], RAX) })
-		limb(3, func() { MOVQ(words256[1], RAX) }, func() { SHRQ(Imm(14), RAX) })
-		limb(4, func() { MOVQ(words256[1], RAX) }, func() { SHRQ(Imm(40), words256[2], RAX) })
+		storeLimbs(forLast.Offset(8*lane), 32)
 	}
 	for i := range 5 {
 		VPBROADCASTQ(forLast.Offset(32*i), Y0)
 		store256(Y0, i, forOne)
 		VMOVDQU(forLast.Offset(32*i), Y0)
 		store256(Y0, i, forLast)
+	}
+}
+
+// storeLimbs stores the limbs of the number in words256 at some distance of each other.
+func storeLimbs(to Mem, distance int) {
+	low, high, top := words256[0], words256[1], words256[2]
+	for i, limb := range []struct {
+		of    GPPhysical
+		shift []Op
+	}{
+		{low, nil}, {low, []Op{Imm(26)}}, {low, []Op{Imm(52), high}}, {high, []Op{Imm(14)}}, {high, []Op{Imm(40), top}},
+	} {
+		MOVQ(limb.of, RAX)
+		if limb.shift != nil {
+			SHRQ(append(limb.shift, RAX)...)
+		}
+		if i < 4 {
+			ANDL(U32(1<<26-1), EAX)
+		}
+		MOVQ(RAX, to.Offset(distance*i))
 	}
 }
 

@@ -39,23 +39,8 @@ func (c *code256) fewBlocks() {
 		VMOVDQA(p.initial, p.d)
 	}
 
-	MOVL(U32(10), EAX)
-	Label("rowsRounds")
-	for _, diagonal := range []bool{false, true} {
-		c.rowsRound(pairs)
-		// The words of a diagonal come to stand in a column, or go back.
-		left, right := Imm(0x39), Imm(0x93)
-		if diagonal {
-			left, right = right, left
-		}
-		for _, p := range pairs {
-			VPSHUFD(left, p.b, p.b)
-			VPSHUFD(Imm(0x4e), p.c, p.c)
-			VPSHUFD(right, p.d, p.d)
-		}
-	}
-	DECL(EAX)
-	JNZ(LabelRef("rowsRounds"))
+	doubleRound := append(c.rowsRound(pairs, false), c.rowsRound(pairs, true)...)
+	c.rounds("few", 5, append(doubleRound, doubleRound...))
 
 	for n, p := range pairs {
 		for i, x := range []VecPhysical{p.a, p.b, p.c} {
@@ -75,29 +60,40 @@ func (c *code256) fewBlocks() {
 	}
 }
 
-// rowsRound makes the four quarter rounds of a round, on columns.
-func (c *code256) rowsRound(pairs []rowsOf256) {
+// rowsRound makes the four quarter rounds of a round, on columns, and has the words of a diagonal come to stand in a column, or go back.
+func (c *code256) rowsRound(pairs []rowsOf256, diagonal bool) (list []func()) {
 	for _, s := range steps {
 		for _, p := range pairs {
 			rows := [4]VecPhysical{p.a, p.b, p.c, p.d}
 			to, from, x := rows[s.to], rows[s.from], rows[s.turned]
-			VPADDD(from, to, to)
-			VPXOR(to, x, x)
-			c.rotate(x, p.turn, s.by)
+			list = append(list, func() { VPADDD(from, to, to) }, func() { VPXOR(to, x, x) })
+			list = append(list, c.rotation(x, p.turn, s.by)...)
 		}
 	}
+	left, right := Imm(0x39), Imm(0x93)
+	if diagonal {
+		left, right = right, left
+	}
+	for _, p := range pairs {
+		list = append(list,
+			func() { VPSHUFD(left, p.b, p.b) },
+			func() { VPSHUFD(Imm(0x4e), p.c, p.c) },
+			func() { VPSHUFD(right, p.d, p.d) })
+	}
+	return list
 }
 
-// rotate rotates words to the left.
-func (c *code256) rotate(x, spare VecPhysical, by int) {
+// rotation rotates words to the left.
+func (c *code256) rotation(x, spare VecPhysical, by int) []func() {
 	switch by {
 	case 16:
-		VPSHUFB(c.turns, x, x)
+		return []func(){func() { VPSHUFB(c.turns, x, x) }}
 	case 8:
-		VPSHUFB(c.turns.Offset(32), x, x)
-	default:
-		VPSLLD(Imm(uint64(by)), x, spare)
-		VPSRLD(Imm(uint64(32-by)), x, x)
-		VPOR(spare, x, x)
+		return []func(){func() { VPSHUFB(c.turns.Offset(32), x, x) }}
+	}
+	return []func(){
+		func() { VPSLLD(Imm(uint64(by)), x, spare) },
+		func() { VPSRLD(Imm(uint64(32-by)), x, x) },
+		func() { VPOR(spare, x, x) },
 	}
 }
