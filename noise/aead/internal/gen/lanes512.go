@@ -26,12 +26,20 @@ func lanes512() {
 	Load(Param("ms"), RSI)
 	p.loadKeys(RSI, 0, Z8, Z9)
 	p.start(RSI, Load(Param("n"), R15))
-	// The powers wait for each other. Meanwhile two quads are turned; masks take care of a second one that there isn't.
-	var others []func()
-	for range ahead / 64 {
-		others = append(append(others, p.turnEdge(Z28, Z29, Z30, Z31)...), func() { ADDQ(Imm(64), p.at) })
-	}
-	p.makePowers(Z8, Z9, others)
+	// The powers wait for each other. Meanwhile the first quad is turned.
+	p.makePowers(Z8, Z9, p.turnEdge(Z28, Z29, Z30, Z31))
+	ADDQ(Imm(64), p.at)
+	CMPQ(p.at, p.last)
+	JAE(LabelRef("secondEdge"))
+	CMPQ(p.at, p.full)
+	JB(LabelRef("secondEdge"))
+	p.place(RDI, 0)
+	do(p.turnWhole())
+	JMP(LabelRef("second"))
+	Label("secondEdge") // or there is none, which masks take care of
+	do(p.turnEdge(Z28, Z29, Z30, Z31))
+	Label("second")
+	ADDQ(Imm(64), p.at)
 	clearSums(low, high)
 
 	Label("quad")
@@ -47,9 +55,7 @@ func lanes512() {
 	JAE(LabelRef("edge"))
 	CMPQ(p.at, p.full)
 	JB(LabelRef("edgeTurn"))
-	strew(p.products(), p.turn(Z12, Z13, Z14, func(i int, to VecPhysical) {
-		VMOVDQU64(Mem{Base: texts[i], Index: p.at, Scale: 1}, to)
-	}))
+	strew(p.products(), p.turnWhole())
 	Label("next")
 	ADDQ(Imm(64), p.at)
 	CMPQ(p.at, p.lastBehind)
@@ -314,6 +320,11 @@ func (p *lanesPass) times(a limbs, power int, low, high limbs) (list []func()) {
 		}
 	}
 	return list
+}
+
+// turnWhole is turn for a quad of which all lanes have all bytes.
+func (p *lanesPass) turnWhole() []func() {
+	return p.turn(Z12, Z13, Z14, func(i int, to VecPhysical) { VMOVDQU64(Mem{Base: texts[i], Index: p.at, Scale: 1}, to) })
 }
 
 // turnEdge is turn for a quad of which not all lanes have all bytes.
