@@ -72,18 +72,18 @@ func xor512(key *[KeySize]byte, s *scratch, ms []message, keys bool) {
 // authenticate512 makes tags of the first n messages.
 func authenticate512(s *scratch, n int) {
 	for from := 0; from < n; from += 8 {
-		to := min(from+8, n)
-		if sideBySide(s.messages[from:to]) {
-			lanes512(&s.messages[from], to-from, &s.powers, &s.tags[from])
+		ms, tags := s.messages[from:min(from+8, n)], s.tags[from:]
+		if shortest, longest, ok := sideBySide(ms); ok {
+			lanes512(&ms[0], len(ms), shortest, longest, &s.powers, &tags[0])
 			continue
 		}
-		for i := from; i < to; i++ {
-			m := &s.messages[i]
+		for i := range ms {
+			m := &ms[i]
 			if m.len < single512From {
-				single256(m.key, &s.powers, &s.hashes[i], m.text, m.len, &m.last, &s.tags[i])
+				single256(m.key, &s.powers, &s.hashes[0], m.text, m.len, &m.last, &tags[i])
 				continue
 			}
-			single512(m.key, &s.powers, m.text, m.len, &m.last, &s.tags[i])
+			single512(m.key, &s.powers, m.text, m.len, &m.last, &tags[i])
 		}
 	}
 }
@@ -101,17 +101,20 @@ const (
 
 // sideBySide reports whether messages, up to eight, are better authenticated side by side than one by one: they are not too few, and not
 // of very different lengths.
-func sideBySide(ms []message) bool {
-	longest, all := 0, 0
+func sideBySide(ms []message) (shortest, longest int, ok bool) {
+	shortest = ms[0].len
+	cost := 0
 	for i := range ms {
 		n := ms[i].len
-		quads := (n + quadSize + 15) / quadSize // with the block behind the text
-		longest = max(longest, quads)
+		shortest, longest = min(shortest, n), max(longest, n)
 		if n < single512From {
-			all += shortCost + shortQuadCost*quads
+			cost += shortCost + shortQuadCost*quadsOf(n)
 		} else {
-			all += singleCost + singleQuadCost*quads
+			cost += singleCost + singleQuadCost*quadsOf(n)
 		}
 	}
-	return all > lanesCost+lanesQuadCost*longest
+	return shortest, longest, cost > lanesCost+lanesQuadCost*quadsOf(longest)
 }
+
+// quadsOf is how many times Poly1305 has four blocks, for n bytes and the block behind them.
+func quadsOf(n int) int { return (n + quadSize + 15) / quadSize }

@@ -3550,225 +3550,93 @@ DATA poly512<>+16(SB)/8, $0x0000000000000001
 DATA poly512<>+24(SB)/8, $0x0ffffffc0fffffff
 DATA poly512<>+32(SB)/8, $0x0ffffffc0ffffffc
 DATA poly512<>+40(SB)/8, $0x0000000000000005
-GLOBL poly512<>(SB), RODATA|NOPTR, $48
+DATA poly512<>+48(SB)/8, $0x000000000000001f
+GLOBL poly512<>(SB), RODATA|NOPTR, $56
 
-// func lanes512(ms *byte, n int, powers *byte, tags *byte)
+DATA lanes512<>+0(SB)/8, $0x0000000000000000
+DATA lanes512<>+8(SB)/8, $0x0000000000000001
+DATA lanes512<>+16(SB)/8, $0x0000000000000002
+DATA lanes512<>+24(SB)/8, $0x0000000000000003
+DATA lanes512<>+32(SB)/8, $0x0000000000000004
+DATA lanes512<>+40(SB)/8, $0x0000000000000005
+DATA lanes512<>+48(SB)/8, $0x0000000000000006
+DATA lanes512<>+56(SB)/8, $0x0000000000000007
+GLOBL lanes512<>(SB), RODATA|NOPTR, $64
+
+// func lanes512(ms *byte, n int, shortest int, longest int, powers *byte, tags *byte)
 // Requires: AVX, AVX512BW, AVX512F, AVX512IFMA, AVX512VBMI2, AVX512VL, CMOV
-TEXT ·lanes512(SB), NOSPLIT, $24-32
-	MOVQ          powers+16(FP), CX
+TEXT ·lanes512(SB), NOSPLIT, $24-48
+	MOVQ          powers+32(FP), CX
 	VPBROADCASTQ  poly512<>+0(SB), Z23
 	VPBROADCASTQ  poly512<>+8(SB), Z24
 	VPBROADCASTQ  poly512<>+16(SB), Z25
 	MOVQ          ms+0(FP), SI
-	MOVQ          24(SI), DI
-	VMOVDQU       (DI), X8
-	VINSERTI32X4  $0x01, 128(DI), Z8, Z8
-	VINSERTI32X4  $0x02, 256(DI), Z8, Z8
-	VINSERTI32X4  $0x03, 384(DI), Z8, Z8
-	VMOVDQU       64(DI), X6
-	VINSERTI32X4  $0x01, 192(DI), Z6, Z6
-	VINSERTI32X4  $0x02, 320(DI), Z6, Z6
-	VINSERTI32X4  $0x03, 448(DI), Z6, Z6
-	VPUNPCKHQDQ   Z6, Z8, Z9
-	VPUNPCKLQDQ   Z6, Z8, Z8
-	MOVQ          n+8(FP), R15
-	XORL          BX, BX
-	MOVQ          $-1, DI
-	LEAQ          (SI), AX
-	CMPQ          R15, $0x00
-	CMOVQLE       SI, AX
-	MOVQ          40(AX), DX
-	MOVQ          DX, 4608(CX)
-	MOVQ          48(AX), DX
-	MOVQ          DX, 4672(CX)
-	MOVQ          8(AX), DX
-	MOVQ          DX, 4480(CX)
+	VMOVDQU64     lanes512<>+0(SB), Z12
+	MOVQ          n+8(FP), AX
+	VPBROADCASTQ  AX, Z13
+	VPCMPUQ       $0x01, Z13, Z12, K1
+	VMOVDQA64.Z   Z12, K1, Z12
+	VMOVDQU64     (SI), X13
+	VINSERTI32X4  $0x01, 128(SI), Z13, Z13
+	VINSERTI32X4  $0x02, 256(SI), Z13, Z13
+	VINSERTI32X4  $0x03, 384(SI), Z13, Z13
+	VMOVDQU64     64(SI), X6
+	VINSERTI32X4  $0x01, 192(SI), Z6, Z6
+	VINSERTI32X4  $0x02, 320(SI), Z6, Z6
+	VINSERTI32X4  $0x03, 448(SI), Z6, Z6
+	VPUNPCKHQDQ   Z6, Z13, Z14
+	VPUNPCKLQDQ   Z6, Z13, Z13
+	VPERMQ        Z13, Z12, Z13
+	VPERMQ        Z14, Z12, Z14
+	VMOVDQU64     Z13, 4416(CX)
+	VMOVDQU64     Z14, 4480(CX)
+	VMOVDQU64     40(SI), X17
+	VINSERTI32X4  $0x01, 168(SI), Z17, Z17
+	VINSERTI32X4  $0x02, 296(SI), Z17, Z17
+	VINSERTI32X4  $0x03, 424(SI), Z17, Z17
+	VMOVDQU64     104(SI), X6
+	VINSERTI32X4  $0x01, 232(SI), Z6, Z6
+	VINSERTI32X4  $0x02, 360(SI), Z6, Z6
+	VINSERTI32X4  $0x03, 488(SI), Z6, Z6
+	VPUNPCKHQDQ   Z6, Z17, Z18
+	VPUNPCKLQDQ   Z6, Z17, Z17
+	VPERMQ        Z17, Z12, Z17
+	VMOVDQU64     Z17, 4608(CX)
+	VPERMQ        Z18, Z12, Z18
+	VMOVDQU64     Z18, 4672(CX)
+	MOVQ          longest+24(FP), DX
+	MOVQ          shortest+16(FP), DI
 	ADDQ          $0x1f, DX
 	SHRQ          $0x04, DX
-	MOVQ          DX, 4544(CX)
-	CMPQ          DX, BX
-	CMOVQHI       DX, BX
-	CMPQ          DX, DI
-	CMOVQCS       DX, DI
-	MOVQ          (AX), R8
-	MOVQ          R8, 4416(CX)
-	LEAQ          64(SI), AX
-	CMPQ          R15, $0x01
-	CMOVQLE       SI, AX
-	MOVQ          40(AX), DX
-	MOVQ          DX, 4616(CX)
-	MOVQ          48(AX), DX
-	MOVQ          DX, 4680(CX)
-	MOVQ          8(AX), DX
-	MOVQ          DX, 4488(CX)
-	ADDQ          $0x1f, DX
-	SHRQ          $0x04, DX
-	MOVQ          DX, 4552(CX)
-	CMPQ          DX, BX
-	CMOVQHI       DX, BX
-	CMPQ          DX, DI
-	CMOVQCS       DX, DI
-	MOVQ          (AX), R9
-	MOVQ          R9, 4424(CX)
-	LEAQ          128(SI), AX
-	CMPQ          R15, $0x02
-	CMOVQLE       SI, AX
-	MOVQ          40(AX), DX
-	MOVQ          DX, 4624(CX)
-	MOVQ          48(AX), DX
-	MOVQ          DX, 4688(CX)
-	MOVQ          8(AX), DX
-	MOVQ          DX, 4496(CX)
-	ADDQ          $0x1f, DX
-	SHRQ          $0x04, DX
-	MOVQ          DX, 4560(CX)
-	CMPQ          DX, BX
-	CMOVQHI       DX, BX
-	CMPQ          DX, DI
-	CMOVQCS       DX, DI
-	MOVQ          (AX), R10
-	MOVQ          R10, 4432(CX)
-	LEAQ          192(SI), AX
-	CMPQ          R15, $0x03
-	CMOVQLE       SI, AX
-	MOVQ          40(AX), DX
-	MOVQ          DX, 4632(CX)
-	MOVQ          48(AX), DX
-	MOVQ          DX, 4696(CX)
-	MOVQ          8(AX), DX
-	MOVQ          DX, 4504(CX)
-	ADDQ          $0x1f, DX
-	SHRQ          $0x04, DX
-	MOVQ          DX, 4568(CX)
-	CMPQ          DX, BX
-	CMOVQHI       DX, BX
-	CMPQ          DX, DI
-	CMOVQCS       DX, DI
-	MOVQ          (AX), R11
-	MOVQ          R11, 4440(CX)
-	LEAQ          256(SI), AX
-	CMPQ          R15, $0x04
-	CMOVQLE       SI, AX
-	MOVQ          40(AX), DX
-	MOVQ          DX, 4640(CX)
-	MOVQ          48(AX), DX
-	MOVQ          DX, 4704(CX)
-	MOVQ          8(AX), DX
-	MOVQ          DX, 4512(CX)
-	ADDQ          $0x1f, DX
-	SHRQ          $0x04, DX
-	MOVQ          DX, 4576(CX)
-	CMPQ          DX, BX
-	CMOVQHI       DX, BX
-	CMPQ          DX, DI
-	CMOVQCS       DX, DI
-	MOVQ          (AX), R12
-	MOVQ          R12, 4448(CX)
-	LEAQ          320(SI), AX
-	CMPQ          R15, $0x05
-	CMOVQLE       SI, AX
-	MOVQ          40(AX), DX
-	MOVQ          DX, 4648(CX)
-	MOVQ          48(AX), DX
-	MOVQ          DX, 4712(CX)
-	MOVQ          8(AX), DX
-	MOVQ          DX, 4520(CX)
-	ADDQ          $0x1f, DX
-	SHRQ          $0x04, DX
-	MOVQ          DX, 4584(CX)
-	CMPQ          DX, BX
-	CMOVQHI       DX, BX
-	CMPQ          DX, DI
-	CMOVQCS       DX, DI
-	MOVQ          (AX), R13
-	MOVQ          R13, 4456(CX)
-	LEAQ          384(SI), AX
-	CMPQ          R15, $0x06
-	CMOVQLE       SI, AX
-	MOVQ          40(AX), DX
-	MOVQ          DX, 4656(CX)
-	MOVQ          48(AX), DX
-	MOVQ          DX, 4720(CX)
-	MOVQ          8(AX), DX
-	MOVQ          DX, 4528(CX)
-	ADDQ          $0x1f, DX
-	SHRQ          $0x04, DX
-	MOVQ          DX, 4592(CX)
-	CMPQ          DX, BX
-	CMOVQHI       DX, BX
-	CMPQ          DX, DI
-	CMOVQCS       DX, DI
-	MOVQ          (AX), R14
-	MOVQ          R14, 4464(CX)
-	LEAQ          448(SI), AX
-	CMPQ          R15, $0x07
-	CMOVQLE       SI, AX
-	MOVQ          40(AX), DX
-	MOVQ          DX, 4664(CX)
-	MOVQ          48(AX), DX
-	MOVQ          DX, 4728(CX)
-	MOVQ          8(AX), DX
-	MOVQ          DX, 4536(CX)
-	ADDQ          $0x1f, DX
-	SHRQ          $0x04, DX
-	MOVQ          DX, 4600(CX)
-	CMPQ          DX, BX
-	CMOVQHI       DX, BX
-	CMPQ          DX, DI
-	CMOVQCS       DX, DI
-	MOVQ          (AX), R15
-	MOVQ          R15, 4472(CX)
-	ADDQ          $0x03, BX
-	ANDQ          $-4, BX
-	MOVQ          BX, DX
-	SUBQ          4544(CX), DX
-	MOVQ          DX, 4544(CX)
-	SHLQ          $0x04, DX
-	SUBQ          DX, R8
-	MOVQ          BX, DX
-	SUBQ          4552(CX), DX
-	MOVQ          DX, 4552(CX)
-	SHLQ          $0x04, DX
-	SUBQ          DX, R9
-	MOVQ          BX, DX
-	SUBQ          4560(CX), DX
-	MOVQ          DX, 4560(CX)
-	SHLQ          $0x04, DX
-	SUBQ          DX, R10
-	MOVQ          BX, DX
-	SUBQ          4568(CX), DX
-	MOVQ          DX, 4568(CX)
-	SHLQ          $0x04, DX
-	SUBQ          DX, R11
-	MOVQ          BX, DX
-	SUBQ          4576(CX), DX
-	MOVQ          DX, 4576(CX)
-	SHLQ          $0x04, DX
-	SUBQ          DX, R12
-	MOVQ          BX, DX
-	SUBQ          4584(CX), DX
-	MOVQ          DX, 4584(CX)
-	SHLQ          $0x04, DX
-	SUBQ          DX, R13
-	MOVQ          BX, DX
-	SUBQ          4592(CX), DX
-	MOVQ          DX, 4592(CX)
-	SHLQ          $0x04, DX
-	SUBQ          DX, R14
-	MOVQ          BX, DX
-	SUBQ          4600(CX), DX
-	MOVQ          DX, 4600(CX)
-	SHLQ          $0x04, DX
-	SUBQ          DX, R15
-	LEAQ          3(BX), AX
+	ADDQ          $0x1f, DI
+	SHRQ          $0x04, DI
+	VPADDQ.BCST   poly512<>+48(SB), Z14, Z15
+	VPSRLQ        $0x04, Z15, Z15
+	ADDQ          $0x03, DX
+	ANDQ          $-4, DX
+	VPBROADCASTQ  DX, Z16
+	VPSUBQ        Z15, Z16, Z16
+	VMOVDQU64     Z16, 4544(CX)
+	VPSLLQ        $0x04, Z16, Z16
+	VPSUBQ        Z16, Z13, Z13
+	VMOVDQU64     Z13, 4352(CX)
+	MOVQ          4352(CX), R8
+	MOVQ          4360(CX), R9
+	MOVQ          4368(CX), R10
+	MOVQ          4376(CX), R11
+	MOVQ          4384(CX), R12
+	MOVQ          4392(CX), R13
+	MOVQ          4400(CX), R14
+	MOVQ          4408(CX), R15
+	LEAQ          3(DX), AX
 	SUBQ          DI, AX
 	ANDQ          $-4, AX
 	SHLQ          $0x04, AX
 	MOVQ          AX, (SP)
 	ADDQ          $0x00000080, AX
 	MOVQ          AX, 16(SP)
-	SHLQ          $0x04, BX
-	LEAQ          -64(BX), BX
+	SHLQ          $0x04, DX
+	LEAQ          -64(DX), BX
 	LEAQ          128(BX), AX
 	MOVQ          AX, 8(SP)
 	XORL          AX, AX
@@ -3779,6 +3647,17 @@ TEXT ·lanes512(SB), NOSPLIT, $24-32
 	KXNORQ        K5, K5, K5
 	KXNORQ        K6, K6, K6
 	KXNORQ        K7, K7, K7
+	MOVQ          24(SI), DI
+	VMOVDQU64     (DI), X8
+	VINSERTI32X4  $0x01, 128(DI), Z8, Z8
+	VINSERTI32X4  $0x02, 256(DI), Z8, Z8
+	VINSERTI32X4  $0x03, 384(DI), Z8, Z8
+	VMOVDQU64     64(DI), X6
+	VINSERTI32X4  $0x01, 192(DI), Z6, Z6
+	VINSERTI32X4  $0x02, 320(DI), Z6, Z6
+	VINSERTI32X4  $0x03, 448(DI), Z6, Z6
+	VPUNPCKHQDQ   Z6, Z8, Z9
+	VPUNPCKLQDQ   Z6, Z8, Z8
 	VPANDQ.BCST   poly512<>+24(SB), Z8, Z8
 	VPANDQ.BCST   poly512<>+32(SB), Z9, Z9
 	VPSHRDQ       $0x34, Z9, Z8, Z17
@@ -4587,11 +4466,11 @@ next:
 	VPANDQ        Z23, Z21, Z21
 	MOVQ          ms+0(FP), SI
 	MOVQ          24(SI), DI
-	VMOVDQU       16(DI), X8
+	VMOVDQU64     16(DI), X8
 	VINSERTI32X4  $0x01, 144(DI), Z8, Z8
 	VINSERTI32X4  $0x02, 272(DI), Z8, Z8
 	VINSERTI32X4  $0x03, 400(DI), Z8, Z8
-	VMOVDQU       80(DI), X6
+	VMOVDQU64     80(DI), X6
 	VINSERTI32X4  $0x01, 208(DI), Z6, Z6
 	VINSERTI32X4  $0x02, 336(DI), Z6, Z6
 	VINSERTI32X4  $0x03, 464(DI), Z6, Z6
@@ -4642,7 +4521,7 @@ next:
 	VPCMPUQ       $0x01, Z8, Z10, K1
 	VPTERNLOGD    $0xff, Z6, Z6, Z6
 	VPSUBQ        Z6, Z11, K1, Z11
-	MOVQ          tags+24(FP), DI
+	MOVQ          tags+40(FP), DI
 	VPUNPCKLQDQ   Z11, Z10, Z12
 	VPUNPCKHQDQ   Z11, Z10, Z13
 	VEXTRACTI32X4 $0x00, Z12, (DI)

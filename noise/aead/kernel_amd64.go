@@ -14,11 +14,11 @@ func chacha512(key *[KeySize]byte, ms *message, n int, keys bool, work *work512)
 //go:noescape
 func apply512(text, stream *byte, n int)
 
-// lanes512 computes the tags of n messages, at most eight; there is room for eight. It keeps powers, which are zero when it returns but
-// for what isn't secret.
+// lanes512 computes the tags of n messages, at most eight; there is room for eight. It is told the lengths of the shortest and of the
+// longest. It keeps powers, which are zero when it returns but for what isn't secret.
 //
 //go:noescape
-func lanes512(ms *message, n int, powers *powers, tags *[2]uint64)
+func lanes512(ms *message, n, shortest, longest int, powers *powers, tags *[2]uint64)
 
 // single512 computes the tag of one message: n bytes, at least 113, zeroes up to a whole block, and the block last. It keeps powers,
 // which are zero when it returns but for what isn't secret.

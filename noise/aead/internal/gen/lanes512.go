@@ -17,15 +17,16 @@ import (
 // parts of 128 bits are stored one by one, on ports that are idle, to where they belong. As whole vectors they can't be read before the
 // cache has them, so this is done two quads ahead, in a ring of four.
 func lanes512() {
-	TEXT("lanes512", NOSPLIT, "func(ms *byte, n int, powers, tags *byte)")
+	numbers := table("lanes512", multiples(8, 1)...)
+
+	TEXT("lanes512", NOSPLIT, "func(ms *byte, n, shortest, longest int, powers, tags *byte)")
 	p := &lanesPass{
 		kept: Load(Param("powers"), RCX),
 		at:   RAX, last: RBX, full: AllocLocal(8), lastBehind: AllocLocal(8), fullBehind: AllocLocal(8),
 	}
 	loadConstants512()
-	Load(Param("ms"), RSI)
+	p.start(Load(Param("ms"), RSI), numbers)
 	p.loadKeys(RSI, 0, Z8, Z9)
-	p.start(RSI, Load(Param("n"), R15))
 	// The powers wait for each other. Meanwhile the first quad is turned.
 	p.makePowers(Z8, Z9, p.turnEdge(Z28, Z29, Z30, Z31))
 	ADDQ(Imm(64), p.at)
@@ -169,38 +170,42 @@ func (p *lanesPass) makePowers(lo, hi VecPhysical, others []func()) {
 
 // start sets up what the loop has. The texts are each at the place of its first quad's first block. A lane for which there is no message
 // repeats the first.
-func (p *lanesPass) start(ms, n Register) {
-	message, blocks, most, least := RAX, RDX, RBX, RDI
-	XORL(most.As32(), most.As32())
-	MOVQ(I32(-1), least)
-	for i, text := range texts {
-		LEAQ(Mem{Base: ms, Disp: messageSize * i}, message)
-		CMPQ(n, Imm(uint64(i)))
-		CMOVQLE(ms, message)
-		for j, end := range p.end() {
-			MOVQ(Mem{Base: message, Disp: messageLast + 8*j}, RDX)
-			MOVQ(RDX, end.Offset(8*i))
-		}
-		MOVQ(Mem{Base: message, Disp: messageLen}, blocks)
-		MOVQ(blocks, p.len().Offset(8*i))
-		ADDQ(Imm(31), blocks)
-		SHRQ(Imm(4), blocks) // one more than the text has
-		MOVQ(blocks, p.skip().Offset(8*i))
-		CMPQ(blocks, most)
-		CMOVQHI(blocks, most)
-		CMPQ(blocks, least)
-		CMOVQCS(blocks, least)
-		MOVQ(Mem{Base: message, Disp: messageText}, text)
-		MOVQ(text, p.text().Offset(8*i))
+func (p *lanesPass) start(ms Register, numbers Mem) {
+	lanes, text, length, blocks, skip := Z12, Z13, Z14, Z15, Z16
+	VMOVDQU64(numbers, lanes)
+	VPBROADCASTQ(Load(Param("n"), RAX), text)
+	VPCMPUQ(Imm(1), text, lanes, K1) // lane < n
+	VMOVDQA64_Z(lanes, K1, lanes)
+	p.loadPairs(ms, messageSize, messageText, text, length)
+	VPERMQ(text, lanes, text)
+	VPERMQ(length, lanes, length)
+	VMOVDQU64(text, p.text())
+	VMOVDQU64(length, p.len())
+	p.loadPairs(ms, messageSize, messageLast, Z17, Z18)
+	for i, x := range []VecPhysical{Z17, Z18} {
+		VPERMQ(x, lanes, x)
+		VMOVDQU64(x, p.end()[i])
 	}
+	// One block more than the text has.
+	most, least := RDX, RDI
+	Load(Param("longest"), most)
+	Load(Param("shortest"), least)
+	for _, x := range []GPPhysical{most, least} {
+		ADDQ(Imm(31), x)
+		SHRQ(Imm(4), x)
+	}
+	VPADDQ_BCST(masks512.Offset(48), length, blocks) // 31
+	VPSRLQ(Imm(4), blocks, blocks)
 	ADDQ(Imm(3), most)
 	ANDQ(I8(-4), most)
+	VPBROADCASTQ(most, skip)
+	VPSUBQ(blocks, skip, skip)
+	VMOVDQU64(skip, p.skip())
+	VPSLLQ(Imm(4), skip, skip)
+	VPSUBQ(skip, text, text)
+	VMOVDQU64(text, p.masks()) // which aren't yet
 	for i, text := range texts {
-		MOVQ(most, blocks)
-		SUBQ(p.skip().Offset(8*i), blocks)
-		MOVQ(blocks, p.skip().Offset(8*i))
-		SHLQ(Imm(4), blocks)
-		SUBQ(blocks, text)
+		MOVQ(p.masks().Offset(8*i), text)
 	}
 	LEAQ(Mem{Base: most, Disp: 3}, RAX)
 	SUBQ(least, RAX)
@@ -368,15 +373,20 @@ func (p *lanesPass) begin() {
 	JMP(LabelRef("begun"))
 }
 
-// loadKeys loads two words of each lane's one-time key from one on. It does without a gather, which is slow where its leak is mended (CVE-2022-40982).
+// loadKeys loads two words of each lane's one-time key from one on.
 func (p *lanesPass) loadKeys(ms Register, word int, lo, hi VecPhysical) {
 	MOVQ(Mem{Base: ms, Disp: messageKey}, RDI)
-	key := func(n int) Mem { return Mem{Base: RDI, Disp: keySize*n + 8*word} }
+	p.loadPairs(RDI, keySize, 8*word, lo, hi)
+}
+
+// loadPairs loads two words of each of eight structs. It does without a gather, which is slow where its leak is mended (CVE-2022-40982).
+func (p *lanesPass) loadPairs(base Register, size, offset int, lo, hi VecPhysical) {
 	t := Z6
 	for odd, x := range []VecPhysical{lo, t} {
-		VMOVDQU(key(odd), x.(Vec).AsX())
+		from := func(part int) Mem { return Mem{Base: base, Disp: size*(2*part+odd) + offset} }
+		VMOVDQU64(from(0), x.(Vec).AsX())
 		for part := 1; part < 4; part++ {
-			VINSERTI32X4(Imm(uint64(part)), key(2*part+odd), x, x)
+			VINSERTI32X4(Imm(uint64(part)), from(part), x, x)
 		}
 	}
 	VPUNPCKHQDQ(t, lo, hi)
