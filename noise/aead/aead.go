@@ -174,22 +174,19 @@ func (k *Key) OpenBatch(ms []Sealed) {
 	s := scratches.Get().(*scratch)
 	messages := len(ms)
 	for len(ms) > 0 {
-		var group [groupSize]*Sealed
-		n := 0
-		for ; n < groupSize && len(ms) > 0; ms = ms[1:] {
-			m := &ms[0]
-			if m.OK = false; len(m.Text) >= Overhead {
-				s.messages[n].set(m.Text, m.Counter)
-				group[n] = m
-				n++
+		group := ms[:min(len(ms), groupSize)]
+		ms = ms[len(group):]
+		for i := range group {
+			m := &group[i]
+			text := m.Text
+			if m.OK = len(text) >= Overhead; !m.OK {
+				text = s.none[:]
 			}
+			s.messages[i].set(text, m.Counter)
 		}
-		if n == 0 {
-			break
-		}
-		authentic := k.vector.open(k.slot, s, n)
-		for i, m := range group[:n] {
-			m.OK = authentic>>i&1 != 0
+		authentic := k.vector.open(k.slot, s, len(group))
+		for i := range group {
+			group[i].OK = group[i].OK && authentic>>i&1 != 0
 		}
 	}
 	s.done(messages)

@@ -17,9 +17,8 @@ func seal512(key *[KeySize]byte, s *scratch, n int) {
 // open512 opens the first n messages of s. The lanes that the one-time keys leave idle make key stream for the first message. For a
 // message alone all of it is made then, unless it is long.
 func open512(key *[KeySize]byte, s *scratch, n int) (authentic uint32) {
-	for i := range s.messages[:n] {
-		m, keyed := &s.messages[i], &s.keyed[i]
-		keyed.nonce, keyed.first = m.nonce, m.first
+	for i := range n {
+		s.keyed[i].nonce = s.messages[i].nonce
 	}
 	first := &s.messages[0]
 	ahead := (first.len + blockSize - 1) / blockSize
@@ -61,7 +60,7 @@ func open512(key *[KeySize]byte, s *scratch, n int) (authentic uint32) {
 func xor512(key *[KeySize]byte, s *scratch, ms []message, keys bool) {
 	for len(ms) > 0 {
 		n := 1
-		for n < len(ms) && ms[n].first == ms[0].first && ms[n].nonce>>32 == ms[0].nonce>>32 {
+		for n < len(ms) && (ms[n].nonce^ms[0].nonce)>>32 == 0 {
 			n++
 		}
 		chacha512(key, &ms[0], n, keys, &s.work)

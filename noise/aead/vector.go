@@ -57,6 +57,7 @@ type scratch struct {
 	keyed    [groupSize]message  // of which only the one-time keys are made
 	spans    [3 * groupSize]span // of chacha256
 	sections [groupSize]section  // likewise
+	none     [Overhead]byte      // stands for what is too short to be a message
 	*secrets
 }
 
