@@ -95,7 +95,7 @@ const single512From = 160
 const (
 	shortCost, shortQuadCost   = 10, 60
 	singleCost, singleQuadCost = 350, 12
-	lanesCost, lanesQuadCost   = 540, 80
+	lanesCost, lanesQuadCost   = 455, 75
 )
 
 // sideBySide reports whether messages, up to eight, are better authenticated side by side than one by one: they are not too few, and not

@@ -4476,28 +4476,6 @@ next:
 	VINSERTI32X4  $0x03, 464(DI), Z6, Z6
 	VPUNPCKHQDQ   Z6, Z8, Z9
 	VPUNPCKLQDQ   Z6, Z8, Z8
-	VPSRLQ        $0x1a, Z22, Z6
-	VPANDQ        Z24, Z22, Z22
-	VPSLLQ        $0x02, Z6, Z7
-	VPADDQ        Z6, Z20, Z20
-	VPADDQ        Z7, Z20, Z20
-	VPSRLQ        $0x34, Z20, Z6
-	VPANDQ        Z23, Z20, Z20
-	VPADDQ        Z6, Z21, Z21
-	VPSRLQ        $0x34, Z21, Z6
-	VPANDQ        Z23, Z21, Z21
-	VPADDQ        Z6, Z22, Z22
-	VPSRLQ        $0x1a, Z22, Z6
-	VPANDQ        Z24, Z22, Z22
-	VPSLLQ        $0x02, Z6, Z7
-	VPADDQ        Z6, Z20, Z20
-	VPADDQ        Z7, Z20, Z20
-	VPSRLQ        $0x34, Z20, Z6
-	VPANDQ        Z23, Z20, Z20
-	VPADDQ        Z6, Z21, Z21
-	VPSRLQ        $0x34, Z21, Z6
-	VPANDQ        Z23, Z21, Z21
-	VPADDQ        Z6, Z22, Z22
 	VPADDQ.BCST   poly512<>+40(SB), Z20, Z0
 	VPSRLQ        $0x34, Z0, Z6
 	VPADDQ        Z6, Z21, Z1
@@ -5447,30 +5425,19 @@ singleSum:
 	VPADDQ        X22, X6, X22
 	VPSHUFD       $0x4e, X22, X6
 	VPADDQ        X22, X6, X22
+	VPSRLQ        $0x1a, Z22, Z6
+	VPANDQ        Z24, Z22, Z22
+	VPSLLQ        $0x02, Z6, Z7
+	VPADDQ        Z6, Z20, Z20
+	VPADDQ        Z7, Z20, Z20
+	VPSRLQ        $0x34, Z20, Z6
+	VPANDQ        Z23, Z20, Z20
+	VPADDQ        Z6, Z21, Z21
+	VPSRLQ        $0x34, Z21, Z6
+	VPANDQ        Z23, Z21, Z21
+	VPADDQ        Z6, Z22, Z22
 	VPBROADCASTQ  16(DI), Z8
 	VPBROADCASTQ  24(DI), Z9
-	VPSRLQ        $0x1a, Z22, Z6
-	VPANDQ        Z24, Z22, Z22
-	VPSLLQ        $0x02, Z6, Z7
-	VPADDQ        Z6, Z20, Z20
-	VPADDQ        Z7, Z20, Z20
-	VPSRLQ        $0x34, Z20, Z6
-	VPANDQ        Z23, Z20, Z20
-	VPADDQ        Z6, Z21, Z21
-	VPSRLQ        $0x34, Z21, Z6
-	VPANDQ        Z23, Z21, Z21
-	VPADDQ        Z6, Z22, Z22
-	VPSRLQ        $0x1a, Z22, Z6
-	VPANDQ        Z24, Z22, Z22
-	VPSLLQ        $0x02, Z6, Z7
-	VPADDQ        Z6, Z20, Z20
-	VPADDQ        Z7, Z20, Z20
-	VPSRLQ        $0x34, Z20, Z6
-	VPANDQ        Z23, Z20, Z20
-	VPADDQ        Z6, Z21, Z21
-	VPSRLQ        $0x34, Z21, Z6
-	VPANDQ        Z23, Z21, Z21
-	VPADDQ        Z6, Z22, Z22
 	VPADDQ.BCST   poly512<>+40(SB), Z20, Z0
 	VPSRLQ        $0x34, Z0, Z6
 	VPADDQ        Z6, Z21, Z1

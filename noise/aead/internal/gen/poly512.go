@@ -157,22 +157,26 @@ func carries(to limbs) []func() {
 	}
 }
 
-// finish512 makes the tag's two words of the hash, which is clean or a sum of eight that are, and of s: (hash mod 2^130-5 + s) mod 2^128. RFC 8439, 2.5.1
+// reduce512 makes a clean hash below 2^130 + 2^108 of a sum of eight that are clean.
+func reduce512(h limbs) {
+	t, u := Z6, Z7
+	VPSRLQ(Imm(26), h[2], t)
+	VPANDQ(maskLast, h[2], h[2])
+	VPSLLQ(Imm(2), t, u)
+	VPADDQ(t, h[0], h[0])
+	VPADDQ(u, h[0], h[0])
+	VPSRLQ(Imm(52), h[0], t)
+	VPANDQ(mask52, h[0], h[0])
+	VPADDQ(t, h[1], h[1])
+	VPSRLQ(Imm(52), h[1], t)
+	VPANDQ(mask52, h[1], h[1])
+	VPADDQ(t, h[2], h[2])
+}
+
+// finish512 makes the tag's two words of a clean hash, as carry leaves it or reduce512, and of s: (hash mod 2^130-5 + s) mod 2^128. The
+// hash is below 2^131-10, so that at most once the modulus is to be taken from it. RFC 8439, 2.5.1
 func finish512(h limbs, sLow, sHigh, lo, hi VecPhysical) {
 	t, u, g := Z6, Z7, limbs{Z0, Z1, Z2}
-	for range 2 {
-		VPSRLQ(Imm(26), h[2], t)
-		VPANDQ(maskLast, h[2], h[2])
-		VPSLLQ(Imm(2), t, u)
-		VPADDQ(t, h[0], h[0])
-		VPADDQ(u, h[0], h[0])
-		VPSRLQ(Imm(52), h[0], t)
-		VPANDQ(mask52, h[0], h[0])
-		VPADDQ(t, h[1], h[1])
-		VPSRLQ(Imm(52), h[1], t)
-		VPANDQ(mask52, h[1], h[1])
-		VPADDQ(t, h[2], h[2])
-	}
 	// g = h - (2^130-5), if that is not negative.
 	VPADDQ_BCST(five, h[0], g[0])
 	VPSRLQ(Imm(52), g[0], t)

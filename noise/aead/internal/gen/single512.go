@@ -94,6 +94,7 @@ func single512() {
 		VPSHUFD(Imm(0x4e), h.(Vec).AsX(), X6)
 		VPADDQ(h.(Vec).AsX(), X6, h.(Vec).AsX())
 	}
+	reduce512(hash)
 	VPBROADCASTQ(Mem{Base: p.key, Disp: 16}, Z8)
 	VPBROADCASTQ(Mem{Base: p.key, Disp: 24}, Z9)
 	finish512(hash, Z8, Z9, Z10, Z11)
