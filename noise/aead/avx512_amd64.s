@@ -2,6 +2,21 @@
 
 #include "textflag.h"
 
+DATA sigma512<>+0(SB)/4, $0x61707865
+DATA sigma512<>+4(SB)/4, $0x3320646e
+DATA sigma512<>+8(SB)/4, $0x79622d32
+DATA sigma512<>+12(SB)/4, $0x6b206574
+GLOBL sigma512<>(SB), RODATA|NOPTR, $16
+
+DATA poly512<>+0(SB)/8, $0x000fffffffffffff
+DATA poly512<>+8(SB)/8, $0x0000000003ffffff
+DATA poly512<>+16(SB)/8, $0x0000000000000001
+DATA poly512<>+24(SB)/8, $0x0ffffffc0fffffff
+DATA poly512<>+32(SB)/8, $0x0ffffffc0ffffffc
+DATA poly512<>+40(SB)/8, $0x0000000000000005
+DATA poly512<>+48(SB)/8, $0x000000000000001f
+GLOBL poly512<>(SB), RODATA|NOPTR, $56
+
 DATA counts512<>+0(SB)/4, $0x00000000
 DATA counts512<>+4(SB)/4, $0x00000001
 DATA counts512<>+8(SB)/4, $0x00000002
@@ -37,12 +52,6 @@ DATA strides512<>+104(SB)/8, $0x0000000000000340
 DATA strides512<>+112(SB)/8, $0x0000000000000380
 DATA strides512<>+120(SB)/8, $0x00000000000003c0
 GLOBL strides512<>(SB), RODATA|NOPTR, $128
-
-DATA sigma512<>+0(SB)/4, $0x61707865
-DATA sigma512<>+4(SB)/4, $0x3320646e
-DATA sigma512<>+8(SB)/4, $0x79622d32
-DATA sigma512<>+12(SB)/4, $0x6b206574
-GLOBL sigma512<>(SB), RODATA|NOPTR, $16
 
 // func chacha512(key *byte, ms *byte, n int, keys bool, work *byte)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, BMI2, CMOV
@@ -113,15 +122,15 @@ TEXT ·chacha512(SB), NOSPLIT, $0-40
 	XORL       SI, SI
 
 deal:
-	VMOVDQU64 3328(R14)(R12*8), Z24
-	VMOVDQU64 4608(R14)(R12*8), Z26
-	VMOVDQU64 3392(R14)(R12*8), Z25
-	VMOVDQU64 4672(R14)(R12*8), Z27
+	VMOVDQU64 3648(R14)(R12*8), Z24
+	VMOVDQU64 4928(R14)(R12*8), Z26
+	VMOVDQU64 3712(R14)(R12*8), Z25
+	VMOVDQU64 4992(R14)(R12*8), Z27
 	XORL      R12, R12
-	VMOVDQU64 Z24, 3328(R14)(R12*8)
-	VMOVDQU64 Z26, 4608(R14)(R12*8)
-	VMOVDQU64 Z25, 3392(R14)(R12*8)
-	VMOVDQU64 Z27, 4672(R14)(R12*8)
+	VMOVDQU64 Z24, 3648(R14)(R12*8)
+	VMOVDQU64 Z26, 4928(R14)(R12*8)
+	VMOVDQU64 Z25, 3712(R14)(R12*8)
+	VMOVDQU64 Z27, 4992(R14)(R12*8)
 	XORL      BX, BX
 
 dealMessage:
@@ -155,19 +164,19 @@ take:
 	CMOVQHI      R13, AX
 	VPBROADCASTD R11, Z23
 	VPADDD       counts512<>+0(SB), Z23, Z23
-	VMOVDQU32    Z23, 2176(R14)(BX*4)
+	VMOVDQU32    Z23, 2496(R14)(BX*4)
 	VPBROADCASTD -48(DI), Z23
-	VMOVDQU32    Z23, 2752(R14)(BX*4)
+	VMOVDQU32    Z23, 3072(R14)(BX*4)
 	VPBROADCASTQ R8, Z23
 	VPADDQ       strides512<>+0(SB), Z23, Z20
 	VPADDQ       strides512<>+64(SB), Z23, Z21
-	VMOVDQU64    Z20, 3456(R14)(BX*8)
-	VMOVDQU64    Z21, 3520(R14)(BX*8)
-	VMOVDQU64    Z22, 4736(R14)(BX*8)
-	VMOVDQU64    Z22, 4800(R14)(BX*8)
+	VMOVDQU64    Z20, 3776(R14)(BX*8)
+	VMOVDQU64    Z21, 3840(R14)(BX*8)
+	VMOVDQU64    Z22, 5056(R14)(BX*8)
+	VMOVDQU64    Z22, 5120(R14)(BX*8)
 	TESTQ        SI, SI
 	JZ           taken
-	MOVQ         SI, 3456(R14)(BX*8)
+	MOVQ         SI, 3776(R14)(BX*8)
 	XORL         SI, SI
 
 taken:
@@ -180,7 +189,7 @@ taken:
 	MOVQ  $-1, DX
 	ADDQ  $0x40, R9
 	BZHIQ R9, DX, DX
-	MOVQ  DX, 4728(R14)(BX*8)
+	MOVQ  DX, 5048(R14)(BX*8)
 	XORL  R9, R9
 
 more:
@@ -190,10 +199,10 @@ more:
 
 keyAlone:
 	MOVL -48(DI), AX
-	MOVL AX, 2752(R14)(BX*4)
-	MOVL $0x00000000, 2176(R14)(BX*4)
-	MOVQ SI, 3456(R14)(BX*8)
-	MOVQ $-1, 4736(R14)(BX*8)
+	MOVL AX, 3072(R14)(BX*4)
+	MOVL $0x00000000, 2496(R14)(BX*4)
+	MOVQ SI, 3776(R14)(BX*8)
+	MOVQ $-1, 5056(R14)(BX*8)
 	XORL SI, SI
 	INCQ BX
 	CMPQ BX, $0x00000080
@@ -205,10 +214,10 @@ idle:
 	JZ           done
 	VPBROADCASTQ R14, Z20
 	VPXORD       Z23, Z23, Z23
-	VMOVDQU64    Z20, 3456(R14)(BX*8)
-	VMOVDQU64    Z23, 4736(R14)(BX*8)
-	VMOVDQU64    Z20, 3520(R14)(BX*8)
-	VMOVDQU64    Z23, 4800(R14)(BX*8)
+	VMOVDQU64    Z20, 3776(R14)(BX*8)
+	VMOVDQU64    Z23, 5056(R14)(BX*8)
+	VMOVDQU64    Z20, 3840(R14)(BX*8)
+	VMOVDQU64    Z23, 5120(R14)(BX*8)
 
 pass:
 	MOVQ          BX, AX
@@ -228,9 +237,9 @@ pass:
 	VPBROADCASTD  2148(R14), Z9
 	VPBROADCASTD  2152(R14), Z10
 	VPBROADCASTD  2156(R14), Z11
-	VMOVDQU32     2176(R14)(R12*4), Z12
+	VMOVDQU32     2496(R14)(R12*4), Z12
 	VPBROADCASTD  2164(R14), Z13
-	VMOVDQU32     2752(R14)(R12*4), Z14
+	VMOVDQU32     3072(R14)(R12*4), Z14
 	VPBROADCASTD  2172(R14), Z15
 	VPXORD        Z0, Z12, Z12
 	VPXORD        Z2, Z14, Z14
@@ -800,14 +809,14 @@ pass:
 	VPXORD        Z9, Z4, Z4
 	VPROLD        $0x07, Z7, Z7
 	VPROLD        $0x07, Z4, Z4
-	MOVQ          4608(R14)(R12*8), DX
-	ANDQ          4616(R14)(R12*8), DX
-	ANDQ          4624(R14)(R12*8), DX
-	ANDQ          4632(R14)(R12*8), DX
+	MOVQ          4928(R14)(R12*8), DX
+	ANDQ          4936(R14)(R12*8), DX
+	ANDQ          4944(R14)(R12*8), DX
+	ANDQ          4952(R14)(R12*8), DX
 	INCQ          DX
 	JNZ           writeRounds0Masked
 	VPADDD        Z4, Z0, Z0
-	MOVQ          3328(R14)(R12*8), R13
+	MOVQ          3648(R14)(R12*8), R13
 	VPADDD        Z5, Z1, Z1
 	VPXORD        Z0, Z12, Z12
 	VPXORD        Z1, Z13, Z13
@@ -835,7 +844,7 @@ pass:
 	VPROLD        $0x0c, Z6, Z6
 	VPROLD        $0x0c, Z7, Z7
 	VPADDD        Z4, Z0, Z0
-	MOVQ          3336(R14)(R12*8), R13
+	MOVQ          3656(R14)(R12*8), R13
 	VPADDD        Z5, Z1, Z1
 	VPXORD        Z0, Z12, Z12
 	VPXORD        Z1, Z13, Z13
@@ -863,7 +872,7 @@ pass:
 	VPROLD        $0x07, Z6, Z6
 	VPROLD        $0x07, Z7, Z7
 	VPADDD        Z5, Z0, Z0
-	MOVQ          3344(R14)(R12*8), R13
+	MOVQ          3664(R14)(R12*8), R13
 	VPADDD        Z6, Z1, Z1
 	VPXORD        Z0, Z15, Z15
 	VPXORD        Z1, Z12, Z12
@@ -891,7 +900,7 @@ pass:
 	VPROLD        $0x0c, Z7, Z7
 	VPROLD        $0x0c, Z4, Z4
 	VPADDD        Z5, Z0, Z0
-	MOVQ          3352(R14)(R12*8), R13
+	MOVQ          3672(R14)(R12*8), R13
 	VPADDD        Z6, Z1, Z1
 	VPXORD        Z0, Z15, Z15
 	VPXORD        Z1, Z12, Z12
@@ -922,12 +931,12 @@ pass:
 
 writeRounds0Masked:
 	VPADDD     Z4, Z0, Z0
-	MOVQ       3328(R14)(R12*8), R13
+	MOVQ       3648(R14)(R12*8), R13
 	VPADDD     Z5, Z1, Z1
 	VPXORD     Z0, Z12, Z12
 	VPXORD     Z1, Z13, Z13
 	VPROLD     $0x10, Z12, Z12
-	KMOVQ      4608(R14)(R12*8), K1
+	KMOVQ      4928(R14)(R12*8), K1
 	VPROLD     $0x10, Z13, Z13
 	VPADDD     Z6, Z2, Z2
 	VPADDD     Z7, Z3, Z3
@@ -951,12 +960,12 @@ writeRounds0Masked:
 	VPROLD     $0x0c, Z6, Z6
 	VPROLD     $0x0c, Z7, Z7
 	VPADDD     Z4, Z0, Z0
-	MOVQ       3336(R14)(R12*8), R13
+	MOVQ       3656(R14)(R12*8), R13
 	VPADDD     Z5, Z1, Z1
 	VPXORD     Z0, Z12, Z12
 	VPXORD     Z1, Z13, Z13
 	VPROLD     $0x08, Z12, Z12
-	KMOVQ      4616(R14)(R12*8), K1
+	KMOVQ      4936(R14)(R12*8), K1
 	VPROLD     $0x08, Z13, Z13
 	VPADDD     Z6, Z2, Z2
 	VPADDD     Z7, Z3, Z3
@@ -980,12 +989,12 @@ writeRounds0Masked:
 	VPROLD     $0x07, Z6, Z6
 	VPROLD     $0x07, Z7, Z7
 	VPADDD     Z5, Z0, Z0
-	MOVQ       3344(R14)(R12*8), R13
+	MOVQ       3664(R14)(R12*8), R13
 	VPADDD     Z6, Z1, Z1
 	VPXORD     Z0, Z15, Z15
 	VPXORD     Z1, Z12, Z12
 	VPROLD     $0x10, Z15, Z15
-	KMOVQ      4624(R14)(R12*8), K1
+	KMOVQ      4944(R14)(R12*8), K1
 	VPROLD     $0x10, Z12, Z12
 	VPADDD     Z7, Z2, Z2
 	VPADDD     Z4, Z3, Z3
@@ -1009,12 +1018,12 @@ writeRounds0Masked:
 	VPROLD     $0x0c, Z7, Z7
 	VPROLD     $0x0c, Z4, Z4
 	VPADDD     Z5, Z0, Z0
-	MOVQ       3352(R14)(R12*8), R13
+	MOVQ       3672(R14)(R12*8), R13
 	VPADDD     Z6, Z1, Z1
 	VPXORD     Z0, Z15, Z15
 	VPXORD     Z1, Z12, Z12
 	VPROLD     $0x08, Z15, Z15
-	KMOVQ      4632(R14)(R12*8), K1
+	KMOVQ      4952(R14)(R12*8), K1
 	VPROLD     $0x08, Z12, Z12
 	VPADDD     Z7, Z2, Z2
 	VPADDD     Z4, Z3, Z3
@@ -1039,14 +1048,14 @@ writeRounds0Masked:
 	VPROLD     $0x07, Z4, Z4
 
 writeRounds0Next:
-	MOVQ      4640(R14)(R12*8), DX
-	ANDQ      4648(R14)(R12*8), DX
-	ANDQ      4656(R14)(R12*8), DX
-	ANDQ      4664(R14)(R12*8), DX
+	MOVQ      4960(R14)(R12*8), DX
+	ANDQ      4968(R14)(R12*8), DX
+	ANDQ      4976(R14)(R12*8), DX
+	ANDQ      4984(R14)(R12*8), DX
 	INCQ      DX
 	JNZ       writeRounds4Masked
 	VPADDD    Z4, Z0, Z0
-	MOVQ      3360(R14)(R12*8), R13
+	MOVQ      3680(R14)(R12*8), R13
 	VPADDD    Z5, Z1, Z1
 	VPXORD    Z0, Z12, Z12
 	VPXORD    Z1, Z13, Z13
@@ -1074,7 +1083,7 @@ writeRounds0Next:
 	VPROLD    $0x0c, Z6, Z6
 	VPROLD    $0x0c, Z7, Z7
 	VPADDD    Z4, Z0, Z0
-	MOVQ      3368(R14)(R12*8), R13
+	MOVQ      3688(R14)(R12*8), R13
 	VPADDD    Z5, Z1, Z1
 	VPXORD    Z0, Z12, Z12
 	VPXORD    Z1, Z13, Z13
@@ -1102,7 +1111,7 @@ writeRounds0Next:
 	VPROLD    $0x07, Z6, Z6
 	VPROLD    $0x07, Z7, Z7
 	VPADDD    Z5, Z0, Z0
-	MOVQ      3376(R14)(R12*8), R13
+	MOVQ      3696(R14)(R12*8), R13
 	VPADDD    Z6, Z1, Z1
 	VPXORD    Z0, Z15, Z15
 	VPXORD    Z1, Z12, Z12
@@ -1130,7 +1139,7 @@ writeRounds0Next:
 	VPROLD    $0x0c, Z7, Z7
 	VPROLD    $0x0c, Z4, Z4
 	VPADDD    Z5, Z0, Z0
-	MOVQ      3384(R14)(R12*8), R13
+	MOVQ      3704(R14)(R12*8), R13
 	VPADDD    Z6, Z1, Z1
 	VPXORD    Z0, Z15, Z15
 	VPXORD    Z1, Z12, Z12
@@ -1161,12 +1170,12 @@ writeRounds0Next:
 
 writeRounds4Masked:
 	VPADDD     Z4, Z0, Z0
-	MOVQ       3360(R14)(R12*8), R13
+	MOVQ       3680(R14)(R12*8), R13
 	VPADDD     Z5, Z1, Z1
 	VPXORD     Z0, Z12, Z12
 	VPXORD     Z1, Z13, Z13
 	VPROLD     $0x10, Z12, Z12
-	KMOVQ      4640(R14)(R12*8), K1
+	KMOVQ      4960(R14)(R12*8), K1
 	VPROLD     $0x10, Z13, Z13
 	VPADDD     Z6, Z2, Z2
 	VPADDD     Z7, Z3, Z3
@@ -1190,12 +1199,12 @@ writeRounds4Masked:
 	VPROLD     $0x0c, Z6, Z6
 	VPROLD     $0x0c, Z7, Z7
 	VPADDD     Z4, Z0, Z0
-	MOVQ       3368(R14)(R12*8), R13
+	MOVQ       3688(R14)(R12*8), R13
 	VPADDD     Z5, Z1, Z1
 	VPXORD     Z0, Z12, Z12
 	VPXORD     Z1, Z13, Z13
 	VPROLD     $0x08, Z12, Z12
-	KMOVQ      4648(R14)(R12*8), K1
+	KMOVQ      4968(R14)(R12*8), K1
 	VPROLD     $0x08, Z13, Z13
 	VPADDD     Z6, Z2, Z2
 	VPADDD     Z7, Z3, Z3
@@ -1219,12 +1228,12 @@ writeRounds4Masked:
 	VPROLD     $0x07, Z6, Z6
 	VPROLD     $0x07, Z7, Z7
 	VPADDD     Z5, Z0, Z0
-	MOVQ       3376(R14)(R12*8), R13
+	MOVQ       3696(R14)(R12*8), R13
 	VPADDD     Z6, Z1, Z1
 	VPXORD     Z0, Z15, Z15
 	VPXORD     Z1, Z12, Z12
 	VPROLD     $0x10, Z15, Z15
-	KMOVQ      4656(R14)(R12*8), K1
+	KMOVQ      4976(R14)(R12*8), K1
 	VPROLD     $0x10, Z12, Z12
 	VPADDD     Z7, Z2, Z2
 	VPADDD     Z4, Z3, Z3
@@ -1248,12 +1257,12 @@ writeRounds4Masked:
 	VPROLD     $0x0c, Z7, Z7
 	VPROLD     $0x0c, Z4, Z4
 	VPADDD     Z5, Z0, Z0
-	MOVQ       3384(R14)(R12*8), R13
+	MOVQ       3704(R14)(R12*8), R13
 	VPADDD     Z6, Z1, Z1
 	VPXORD     Z0, Z15, Z15
 	VPXORD     Z1, Z12, Z12
 	VPROLD     $0x08, Z15, Z15
-	KMOVQ      4664(R14)(R12*8), K1
+	KMOVQ      4984(R14)(R12*8), K1
 	VPROLD     $0x08, Z12, Z12
 	VPADDD     Z7, Z2, Z2
 	VPADDD     Z4, Z3, Z3
@@ -1278,14 +1287,14 @@ writeRounds4Masked:
 	VPROLD     $0x07, Z4, Z4
 
 writeRounds4Next:
-	MOVQ      4672(R14)(R12*8), DX
-	ANDQ      4680(R14)(R12*8), DX
-	ANDQ      4688(R14)(R12*8), DX
-	ANDQ      4696(R14)(R12*8), DX
+	MOVQ      4992(R14)(R12*8), DX
+	ANDQ      5000(R14)(R12*8), DX
+	ANDQ      5008(R14)(R12*8), DX
+	ANDQ      5016(R14)(R12*8), DX
 	INCQ      DX
 	JNZ       writeRounds8Masked
 	VPADDD    Z4, Z0, Z0
-	MOVQ      3392(R14)(R12*8), R13
+	MOVQ      3712(R14)(R12*8), R13
 	VPADDD    Z5, Z1, Z1
 	VPXORD    Z0, Z12, Z12
 	VPXORD    Z1, Z13, Z13
@@ -1313,7 +1322,7 @@ writeRounds4Next:
 	VPROLD    $0x0c, Z6, Z6
 	VPROLD    $0x0c, Z7, Z7
 	VPADDD    Z4, Z0, Z0
-	MOVQ      3400(R14)(R12*8), R13
+	MOVQ      3720(R14)(R12*8), R13
 	VPADDD    Z5, Z1, Z1
 	VPXORD    Z0, Z12, Z12
 	VPXORD    Z1, Z13, Z13
@@ -1341,7 +1350,7 @@ writeRounds4Next:
 	VPROLD    $0x07, Z6, Z6
 	VPROLD    $0x07, Z7, Z7
 	VPADDD    Z5, Z0, Z0
-	MOVQ      3408(R14)(R12*8), R13
+	MOVQ      3728(R14)(R12*8), R13
 	VPADDD    Z6, Z1, Z1
 	VPXORD    Z0, Z15, Z15
 	VPXORD    Z1, Z12, Z12
@@ -1369,7 +1378,7 @@ writeRounds4Next:
 	VPROLD    $0x0c, Z7, Z7
 	VPROLD    $0x0c, Z4, Z4
 	VPADDD    Z5, Z0, Z0
-	MOVQ      3416(R14)(R12*8), R13
+	MOVQ      3736(R14)(R12*8), R13
 	VPADDD    Z6, Z1, Z1
 	VPXORD    Z0, Z15, Z15
 	VPXORD    Z1, Z12, Z12
@@ -1400,12 +1409,12 @@ writeRounds4Next:
 
 writeRounds8Masked:
 	VPADDD     Z4, Z0, Z0
-	MOVQ       3392(R14)(R12*8), R13
+	MOVQ       3712(R14)(R12*8), R13
 	VPADDD     Z5, Z1, Z1
 	VPXORD     Z0, Z12, Z12
 	VPXORD     Z1, Z13, Z13
 	VPROLD     $0x10, Z12, Z12
-	KMOVQ      4672(R14)(R12*8), K1
+	KMOVQ      4992(R14)(R12*8), K1
 	VPROLD     $0x10, Z13, Z13
 	VPADDD     Z6, Z2, Z2
 	VPADDD     Z7, Z3, Z3
@@ -1429,12 +1438,12 @@ writeRounds8Masked:
 	VPROLD     $0x0c, Z6, Z6
 	VPROLD     $0x0c, Z7, Z7
 	VPADDD     Z4, Z0, Z0
-	MOVQ       3400(R14)(R12*8), R13
+	MOVQ       3720(R14)(R12*8), R13
 	VPADDD     Z5, Z1, Z1
 	VPXORD     Z0, Z12, Z12
 	VPXORD     Z1, Z13, Z13
 	VPROLD     $0x08, Z12, Z12
-	KMOVQ      4680(R14)(R12*8), K1
+	KMOVQ      5000(R14)(R12*8), K1
 	VPROLD     $0x08, Z13, Z13
 	VPADDD     Z6, Z2, Z2
 	VPADDD     Z7, Z3, Z3
@@ -1458,12 +1467,12 @@ writeRounds8Masked:
 	VPROLD     $0x07, Z6, Z6
 	VPROLD     $0x07, Z7, Z7
 	VPADDD     Z5, Z0, Z0
-	MOVQ       3408(R14)(R12*8), R13
+	MOVQ       3728(R14)(R12*8), R13
 	VPADDD     Z6, Z1, Z1
 	VPXORD     Z0, Z15, Z15
 	VPXORD     Z1, Z12, Z12
 	VPROLD     $0x10, Z15, Z15
-	KMOVQ      4688(R14)(R12*8), K1
+	KMOVQ      5008(R14)(R12*8), K1
 	VPROLD     $0x10, Z12, Z12
 	VPADDD     Z7, Z2, Z2
 	VPADDD     Z4, Z3, Z3
@@ -1487,12 +1496,12 @@ writeRounds8Masked:
 	VPROLD     $0x0c, Z7, Z7
 	VPROLD     $0x0c, Z4, Z4
 	VPADDD     Z5, Z0, Z0
-	MOVQ       3416(R14)(R12*8), R13
+	MOVQ       3736(R14)(R12*8), R13
 	VPADDD     Z6, Z1, Z1
 	VPXORD     Z0, Z15, Z15
 	VPXORD     Z1, Z12, Z12
 	VPROLD     $0x08, Z15, Z15
-	KMOVQ      4696(R14)(R12*8), K1
+	KMOVQ      5016(R14)(R12*8), K1
 	VPROLD     $0x08, Z12, Z12
 	VPADDD     Z7, Z2, Z2
 	VPADDD     Z4, Z3, Z3
@@ -1517,14 +1526,14 @@ writeRounds8Masked:
 	VPROLD     $0x07, Z4, Z4
 
 writeRounds8Next:
-	MOVQ      4704(R14)(R12*8), DX
-	ANDQ      4712(R14)(R12*8), DX
-	ANDQ      4720(R14)(R12*8), DX
-	ANDQ      4728(R14)(R12*8), DX
+	MOVQ      5024(R14)(R12*8), DX
+	ANDQ      5032(R14)(R12*8), DX
+	ANDQ      5040(R14)(R12*8), DX
+	ANDQ      5048(R14)(R12*8), DX
 	INCQ      DX
 	JNZ       writeRounds12Masked
 	VPADDD    Z4, Z0, Z0
-	MOVQ      3424(R14)(R12*8), R13
+	MOVQ      3744(R14)(R12*8), R13
 	VPADDD    Z5, Z1, Z1
 	VPXORD    Z0, Z12, Z12
 	VPXORD    Z1, Z13, Z13
@@ -1552,7 +1561,7 @@ writeRounds8Next:
 	VPROLD    $0x0c, Z6, Z6
 	VPROLD    $0x0c, Z7, Z7
 	VPADDD    Z4, Z0, Z0
-	MOVQ      3432(R14)(R12*8), R13
+	MOVQ      3752(R14)(R12*8), R13
 	VPADDD    Z5, Z1, Z1
 	VPXORD    Z0, Z12, Z12
 	VPXORD    Z1, Z13, Z13
@@ -1580,7 +1589,7 @@ writeRounds8Next:
 	VPROLD    $0x07, Z6, Z6
 	VPROLD    $0x07, Z7, Z7
 	VPADDD    Z5, Z0, Z0
-	MOVQ      3440(R14)(R12*8), R13
+	MOVQ      3760(R14)(R12*8), R13
 	VPADDD    Z6, Z1, Z1
 	VPXORD    Z0, Z15, Z15
 	VPXORD    Z1, Z12, Z12
@@ -1608,7 +1617,7 @@ writeRounds8Next:
 	VPROLD    $0x0c, Z7, Z7
 	VPROLD    $0x0c, Z4, Z4
 	VPADDD    Z5, Z0, Z0
-	MOVQ      3448(R14)(R12*8), R13
+	MOVQ      3768(R14)(R12*8), R13
 	VPADDD    Z6, Z1, Z1
 	VPXORD    Z0, Z15, Z15
 	VPXORD    Z1, Z12, Z12
@@ -1639,12 +1648,12 @@ writeRounds8Next:
 
 writeRounds12Masked:
 	VPADDD     Z4, Z0, Z0
-	MOVQ       3424(R14)(R12*8), R13
+	MOVQ       3744(R14)(R12*8), R13
 	VPADDD     Z5, Z1, Z1
 	VPXORD     Z0, Z12, Z12
 	VPXORD     Z1, Z13, Z13
 	VPROLD     $0x10, Z12, Z12
-	KMOVQ      4704(R14)(R12*8), K1
+	KMOVQ      5024(R14)(R12*8), K1
 	VPROLD     $0x10, Z13, Z13
 	VPADDD     Z6, Z2, Z2
 	VPADDD     Z7, Z3, Z3
@@ -1668,12 +1677,12 @@ writeRounds12Masked:
 	VPROLD     $0x0c, Z6, Z6
 	VPROLD     $0x0c, Z7, Z7
 	VPADDD     Z4, Z0, Z0
-	MOVQ       3432(R14)(R12*8), R13
+	MOVQ       3752(R14)(R12*8), R13
 	VPADDD     Z5, Z1, Z1
 	VPXORD     Z0, Z12, Z12
 	VPXORD     Z1, Z13, Z13
 	VPROLD     $0x08, Z12, Z12
-	KMOVQ      4712(R14)(R12*8), K1
+	KMOVQ      5032(R14)(R12*8), K1
 	VPROLD     $0x08, Z13, Z13
 	VPADDD     Z6, Z2, Z2
 	VPADDD     Z7, Z3, Z3
@@ -1697,12 +1706,12 @@ writeRounds12Masked:
 	VPROLD     $0x07, Z6, Z6
 	VPROLD     $0x07, Z7, Z7
 	VPADDD     Z5, Z0, Z0
-	MOVQ       3440(R14)(R12*8), R13
+	MOVQ       3760(R14)(R12*8), R13
 	VPADDD     Z6, Z1, Z1
 	VPXORD     Z0, Z15, Z15
 	VPXORD     Z1, Z12, Z12
 	VPROLD     $0x10, Z15, Z15
-	KMOVQ      4720(R14)(R12*8), K1
+	KMOVQ      5040(R14)(R12*8), K1
 	VPROLD     $0x10, Z12, Z12
 	VPADDD     Z7, Z2, Z2
 	VPADDD     Z4, Z3, Z3
@@ -1726,12 +1735,12 @@ writeRounds12Masked:
 	VPROLD     $0x0c, Z7, Z7
 	VPROLD     $0x0c, Z4, Z4
 	VPADDD     Z5, Z0, Z0
-	MOVQ       3448(R14)(R12*8), R13
+	MOVQ       3768(R14)(R12*8), R13
 	VPADDD     Z6, Z1, Z1
 	VPXORD     Z0, Z15, Z15
 	VPXORD     Z1, Z12, Z12
 	VPROLD     $0x08, Z15, Z15
-	KMOVQ      4728(R14)(R12*8), K1
+	KMOVQ      5048(R14)(R12*8), K1
 	VPROLD     $0x08, Z12, Z12
 	VPADDD     Z7, Z2, Z2
 	VPADDD     Z4, Z3, Z3
@@ -1970,9 +1979,9 @@ made:
 	VPADDD.BCST 2084(R14), Z9, Z9
 	VPADDD.BCST 2088(R14), Z10, Z10
 	VPADDD.BCST 2092(R14), Z11, Z11
-	VPADDD      2176(R14)(R12*4), Z12, Z12
+	VPADDD      2496(R14)(R12*4), Z12, Z12
 	VPADDD.BCST 2100(R14), Z13, Z13
-	VPADDD      2752(R14)(R12*4), Z14, Z14
+	VPADDD      3072(R14)(R12*4), Z14, Z14
 	VPADDD.BCST 2108(R14), Z15, Z15
 	VMOVDQU64   Z0, (R14)
 	VMOVDQU64   Z1, 64(R14)
@@ -2003,15 +2012,15 @@ half:
 	VBROADCASTI32X4 2064(R14), Z1
 	VBROADCASTI32X4 2080(R14), Z2
 	VBROADCASTI32X4 2096(R14), Z16
-	VPEXPANDD       2176(R14)(R12*4), K2, Z16
-	VPEXPANDD       2752(R14)(R12*4), K3, Z16
+	VPEXPANDD       2496(R14)(R12*4), K2, Z16
+	VPEXPANDD       3072(R14)(R12*4), K3, Z16
 	VMOVDQA32       Z16, Z3
 	VBROADCASTI32X4 2048(R14), Z4
 	VBROADCASTI32X4 2064(R14), Z5
 	VBROADCASTI32X4 2080(R14), Z6
 	VBROADCASTI32X4 2096(R14), Z17
-	VPEXPANDD       2192(R14)(R12*4), K2, Z17
-	VPEXPANDD       2768(R14)(R12*4), K3, Z17
+	VPEXPANDD       2512(R14)(R12*4), K2, Z17
+	VPEXPANDD       3088(R14)(R12*4), K3, Z17
 	VMOVDQA32       Z17, Z7
 	TESTL           R15, R15
 	JZ              halfAlone
@@ -2367,14 +2376,14 @@ half:
 	VEXTRACTI32X4   $0x03, Z27, 2032(R14)
 	VPSHUFD         $0x93, Z5, Z5
 	VPSHUFD         $0x4e, Z6, Z6
-	MOVQ            4608(R14)(R12*8), DX
-	ANDQ            4616(R14)(R12*8), DX
-	ANDQ            4624(R14)(R12*8), DX
-	ANDQ            4632(R14)(R12*8), DX
+	MOVQ            4928(R14)(R12*8), DX
+	ANDQ            4936(R14)(R12*8), DX
+	ANDQ            4944(R14)(R12*8), DX
+	ANDQ            4952(R14)(R12*8), DX
 	INCQ            DX
 	JNZ             writeRows0Masked
 	VPADDD          Z1, Z0, Z0
-	MOVQ            3328(R14)(R12*8), R13
+	MOVQ            3648(R14)(R12*8), R13
 	VPADDD          Z5, Z4, Z4
 	VPXORD          Z0, Z3, Z3
 	VPXORD          Z4, Z7, Z7
@@ -2393,7 +2402,7 @@ half:
 	VPADDD          Z5, Z4, Z4
 	VPXORD          Z0, Z3, Z3
 	VPXORD          Z4, Z7, Z7
-	MOVQ            3336(R14)(R12*8), R13
+	MOVQ            3656(R14)(R12*8), R13
 	VPROLD          $0x08, Z3, Z3
 	VPROLD          $0x08, Z7, Z7
 	VPADDD          Z3, Z2, Z2
@@ -2412,7 +2421,7 @@ half:
 	VPSHUFD         $0x39, Z5, Z5
 	VPSHUFD         $0x4e, Z6, Z6
 	VPADDD          Z1, Z0, Z0
-	MOVQ            3344(R14)(R12*8), R13
+	MOVQ            3664(R14)(R12*8), R13
 	VPADDD          Z5, Z4, Z4
 	VPXORD          Z0, Z3, Z3
 	VPXORD          Z4, Z7, Z7
@@ -2431,7 +2440,7 @@ half:
 	VPADDD          Z5, Z4, Z4
 	VPXORD          Z0, Z3, Z3
 	VPXORD          Z4, Z7, Z7
-	MOVQ            3352(R14)(R12*8), R13
+	MOVQ            3672(R14)(R12*8), R13
 	VPROLD          $0x08, Z3, Z3
 	VPROLD          $0x08, Z7, Z7
 	VPADDD          Z3, Z2, Z2
@@ -2453,11 +2462,11 @@ half:
 
 writeRows0Masked:
 	VPADDD     Z1, Z0, Z0
-	MOVQ       3328(R14)(R12*8), R13
+	MOVQ       3648(R14)(R12*8), R13
 	VPADDD     Z5, Z4, Z4
 	VPXORD     Z0, Z3, Z3
 	VPXORD     Z4, Z7, Z7
-	KMOVQ      4608(R14)(R12*8), K1
+	KMOVQ      4928(R14)(R12*8), K1
 	VPROLD     $0x10, Z3, Z3
 	VPROLD     $0x10, Z7, Z7
 	VPADDD     Z3, Z2, Z2
@@ -2473,11 +2482,11 @@ writeRows0Masked:
 	VPADDD     Z5, Z4, Z4
 	VPXORD     Z0, Z3, Z3
 	VPXORD     Z4, Z7, Z7
-	MOVQ       3336(R14)(R12*8), R13
+	MOVQ       3656(R14)(R12*8), R13
 	VPROLD     $0x08, Z3, Z3
 	VPROLD     $0x08, Z7, Z7
 	VPADDD     Z3, Z2, Z2
-	KMOVQ      4616(R14)(R12*8), K1
+	KMOVQ      4936(R14)(R12*8), K1
 	VPADDD     Z7, Z6, Z6
 	VPXORD     Z2, Z1, Z1
 	VPXORD     Z6, Z5, Z5
@@ -2493,11 +2502,11 @@ writeRows0Masked:
 	VPSHUFD    $0x39, Z5, Z5
 	VPSHUFD    $0x4e, Z6, Z6
 	VPADDD     Z1, Z0, Z0
-	MOVQ       3344(R14)(R12*8), R13
+	MOVQ       3664(R14)(R12*8), R13
 	VPADDD     Z5, Z4, Z4
 	VPXORD     Z0, Z3, Z3
 	VPXORD     Z4, Z7, Z7
-	KMOVQ      4624(R14)(R12*8), K1
+	KMOVQ      4944(R14)(R12*8), K1
 	VPROLD     $0x10, Z3, Z3
 	VPROLD     $0x10, Z7, Z7
 	VPADDD     Z3, Z2, Z2
@@ -2513,11 +2522,11 @@ writeRows0Masked:
 	VPADDD     Z5, Z4, Z4
 	VPXORD     Z0, Z3, Z3
 	VPXORD     Z4, Z7, Z7
-	MOVQ       3352(R14)(R12*8), R13
+	MOVQ       3672(R14)(R12*8), R13
 	VPROLD     $0x08, Z3, Z3
 	VPROLD     $0x08, Z7, Z7
 	VPADDD     Z3, Z2, Z2
-	KMOVQ      4632(R14)(R12*8), K1
+	KMOVQ      4952(R14)(R12*8), K1
 	VPADDD     Z7, Z6, Z6
 	VPXORD     Z2, Z1, Z1
 	VPXORD     Z6, Z5, Z5
@@ -2534,14 +2543,14 @@ writeRows0Masked:
 	VPSHUFD    $0x4e, Z6, Z6
 
 writeRows0Next:
-	MOVQ      4640(R14)(R12*8), DX
-	ANDQ      4648(R14)(R12*8), DX
-	ANDQ      4656(R14)(R12*8), DX
-	ANDQ      4664(R14)(R12*8), DX
+	MOVQ      4960(R14)(R12*8), DX
+	ANDQ      4968(R14)(R12*8), DX
+	ANDQ      4976(R14)(R12*8), DX
+	ANDQ      4984(R14)(R12*8), DX
 	INCQ      DX
 	JNZ       writeRows4Masked
 	VPADDD    Z1, Z0, Z0
-	MOVQ      3360(R14)(R12*8), R13
+	MOVQ      3680(R14)(R12*8), R13
 	VPADDD    Z5, Z4, Z4
 	VPXORD    Z0, Z3, Z3
 	VPXORD    Z4, Z7, Z7
@@ -2560,7 +2569,7 @@ writeRows0Next:
 	VPADDD    Z5, Z4, Z4
 	VPXORD    Z0, Z3, Z3
 	VPXORD    Z4, Z7, Z7
-	MOVQ      3368(R14)(R12*8), R13
+	MOVQ      3688(R14)(R12*8), R13
 	VPROLD    $0x08, Z3, Z3
 	VPROLD    $0x08, Z7, Z7
 	VPADDD    Z3, Z2, Z2
@@ -2579,7 +2588,7 @@ writeRows0Next:
 	VPSHUFD   $0x39, Z5, Z5
 	VPSHUFD   $0x4e, Z6, Z6
 	VPADDD    Z1, Z0, Z0
-	MOVQ      3376(R14)(R12*8), R13
+	MOVQ      3696(R14)(R12*8), R13
 	VPADDD    Z5, Z4, Z4
 	VPXORD    Z0, Z3, Z3
 	VPXORD    Z4, Z7, Z7
@@ -2598,7 +2607,7 @@ writeRows0Next:
 	VPADDD    Z5, Z4, Z4
 	VPXORD    Z0, Z3, Z3
 	VPXORD    Z4, Z7, Z7
-	MOVQ      3384(R14)(R12*8), R13
+	MOVQ      3704(R14)(R12*8), R13
 	VPROLD    $0x08, Z3, Z3
 	VPROLD    $0x08, Z7, Z7
 	VPADDD    Z3, Z2, Z2
@@ -2620,11 +2629,11 @@ writeRows0Next:
 
 writeRows4Masked:
 	VPADDD     Z1, Z0, Z0
-	MOVQ       3360(R14)(R12*8), R13
+	MOVQ       3680(R14)(R12*8), R13
 	VPADDD     Z5, Z4, Z4
 	VPXORD     Z0, Z3, Z3
 	VPXORD     Z4, Z7, Z7
-	KMOVQ      4640(R14)(R12*8), K1
+	KMOVQ      4960(R14)(R12*8), K1
 	VPROLD     $0x10, Z3, Z3
 	VPROLD     $0x10, Z7, Z7
 	VPADDD     Z3, Z2, Z2
@@ -2640,11 +2649,11 @@ writeRows4Masked:
 	VPADDD     Z5, Z4, Z4
 	VPXORD     Z0, Z3, Z3
 	VPXORD     Z4, Z7, Z7
-	MOVQ       3368(R14)(R12*8), R13
+	MOVQ       3688(R14)(R12*8), R13
 	VPROLD     $0x08, Z3, Z3
 	VPROLD     $0x08, Z7, Z7
 	VPADDD     Z3, Z2, Z2
-	KMOVQ      4648(R14)(R12*8), K1
+	KMOVQ      4968(R14)(R12*8), K1
 	VPADDD     Z7, Z6, Z6
 	VPXORD     Z2, Z1, Z1
 	VPXORD     Z6, Z5, Z5
@@ -2660,11 +2669,11 @@ writeRows4Masked:
 	VPSHUFD    $0x39, Z5, Z5
 	VPSHUFD    $0x4e, Z6, Z6
 	VPADDD     Z1, Z0, Z0
-	MOVQ       3376(R14)(R12*8), R13
+	MOVQ       3696(R14)(R12*8), R13
 	VPADDD     Z5, Z4, Z4
 	VPXORD     Z0, Z3, Z3
 	VPXORD     Z4, Z7, Z7
-	KMOVQ      4656(R14)(R12*8), K1
+	KMOVQ      4976(R14)(R12*8), K1
 	VPROLD     $0x10, Z3, Z3
 	VPROLD     $0x10, Z7, Z7
 	VPADDD     Z3, Z2, Z2
@@ -2680,11 +2689,11 @@ writeRows4Masked:
 	VPADDD     Z5, Z4, Z4
 	VPXORD     Z0, Z3, Z3
 	VPXORD     Z4, Z7, Z7
-	MOVQ       3384(R14)(R12*8), R13
+	MOVQ       3704(R14)(R12*8), R13
 	VPROLD     $0x08, Z3, Z3
 	VPROLD     $0x08, Z7, Z7
 	VPADDD     Z3, Z2, Z2
-	KMOVQ      4664(R14)(R12*8), K1
+	KMOVQ      4984(R14)(R12*8), K1
 	VPADDD     Z7, Z6, Z6
 	VPXORD     Z2, Z1, Z1
 	VPXORD     Z6, Z5, Z5
@@ -2701,14 +2710,14 @@ writeRows4Masked:
 	VPSHUFD    $0x4e, Z6, Z6
 
 writeRows4Next:
-	MOVQ      4672(R14)(R12*8), DX
-	ANDQ      4680(R14)(R12*8), DX
-	ANDQ      4688(R14)(R12*8), DX
-	ANDQ      4696(R14)(R12*8), DX
+	MOVQ      4992(R14)(R12*8), DX
+	ANDQ      5000(R14)(R12*8), DX
+	ANDQ      5008(R14)(R12*8), DX
+	ANDQ      5016(R14)(R12*8), DX
 	INCQ      DX
 	JNZ       writeRows8Masked
 	VPADDD    Z1, Z0, Z0
-	MOVQ      3392(R14)(R12*8), R13
+	MOVQ      3712(R14)(R12*8), R13
 	VPADDD    Z5, Z4, Z4
 	VPXORD    Z0, Z3, Z3
 	VPXORD    Z4, Z7, Z7
@@ -2727,7 +2736,7 @@ writeRows4Next:
 	VPADDD    Z5, Z4, Z4
 	VPXORD    Z0, Z3, Z3
 	VPXORD    Z4, Z7, Z7
-	MOVQ      3400(R14)(R12*8), R13
+	MOVQ      3720(R14)(R12*8), R13
 	VPROLD    $0x08, Z3, Z3
 	VPROLD    $0x08, Z7, Z7
 	VPADDD    Z3, Z2, Z2
@@ -2746,7 +2755,7 @@ writeRows4Next:
 	VPSHUFD   $0x39, Z5, Z5
 	VPSHUFD   $0x4e, Z6, Z6
 	VPADDD    Z1, Z0, Z0
-	MOVQ      3408(R14)(R12*8), R13
+	MOVQ      3728(R14)(R12*8), R13
 	VPADDD    Z5, Z4, Z4
 	VPXORD    Z0, Z3, Z3
 	VPXORD    Z4, Z7, Z7
@@ -2765,7 +2774,7 @@ writeRows4Next:
 	VPADDD    Z5, Z4, Z4
 	VPXORD    Z0, Z3, Z3
 	VPXORD    Z4, Z7, Z7
-	MOVQ      3416(R14)(R12*8), R13
+	MOVQ      3736(R14)(R12*8), R13
 	VPROLD    $0x08, Z3, Z3
 	VPROLD    $0x08, Z7, Z7
 	VPADDD    Z3, Z2, Z2
@@ -2787,11 +2796,11 @@ writeRows4Next:
 
 writeRows8Masked:
 	VPADDD     Z1, Z0, Z0
-	MOVQ       3392(R14)(R12*8), R13
+	MOVQ       3712(R14)(R12*8), R13
 	VPADDD     Z5, Z4, Z4
 	VPXORD     Z0, Z3, Z3
 	VPXORD     Z4, Z7, Z7
-	KMOVQ      4672(R14)(R12*8), K1
+	KMOVQ      4992(R14)(R12*8), K1
 	VPROLD     $0x10, Z3, Z3
 	VPROLD     $0x10, Z7, Z7
 	VPADDD     Z3, Z2, Z2
@@ -2807,11 +2816,11 @@ writeRows8Masked:
 	VPADDD     Z5, Z4, Z4
 	VPXORD     Z0, Z3, Z3
 	VPXORD     Z4, Z7, Z7
-	MOVQ       3400(R14)(R12*8), R13
+	MOVQ       3720(R14)(R12*8), R13
 	VPROLD     $0x08, Z3, Z3
 	VPROLD     $0x08, Z7, Z7
 	VPADDD     Z3, Z2, Z2
-	KMOVQ      4680(R14)(R12*8), K1
+	KMOVQ      5000(R14)(R12*8), K1
 	VPADDD     Z7, Z6, Z6
 	VPXORD     Z2, Z1, Z1
 	VPXORD     Z6, Z5, Z5
@@ -2827,11 +2836,11 @@ writeRows8Masked:
 	VPSHUFD    $0x39, Z5, Z5
 	VPSHUFD    $0x4e, Z6, Z6
 	VPADDD     Z1, Z0, Z0
-	MOVQ       3408(R14)(R12*8), R13
+	MOVQ       3728(R14)(R12*8), R13
 	VPADDD     Z5, Z4, Z4
 	VPXORD     Z0, Z3, Z3
 	VPXORD     Z4, Z7, Z7
-	KMOVQ      4688(R14)(R12*8), K1
+	KMOVQ      5008(R14)(R12*8), K1
 	VPROLD     $0x10, Z3, Z3
 	VPROLD     $0x10, Z7, Z7
 	VPADDD     Z3, Z2, Z2
@@ -2847,11 +2856,11 @@ writeRows8Masked:
 	VPADDD     Z5, Z4, Z4
 	VPXORD     Z0, Z3, Z3
 	VPXORD     Z4, Z7, Z7
-	MOVQ       3416(R14)(R12*8), R13
+	MOVQ       3736(R14)(R12*8), R13
 	VPROLD     $0x08, Z3, Z3
 	VPROLD     $0x08, Z7, Z7
 	VPADDD     Z3, Z2, Z2
-	KMOVQ      4696(R14)(R12*8), K1
+	KMOVQ      5016(R14)(R12*8), K1
 	VPADDD     Z7, Z6, Z6
 	VPXORD     Z2, Z1, Z1
 	VPXORD     Z6, Z5, Z5
@@ -2868,14 +2877,14 @@ writeRows8Masked:
 	VPSHUFD    $0x4e, Z6, Z6
 
 writeRows8Next:
-	MOVQ      4704(R14)(R12*8), DX
-	ANDQ      4712(R14)(R12*8), DX
-	ANDQ      4720(R14)(R12*8), DX
-	ANDQ      4728(R14)(R12*8), DX
+	MOVQ      5024(R14)(R12*8), DX
+	ANDQ      5032(R14)(R12*8), DX
+	ANDQ      5040(R14)(R12*8), DX
+	ANDQ      5048(R14)(R12*8), DX
 	INCQ      DX
 	JNZ       writeRows12Masked
 	VPADDD    Z1, Z0, Z0
-	MOVQ      3424(R14)(R12*8), R13
+	MOVQ      3744(R14)(R12*8), R13
 	VPADDD    Z5, Z4, Z4
 	VPXORD    Z0, Z3, Z3
 	VPXORD    Z4, Z7, Z7
@@ -2894,7 +2903,7 @@ writeRows8Next:
 	VPADDD    Z5, Z4, Z4
 	VPXORD    Z0, Z3, Z3
 	VPXORD    Z4, Z7, Z7
-	MOVQ      3432(R14)(R12*8), R13
+	MOVQ      3752(R14)(R12*8), R13
 	VPROLD    $0x08, Z3, Z3
 	VPROLD    $0x08, Z7, Z7
 	VPADDD    Z3, Z2, Z2
@@ -2913,7 +2922,7 @@ writeRows8Next:
 	VPSHUFD   $0x39, Z5, Z5
 	VPSHUFD   $0x4e, Z6, Z6
 	VPADDD    Z1, Z0, Z0
-	MOVQ      3440(R14)(R12*8), R13
+	MOVQ      3760(R14)(R12*8), R13
 	VPADDD    Z5, Z4, Z4
 	VPXORD    Z0, Z3, Z3
 	VPXORD    Z4, Z7, Z7
@@ -2932,7 +2941,7 @@ writeRows8Next:
 	VPADDD    Z5, Z4, Z4
 	VPXORD    Z0, Z3, Z3
 	VPXORD    Z4, Z7, Z7
-	MOVQ      3448(R14)(R12*8), R13
+	MOVQ      3768(R14)(R12*8), R13
 	VPROLD    $0x08, Z3, Z3
 	VPROLD    $0x08, Z7, Z7
 	VPADDD    Z3, Z2, Z2
@@ -2954,11 +2963,11 @@ writeRows8Next:
 
 writeRows12Masked:
 	VPADDD     Z1, Z0, Z0
-	MOVQ       3424(R14)(R12*8), R13
+	MOVQ       3744(R14)(R12*8), R13
 	VPADDD     Z5, Z4, Z4
 	VPXORD     Z0, Z3, Z3
 	VPXORD     Z4, Z7, Z7
-	KMOVQ      4704(R14)(R12*8), K1
+	KMOVQ      5024(R14)(R12*8), K1
 	VPROLD     $0x10, Z3, Z3
 	VPROLD     $0x10, Z7, Z7
 	VPADDD     Z3, Z2, Z2
@@ -2974,11 +2983,11 @@ writeRows12Masked:
 	VPADDD     Z5, Z4, Z4
 	VPXORD     Z0, Z3, Z3
 	VPXORD     Z4, Z7, Z7
-	MOVQ       3432(R14)(R12*8), R13
+	MOVQ       3752(R14)(R12*8), R13
 	VPROLD     $0x08, Z3, Z3
 	VPROLD     $0x08, Z7, Z7
 	VPADDD     Z3, Z2, Z2
-	KMOVQ      4712(R14)(R12*8), K1
+	KMOVQ      5032(R14)(R12*8), K1
 	VPADDD     Z7, Z6, Z6
 	VPXORD     Z2, Z1, Z1
 	VPXORD     Z6, Z5, Z5
@@ -2994,11 +3003,11 @@ writeRows12Masked:
 	VPSHUFD    $0x39, Z5, Z5
 	VPSHUFD    $0x4e, Z6, Z6
 	VPADDD     Z1, Z0, Z0
-	MOVQ       3440(R14)(R12*8), R13
+	MOVQ       3760(R14)(R12*8), R13
 	VPADDD     Z5, Z4, Z4
 	VPXORD     Z0, Z3, Z3
 	VPXORD     Z4, Z7, Z7
-	KMOVQ      4720(R14)(R12*8), K1
+	KMOVQ      5040(R14)(R12*8), K1
 	VPROLD     $0x10, Z3, Z3
 	VPROLD     $0x10, Z7, Z7
 	VPADDD     Z3, Z2, Z2
@@ -3014,11 +3023,11 @@ writeRows12Masked:
 	VPADDD     Z5, Z4, Z4
 	VPXORD     Z0, Z3, Z3
 	VPXORD     Z4, Z7, Z7
-	MOVQ       3448(R14)(R12*8), R13
+	MOVQ       3768(R14)(R12*8), R13
 	VPROLD     $0x08, Z3, Z3
 	VPROLD     $0x08, Z7, Z7
 	VPADDD     Z3, Z2, Z2
-	KMOVQ      4728(R14)(R12*8), K1
+	KMOVQ      5048(R14)(R12*8), K1
 	VPADDD     Z7, Z6, Z6
 	VPXORD     Z2, Z1, Z1
 	VPXORD     Z6, Z5, Z5
@@ -3134,43 +3143,43 @@ halfRounds:
 	VSHUFI32X4      $0xdd, Z20, Z18, Z5
 	VSHUFI32X4      $0x88, Z21, Z19, Z6
 	VSHUFI32X4      $0xdd, Z21, Z19, Z7
-	MOVQ            3456(R14)(R12*8), R13
-	KMOVQ           4736(R14)(R12*8), K1
+	MOVQ            3776(R14)(R12*8), R13
+	KMOVQ           5056(R14)(R12*8), K1
 	VMOVDQU8.Z      (R13), K1, Z24
 	VPXORD          Z0, Z24, Z24
 	VMOVDQU8        Z24, K1, (R13)
-	MOVQ            3464(R14)(R12*8), R13
-	KMOVQ           4744(R14)(R12*8), K1
+	MOVQ            3784(R14)(R12*8), R13
+	KMOVQ           5064(R14)(R12*8), K1
 	VMOVDQU8.Z      (R13), K1, Z25
 	VPXORD          Z1, Z25, Z25
 	VMOVDQU8        Z25, K1, (R13)
-	MOVQ            3472(R14)(R12*8), R13
-	KMOVQ           4752(R14)(R12*8), K1
+	MOVQ            3792(R14)(R12*8), R13
+	KMOVQ           5072(R14)(R12*8), K1
 	VMOVDQU8.Z      (R13), K1, Z26
 	VPXORD          Z2, Z26, Z26
 	VMOVDQU8        Z26, K1, (R13)
-	MOVQ            3480(R14)(R12*8), R13
-	KMOVQ           4760(R14)(R12*8), K1
+	MOVQ            3800(R14)(R12*8), R13
+	KMOVQ           5080(R14)(R12*8), K1
 	VMOVDQU8.Z      (R13), K1, Z27
 	VPXORD          Z3, Z27, Z27
 	VMOVDQU8        Z27, K1, (R13)
-	MOVQ            3488(R14)(R12*8), R13
-	KMOVQ           4768(R14)(R12*8), K1
+	MOVQ            3808(R14)(R12*8), R13
+	KMOVQ           5088(R14)(R12*8), K1
 	VMOVDQU8.Z      (R13), K1, Z28
 	VPXORD          Z4, Z28, Z28
 	VMOVDQU8        Z28, K1, (R13)
-	MOVQ            3496(R14)(R12*8), R13
-	KMOVQ           4776(R14)(R12*8), K1
+	MOVQ            3816(R14)(R12*8), R13
+	KMOVQ           5096(R14)(R12*8), K1
 	VMOVDQU8.Z      (R13), K1, Z29
 	VPXORD          Z5, Z29, Z29
 	VMOVDQU8        Z29, K1, (R13)
-	MOVQ            3504(R14)(R12*8), R13
-	KMOVQ           4784(R14)(R12*8), K1
+	MOVQ            3824(R14)(R12*8), R13
+	KMOVQ           5104(R14)(R12*8), K1
 	VMOVDQU8.Z      (R13), K1, Z30
 	VPXORD          Z6, Z30, Z30
 	VMOVDQU8        Z30, K1, (R13)
-	MOVQ            3512(R14)(R12*8), R13
-	KMOVQ           4792(R14)(R12*8), K1
+	MOVQ            3832(R14)(R12*8), R13
+	KMOVQ           5112(R14)(R12*8), K1
 	VMOVDQU8.Z      (R13), K1, Z31
 	VPXORD          Z7, Z31, Z31
 	VMOVDQU8        Z31, K1, (R13)
@@ -3291,189 +3300,189 @@ done:
 	VEXTRACTI32X4 $0x01, Z27, 1520(R14)
 	VEXTRACTI32X4 $0x02, Z27, 1776(R14)
 	VEXTRACTI32X4 $0x03, Z27, 2032(R14)
-	MOVQ          4608(R14)(R12*8), DX
-	ANDQ          4616(R14)(R12*8), DX
-	ANDQ          4624(R14)(R12*8), DX
-	ANDQ          4632(R14)(R12*8), DX
+	MOVQ          4928(R14)(R12*8), DX
+	ANDQ          4936(R14)(R12*8), DX
+	ANDQ          4944(R14)(R12*8), DX
+	ANDQ          4952(R14)(R12*8), DX
 	INCQ          DX
 	JNZ           write0Masked
-	MOVQ          3328(R14)(R12*8), R13
+	MOVQ          3648(R14)(R12*8), R13
 	VMOVDQU64     (R13), Z28
 	VPXORD        1024(R14), Z28, Z28
 	VMOVDQU64     Z28, (R13)
-	MOVQ          3336(R14)(R12*8), R13
+	MOVQ          3656(R14)(R12*8), R13
 	VMOVDQU64     (R13), Z29
 	VPXORD        1088(R14), Z29, Z29
 	VMOVDQU64     Z29, (R13)
-	MOVQ          3344(R14)(R12*8), R13
+	MOVQ          3664(R14)(R12*8), R13
 	VMOVDQU64     (R13), Z30
 	VPXORD        1152(R14), Z30, Z30
 	VMOVDQU64     Z30, (R13)
-	MOVQ          3352(R14)(R12*8), R13
+	MOVQ          3672(R14)(R12*8), R13
 	VMOVDQU64     (R13), Z31
 	VPXORD        1216(R14), Z31, Z31
 	VMOVDQU64     Z31, (R13)
 	JMP           write0Next
 
 write0Masked:
-	MOVQ       3328(R14)(R12*8), R13
-	KMOVQ      4608(R14)(R12*8), K1
+	MOVQ       3648(R14)(R12*8), R13
+	KMOVQ      4928(R14)(R12*8), K1
 	VMOVDQU8.Z (R13), K1, Z28
 	VPXORD     1024(R14), Z28, Z28
 	VMOVDQU8   Z28, K1, (R13)
-	MOVQ       3336(R14)(R12*8), R13
-	KMOVQ      4616(R14)(R12*8), K1
+	MOVQ       3656(R14)(R12*8), R13
+	KMOVQ      4936(R14)(R12*8), K1
 	VMOVDQU8.Z (R13), K1, Z29
 	VPXORD     1088(R14), Z29, Z29
 	VMOVDQU8   Z29, K1, (R13)
-	MOVQ       3344(R14)(R12*8), R13
-	KMOVQ      4624(R14)(R12*8), K1
+	MOVQ       3664(R14)(R12*8), R13
+	KMOVQ      4944(R14)(R12*8), K1
 	VMOVDQU8.Z (R13), K1, Z30
 	VPXORD     1152(R14), Z30, Z30
 	VMOVDQU8   Z30, K1, (R13)
-	MOVQ       3352(R14)(R12*8), R13
-	KMOVQ      4632(R14)(R12*8), K1
+	MOVQ       3672(R14)(R12*8), R13
+	KMOVQ      4952(R14)(R12*8), K1
 	VMOVDQU8.Z (R13), K1, Z31
 	VPXORD     1216(R14), Z31, Z31
 	VMOVDQU8   Z31, K1, (R13)
 
 write0Next:
-	MOVQ      4640(R14)(R12*8), DX
-	ANDQ      4648(R14)(R12*8), DX
-	ANDQ      4656(R14)(R12*8), DX
-	ANDQ      4664(R14)(R12*8), DX
+	MOVQ      4960(R14)(R12*8), DX
+	ANDQ      4968(R14)(R12*8), DX
+	ANDQ      4976(R14)(R12*8), DX
+	ANDQ      4984(R14)(R12*8), DX
 	INCQ      DX
 	JNZ       write4Masked
-	MOVQ      3360(R14)(R12*8), R13
+	MOVQ      3680(R14)(R12*8), R13
 	VMOVDQU64 (R13), Z28
 	VPXORD    1280(R14), Z28, Z28
 	VMOVDQU64 Z28, (R13)
-	MOVQ      3368(R14)(R12*8), R13
+	MOVQ      3688(R14)(R12*8), R13
 	VMOVDQU64 (R13), Z29
 	VPXORD    1344(R14), Z29, Z29
 	VMOVDQU64 Z29, (R13)
-	MOVQ      3376(R14)(R12*8), R13
+	MOVQ      3696(R14)(R12*8), R13
 	VMOVDQU64 (R13), Z30
 	VPXORD    1408(R14), Z30, Z30
 	VMOVDQU64 Z30, (R13)
-	MOVQ      3384(R14)(R12*8), R13
+	MOVQ      3704(R14)(R12*8), R13
 	VMOVDQU64 (R13), Z31
 	VPXORD    1472(R14), Z31, Z31
 	VMOVDQU64 Z31, (R13)
 	JMP       write4Next
 
 write4Masked:
-	MOVQ       3360(R14)(R12*8), R13
-	KMOVQ      4640(R14)(R12*8), K1
+	MOVQ       3680(R14)(R12*8), R13
+	KMOVQ      4960(R14)(R12*8), K1
 	VMOVDQU8.Z (R13), K1, Z28
 	VPXORD     1280(R14), Z28, Z28
 	VMOVDQU8   Z28, K1, (R13)
-	MOVQ       3368(R14)(R12*8), R13
-	KMOVQ      4648(R14)(R12*8), K1
+	MOVQ       3688(R14)(R12*8), R13
+	KMOVQ      4968(R14)(R12*8), K1
 	VMOVDQU8.Z (R13), K1, Z29
 	VPXORD     1344(R14), Z29, Z29
 	VMOVDQU8   Z29, K1, (R13)
-	MOVQ       3376(R14)(R12*8), R13
-	KMOVQ      4656(R14)(R12*8), K1
+	MOVQ       3696(R14)(R12*8), R13
+	KMOVQ      4976(R14)(R12*8), K1
 	VMOVDQU8.Z (R13), K1, Z30
 	VPXORD     1408(R14), Z30, Z30
 	VMOVDQU8   Z30, K1, (R13)
-	MOVQ       3384(R14)(R12*8), R13
-	KMOVQ      4664(R14)(R12*8), K1
+	MOVQ       3704(R14)(R12*8), R13
+	KMOVQ      4984(R14)(R12*8), K1
 	VMOVDQU8.Z (R13), K1, Z31
 	VPXORD     1472(R14), Z31, Z31
 	VMOVDQU8   Z31, K1, (R13)
 
 write4Next:
-	MOVQ      4672(R14)(R12*8), DX
-	ANDQ      4680(R14)(R12*8), DX
-	ANDQ      4688(R14)(R12*8), DX
-	ANDQ      4696(R14)(R12*8), DX
+	MOVQ      4992(R14)(R12*8), DX
+	ANDQ      5000(R14)(R12*8), DX
+	ANDQ      5008(R14)(R12*8), DX
+	ANDQ      5016(R14)(R12*8), DX
 	INCQ      DX
 	JNZ       write8Masked
-	MOVQ      3392(R14)(R12*8), R13
+	MOVQ      3712(R14)(R12*8), R13
 	VMOVDQU64 (R13), Z28
 	VPXORD    1536(R14), Z28, Z28
 	VMOVDQU64 Z28, (R13)
-	MOVQ      3400(R14)(R12*8), R13
+	MOVQ      3720(R14)(R12*8), R13
 	VMOVDQU64 (R13), Z29
 	VPXORD    1600(R14), Z29, Z29
 	VMOVDQU64 Z29, (R13)
-	MOVQ      3408(R14)(R12*8), R13
+	MOVQ      3728(R14)(R12*8), R13
 	VMOVDQU64 (R13), Z30
 	VPXORD    1664(R14), Z30, Z30
 	VMOVDQU64 Z30, (R13)
-	MOVQ      3416(R14)(R12*8), R13
+	MOVQ      3736(R14)(R12*8), R13
 	VMOVDQU64 (R13), Z31
 	VPXORD    1728(R14), Z31, Z31
 	VMOVDQU64 Z31, (R13)
 	JMP       write8Next
 
 write8Masked:
-	MOVQ       3392(R14)(R12*8), R13
-	KMOVQ      4672(R14)(R12*8), K1
+	MOVQ       3712(R14)(R12*8), R13
+	KMOVQ      4992(R14)(R12*8), K1
 	VMOVDQU8.Z (R13), K1, Z28
 	VPXORD     1536(R14), Z28, Z28
 	VMOVDQU8   Z28, K1, (R13)
-	MOVQ       3400(R14)(R12*8), R13
-	KMOVQ      4680(R14)(R12*8), K1
+	MOVQ       3720(R14)(R12*8), R13
+	KMOVQ      5000(R14)(R12*8), K1
 	VMOVDQU8.Z (R13), K1, Z29
 	VPXORD     1600(R14), Z29, Z29
 	VMOVDQU8   Z29, K1, (R13)
-	MOVQ       3408(R14)(R12*8), R13
-	KMOVQ      4688(R14)(R12*8), K1
+	MOVQ       3728(R14)(R12*8), R13
+	KMOVQ      5008(R14)(R12*8), K1
 	VMOVDQU8.Z (R13), K1, Z30
 	VPXORD     1664(R14), Z30, Z30
 	VMOVDQU8   Z30, K1, (R13)
-	MOVQ       3416(R14)(R12*8), R13
-	KMOVQ      4696(R14)(R12*8), K1
+	MOVQ       3736(R14)(R12*8), R13
+	KMOVQ      5016(R14)(R12*8), K1
 	VMOVDQU8.Z (R13), K1, Z31
 	VPXORD     1728(R14), Z31, Z31
 	VMOVDQU8   Z31, K1, (R13)
 
 write8Next:
-	MOVQ      4704(R14)(R12*8), DX
-	ANDQ      4712(R14)(R12*8), DX
-	ANDQ      4720(R14)(R12*8), DX
-	ANDQ      4728(R14)(R12*8), DX
+	MOVQ      5024(R14)(R12*8), DX
+	ANDQ      5032(R14)(R12*8), DX
+	ANDQ      5040(R14)(R12*8), DX
+	ANDQ      5048(R14)(R12*8), DX
 	INCQ      DX
 	JNZ       write12Masked
-	MOVQ      3424(R14)(R12*8), R13
+	MOVQ      3744(R14)(R12*8), R13
 	VMOVDQU64 (R13), Z28
 	VPXORD    1792(R14), Z28, Z28
 	VMOVDQU64 Z28, (R13)
-	MOVQ      3432(R14)(R12*8), R13
+	MOVQ      3752(R14)(R12*8), R13
 	VMOVDQU64 (R13), Z29
 	VPXORD    1856(R14), Z29, Z29
 	VMOVDQU64 Z29, (R13)
-	MOVQ      3440(R14)(R12*8), R13
+	MOVQ      3760(R14)(R12*8), R13
 	VMOVDQU64 (R13), Z30
 	VPXORD    1920(R14), Z30, Z30
 	VMOVDQU64 Z30, (R13)
-	MOVQ      3448(R14)(R12*8), R13
+	MOVQ      3768(R14)(R12*8), R13
 	VMOVDQU64 (R13), Z31
 	VPXORD    1984(R14), Z31, Z31
 	VMOVDQU64 Z31, (R13)
 	JMP       write12Next
 
 write12Masked:
-	MOVQ       3424(R14)(R12*8), R13
-	KMOVQ      4704(R14)(R12*8), K1
+	MOVQ       3744(R14)(R12*8), R13
+	KMOVQ      5024(R14)(R12*8), K1
 	VMOVDQU8.Z (R13), K1, Z28
 	VPXORD     1792(R14), Z28, Z28
 	VMOVDQU8   Z28, K1, (R13)
-	MOVQ       3432(R14)(R12*8), R13
-	KMOVQ      4712(R14)(R12*8), K1
+	MOVQ       3752(R14)(R12*8), R13
+	KMOVQ      5032(R14)(R12*8), K1
 	VMOVDQU8.Z (R13), K1, Z29
 	VPXORD     1856(R14), Z29, Z29
 	VMOVDQU8   Z29, K1, (R13)
-	MOVQ       3440(R14)(R12*8), R13
-	KMOVQ      4720(R14)(R12*8), K1
+	MOVQ       3760(R14)(R12*8), R13
+	KMOVQ      5040(R14)(R12*8), K1
 	VMOVDQU8.Z (R13), K1, Z30
 	VPXORD     1920(R14), Z30, Z30
 	VMOVDQU8   Z30, K1, (R13)
-	MOVQ       3448(R14)(R12*8), R13
-	KMOVQ      4728(R14)(R12*8), K1
+	MOVQ       3768(R14)(R12*8), R13
+	KMOVQ      5048(R14)(R12*8), K1
 	VMOVDQU8.Z (R13), K1, Z31
 	VPXORD     1984(R14), Z31, Z31
 	VMOVDQU8   Z31, K1, (R13)
@@ -3544,14 +3553,1667 @@ clear:
 	KXORQ     K7, K7, K7
 	RET
 
-DATA poly512<>+0(SB)/8, $0x000fffffffffffff
-DATA poly512<>+8(SB)/8, $0x0000000003ffffff
-DATA poly512<>+16(SB)/8, $0x0000000000000001
-DATA poly512<>+24(SB)/8, $0x0ffffffc0fffffff
-DATA poly512<>+32(SB)/8, $0x0ffffffc0ffffffc
-DATA poly512<>+40(SB)/8, $0x0000000000000005
-DATA poly512<>+48(SB)/8, $0x000000000000001f
-GLOBL poly512<>(SB), RODATA|NOPTR, $56
+// func abreast512(key *byte, ms *byte, keys bool, work *byte)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL, BMI2
+TEXT ·abreast512(SB), NOSPLIT, $0-32
+	MOVQ    work+24(FP), R14
+	MOVQ    key+0(FP), SI
+	MOVQ    ms+8(FP), DI
+	VMOVDQU sigma512<>+0(SB), X0
+	VMOVDQU X0, 2048(R14)
+	VMOVDQU (SI), X1
+	VMOVDQU X1, 2064(R14)
+	VMOVDQU X1, 2128(R14)
+	VPADDD  X1, X0, X0
+	VMOVDQU X0, 2112(R14)
+	VMOVDQU 16(SI), X1
+	VMOVDQU X1, 2080(R14)
+	VMOVDQU X1, 2144(R14)
+	MOVL    36(DI), AX
+	MOVL    AX, 2100(R14)
+	MOVL    20(DI), AX
+	MOVL    AX, 2108(R14)
+	MOVL    2052(R14), AX
+	MOVL    2068(R14), BX
+	MOVL    2084(R14), CX
+	MOVL    2100(R14), DX
+	ADDL    BX, AX
+	XORL    AX, DX
+	ROLL    $0x10, DX
+	ADDL    DX, CX
+	XORL    CX, BX
+	ROLL    $0x0c, BX
+	ADDL    BX, AX
+	XORL    AX, DX
+	ROLL    $0x08, DX
+	ADDL    DX, CX
+	XORL    CX, BX
+	ROLL    $0x07, BX
+	MOVL    AX, 2116(R14)
+	MOVL    BX, 2132(R14)
+	MOVL    CX, 2148(R14)
+	MOVL    DX, 2164(R14)
+	MOVL    2060(R14), AX
+	MOVL    2076(R14), BX
+	MOVL    2092(R14), CX
+	MOVL    2108(R14), DX
+	ADDL    BX, AX
+	XORL    AX, DX
+	ROLL    $0x10, DX
+	ADDL    DX, CX
+	XORL    CX, BX
+	ROLL    $0x0c, BX
+	ADDL    BX, AX
+	XORL    AX, DX
+	ROLL    $0x08, DX
+	ADDL    DX, CX
+	XORL    CX, BX
+	ROLL    $0x07, BX
+	MOVL    AX, 2124(R14)
+	MOVL    BX, 2140(R14)
+	MOVL    CX, 2156(R14)
+	MOVL    DX, 2172(R14)
+	MOVQ    8(DI), CX
+	ADDQ    $0x3f, CX
+	SHRQ    $0x06, CX
+	XORL    BX, BX
+
+abreastLane:
+	MOVQ         24(DI), AX
+	MOVQ         AX, 3648(R14)(BX*8)
+	MOVL         16(DI), AX
+	MOVL         AX, 3072(R14)(BX*4)
+	MOVQ         (DI), AX
+	SUBQ         $0x40, AX
+	MOVQ         AX, 3776(R14)(BX*8)
+	MOVQ         8(DI), AX
+	DECQ         AX
+	ANDL         $0x3f, AX
+	INCL         AX
+	MOVQ         $-1, DX
+	BZHIQ        AX, DX, DX
+	MOVQ         DX, 4928(R14)(BX*8)
+	ADDQ         $0x40, DI
+	INCQ         BX
+	CMPQ         BX, $0x10
+	JB           abreastLane
+	VMOVDQU32    3072(R14), Z14
+	VPBROADCASTD 2056(R14), Z2
+	VPBROADCASTD 2072(R14), Z6
+	VPBROADCASTD 2088(R14), Z10
+	VPADDD       Z6, Z2, Z2
+	VPXORD       Z2, Z14, Z14
+	VPROLD       $0x10, Z14, Z14
+	VPADDD       Z14, Z10, Z10
+	VPXORD       Z10, Z6, Z6
+	VPROLD       $0x0c, Z6, Z6
+	VPADDD       Z6, Z2, Z2
+	VPXORD       Z2, Z14, Z14
+	VPROLD       $0x08, Z14, Z14
+	VPADDD       Z14, Z10, Z10
+	VPXORD       Z10, Z6, Z6
+	VPROLD       $0x07, Z6, Z6
+	VMOVDQU64    Z2, 2176(R14)
+	VMOVDQU64    Z6, 2240(R14)
+	VMOVDQU64    Z10, 2304(R14)
+	VMOVDQU64    Z14, 2368(R14)
+	LEAQ         3648(R14), R11
+	XORL         R8, R8
+	XORL         R10, R10
+	XORL         R15, R15
+	MOVB         keys+16(FP), AL
+	TESTB        AL, AL
+	JNZ          abreastPass
+	LEAQ         3776(R14), R11
+	ADDQ         $0x40, R10
+	INCL         R8
+
+abreastPass:
+	MOVL          2112(R14), AX
+	MOVL          2064(R14), BX
+	MOVL          2080(R14), SI
+	MOVL          R8, DX
+	MOVL          DX, 2436(R14)
+	XORL          AX, DX
+	ROLL          $0x10, DX
+	ADDL          DX, SI
+	XORL          SI, BX
+	ROLL          $0x0c, BX
+	ADDL          BX, AX
+	XORL          AX, DX
+	ROLL          $0x08, DX
+	ADDL          DX, SI
+	XORL          SI, BX
+	ROLL          $0x07, BX
+	MOVL          SI, 2464(R14)
+	MOVL          DX, 2480(R14)
+	MOVL          BX, 2448(R14)
+	ADDL          2132(R14), AX
+	MOVL          AX, 2432(R14)
+	XORL          2172(R14), AX
+	ROLL          $0x10, AX
+	MOVL          AX, 2492(R14)
+	ADDL          2124(R14), BX
+	MOVL          BX, 2444(R14)
+	VPBROADCASTD  2432(R14), Z0
+	VPBROADCASTD  2116(R14), Z1
+	VMOVDQU32     2176(R14), Z2
+	VPBROADCASTD  2444(R14), Z3
+	VPBROADCASTD  2448(R14), Z4
+	VPBROADCASTD  2132(R14), Z5
+	VMOVDQU32     2240(R14), Z6
+	VPBROADCASTD  2140(R14), Z7
+	VPBROADCASTD  2464(R14), Z8
+	VPBROADCASTD  2148(R14), Z9
+	VMOVDQU32     2304(R14), Z10
+	VPBROADCASTD  2156(R14), Z11
+	VPBROADCASTD  2480(R14), Z12
+	VPBROADCASTD  2164(R14), Z13
+	VMOVDQU32     2368(R14), Z14
+	VPBROADCASTD  2492(R14), Z15
+	VPADDD        Z6, Z1, Z1
+	VPADDD        Z7, Z2, Z2
+	VPXORD        Z3, Z14, Z14
+	VPADDD        Z15, Z10, Z10
+	VPXORD        Z2, Z13, Z13
+	VPXORD        Z1, Z12, Z12
+	VPROLD        $0x10, Z14, Z14
+	VPXORD        Z10, Z5, Z5
+	VPROLD        $0x10, Z13, Z13
+	VPROLD        $0x10, Z12, Z12
+	VPADDD        Z14, Z9, Z9
+	VPROLD        $0x0c, Z5, Z5
+	VPADDD        Z13, Z8, Z8
+	VPADDD        Z12, Z11, Z11
+	VPXORD        Z9, Z4, Z4
+	VPXORD        Z11, Z6, Z6
+	VPXORD        Z8, Z7, Z7
+	VPADDD        Z5, Z0, Z0
+	VPROLD        $0x0c, Z4, Z4
+	VPROLD        $0x0c, Z6, Z6
+	VPROLD        $0x0c, Z7, Z7
+	VPXORD        Z0, Z15, Z15
+	VPADDD        Z4, Z3, Z3
+	VPADDD        Z7, Z2, Z2
+	VPADDD        Z6, Z1, Z1
+	VPXORD        Z3, Z14, Z14
+	VPROLD        $0x08, Z15, Z15
+	VPXORD        Z2, Z13, Z13
+	VPXORD        Z1, Z12, Z12
+	VPROLD        $0x08, Z14, Z14
+	VPROLD        $0x08, Z12, Z12
+	VPROLD        $0x08, Z13, Z13
+	VPADDD        Z15, Z10, Z10
+	VPADDD        Z14, Z9, Z9
+	VPADDD        Z12, Z11, Z11
+	VPADDD        Z13, Z8, Z8
+	VPXORD        Z10, Z5, Z5
+	VPXORD        Z9, Z4, Z4
+	VPXORD        Z11, Z6, Z6
+	VPXORD        Z8, Z7, Z7
+	VPROLD        $0x07, Z5, Z5
+	VPROLD        $0x07, Z4, Z4
+	VPROLD        $0x07, Z6, Z6
+	VPROLD        $0x07, Z7, Z7
+	TESTL         R15, R15
+	JZ            abreastAlone
+	VPADDD        Z4, Z0, Z0
+	VMOVDQU64     (R14), Z24
+	VPADDD        Z5, Z1, Z1
+	VPXORD        Z0, Z12, Z12
+	VPXORD        Z1, Z13, Z13
+	VMOVDQU64     64(R14), Z25
+	VPROLD        $0x10, Z12, Z12
+	VPROLD        $0x10, Z13, Z13
+	VPADDD        Z6, Z2, Z2
+	VMOVDQU64     128(R14), Z26
+	VPADDD        Z7, Z3, Z3
+	VPXORD        Z2, Z14, Z14
+	VPXORD        Z3, Z15, Z15
+	VPROLD        $0x10, Z14, Z14
+	VMOVDQU64     192(R14), Z27
+	VPROLD        $0x10, Z15, Z15
+	VPADDD        Z12, Z8, Z8
+	VPADDD        Z13, Z9, Z9
+	VPUNPCKLDQ    Z25, Z24, Z28
+	VPXORD        Z8, Z4, Z4
+	VPXORD        Z9, Z5, Z5
+	VPROLD        $0x0c, Z4, Z4
+	VPROLD        $0x0c, Z5, Z5
+	VPUNPCKHDQ    Z25, Z24, Z30
+	VPADDD        Z14, Z10, Z10
+	VPADDD        Z15, Z11, Z11
+	VPXORD        Z10, Z6, Z6
+	VPUNPCKLDQ    Z27, Z26, Z29
+	VPXORD        Z11, Z7, Z7
+	VPROLD        $0x0c, Z6, Z6
+	VPROLD        $0x0c, Z7, Z7
+	VPADDD        Z4, Z0, Z0
+	VPUNPCKHDQ    Z27, Z26, Z31
+	VPADDD        Z5, Z1, Z1
+	VPXORD        Z0, Z12, Z12
+	VPXORD        Z1, Z13, Z13
+	VPUNPCKLQDQ   Z29, Z28, Z24
+	VPROLD        $0x08, Z12, Z12
+	VPROLD        $0x08, Z13, Z13
+	VPADDD        Z6, Z2, Z2
+	VPUNPCKHQDQ   Z29, Z28, Z25
+	VPADDD        Z7, Z3, Z3
+	VPXORD        Z2, Z14, Z14
+	VPXORD        Z3, Z15, Z15
+	VPROLD        $0x08, Z14, Z14
+	VPUNPCKLQDQ   Z31, Z30, Z26
+	VPROLD        $0x08, Z15, Z15
+	VPADDD        Z12, Z8, Z8
+	VPADDD        Z13, Z9, Z9
+	VPUNPCKHQDQ   Z31, Z30, Z27
+	VPXORD        Z8, Z4, Z4
+	VPXORD        Z9, Z5, Z5
+	VPROLD        $0x07, Z4, Z4
+	VPROLD        $0x07, Z5, Z5
+	VMOVDQU64     X24, 1024(R14)
+	VPADDD        Z14, Z10, Z10
+	VPADDD        Z15, Z11, Z11
+	VPXORD        Z10, Z6, Z6
+	VEXTRACTI32X4 $0x01, Z24, 1280(R14)
+	VPXORD        Z11, Z7, Z7
+	VPROLD        $0x07, Z6, Z6
+	VPROLD        $0x07, Z7, Z7
+	VPADDD        Z5, Z0, Z0
+	VEXTRACTI32X4 $0x02, Z24, 1536(R14)
+	VPADDD        Z6, Z1, Z1
+	VPXORD        Z0, Z15, Z15
+	VPXORD        Z1, Z12, Z12
+	VEXTRACTI32X4 $0x03, Z24, 1792(R14)
+	VPROLD        $0x10, Z15, Z15
+	VPROLD        $0x10, Z12, Z12
+	VPADDD        Z7, Z2, Z2
+	VMOVDQU64     X25, 1088(R14)
+	VPADDD        Z4, Z3, Z3
+	VPXORD        Z2, Z13, Z13
+	VPXORD        Z3, Z14, Z14
+	VPROLD        $0x10, Z13, Z13
+	VEXTRACTI32X4 $0x01, Z25, 1344(R14)
+	VPROLD        $0x10, Z14, Z14
+	VPADDD        Z15, Z10, Z10
+	VPADDD        Z12, Z11, Z11
+	VEXTRACTI32X4 $0x02, Z25, 1600(R14)
+	VPXORD        Z10, Z5, Z5
+	VPXORD        Z11, Z6, Z6
+	VPROLD        $0x0c, Z5, Z5
+	VPROLD        $0x0c, Z6, Z6
+	VEXTRACTI32X4 $0x03, Z25, 1856(R14)
+	VPADDD        Z13, Z8, Z8
+	VPADDD        Z14, Z9, Z9
+	VPXORD        Z8, Z7, Z7
+	VMOVDQU64     X26, 1152(R14)
+	VPXORD        Z9, Z4, Z4
+	VPROLD        $0x0c, Z7, Z7
+	VPROLD        $0x0c, Z4, Z4
+	VPADDD        Z5, Z0, Z0
+	VEXTRACTI32X4 $0x01, Z26, 1408(R14)
+	VPADDD        Z6, Z1, Z1
+	VPXORD        Z0, Z15, Z15
+	VPXORD        Z1, Z12, Z12
+	VEXTRACTI32X4 $0x02, Z26, 1664(R14)
+	VPROLD        $0x08, Z15, Z15
+	VPROLD        $0x08, Z12, Z12
+	VPADDD        Z7, Z2, Z2
+	VEXTRACTI32X4 $0x03, Z26, 1920(R14)
+	VPADDD        Z4, Z3, Z3
+	VPXORD        Z2, Z13, Z13
+	VPXORD        Z3, Z14, Z14
+	VPROLD        $0x08, Z13, Z13
+	VMOVDQU64     X27, 1216(R14)
+	VPROLD        $0x08, Z14, Z14
+	VPADDD        Z15, Z10, Z10
+	VPADDD        Z12, Z11, Z11
+	VEXTRACTI32X4 $0x01, Z27, 1472(R14)
+	VPXORD        Z10, Z5, Z5
+	VPXORD        Z11, Z6, Z6
+	VPROLD        $0x07, Z5, Z5
+	VPROLD        $0x07, Z6, Z6
+	VEXTRACTI32X4 $0x02, Z27, 1728(R14)
+	VPADDD        Z13, Z8, Z8
+	VPADDD        Z14, Z9, Z9
+	VPXORD        Z8, Z7, Z7
+	VEXTRACTI32X4 $0x03, Z27, 1984(R14)
+	VPXORD        Z9, Z4, Z4
+	VPROLD        $0x07, Z7, Z7
+	VPROLD        $0x07, Z4, Z4
+	VPADDD        Z4, Z0, Z0
+	VMOVDQU64     256(R14), Z24
+	VPADDD        Z5, Z1, Z1
+	VPXORD        Z0, Z12, Z12
+	VPXORD        Z1, Z13, Z13
+	VMOVDQU64     320(R14), Z25
+	VPROLD        $0x10, Z12, Z12
+	VPROLD        $0x10, Z13, Z13
+	VPADDD        Z6, Z2, Z2
+	VMOVDQU64     384(R14), Z26
+	VPADDD        Z7, Z3, Z3
+	VPXORD        Z2, Z14, Z14
+	VPXORD        Z3, Z15, Z15
+	VPROLD        $0x10, Z14, Z14
+	VMOVDQU64     448(R14), Z27
+	VPROLD        $0x10, Z15, Z15
+	VPADDD        Z12, Z8, Z8
+	VPADDD        Z13, Z9, Z9
+	VPUNPCKLDQ    Z25, Z24, Z28
+	VPXORD        Z8, Z4, Z4
+	VPXORD        Z9, Z5, Z5
+	VPROLD        $0x0c, Z4, Z4
+	VPROLD        $0x0c, Z5, Z5
+	VPUNPCKHDQ    Z25, Z24, Z30
+	VPADDD        Z14, Z10, Z10
+	VPADDD        Z15, Z11, Z11
+	VPXORD        Z10, Z6, Z6
+	VPUNPCKLDQ    Z27, Z26, Z29
+	VPXORD        Z11, Z7, Z7
+	VPROLD        $0x0c, Z6, Z6
+	VPROLD        $0x0c, Z7, Z7
+	VPADDD        Z4, Z0, Z0
+	VPUNPCKHDQ    Z27, Z26, Z31
+	VPADDD        Z5, Z1, Z1
+	VPXORD        Z0, Z12, Z12
+	VPXORD        Z1, Z13, Z13
+	VPUNPCKLQDQ   Z29, Z28, Z24
+	VPROLD        $0x08, Z12, Z12
+	VPROLD        $0x08, Z13, Z13
+	VPADDD        Z6, Z2, Z2
+	VPUNPCKHQDQ   Z29, Z28, Z25
+	VPADDD        Z7, Z3, Z3
+	VPXORD        Z2, Z14, Z14
+	VPXORD        Z3, Z15, Z15
+	VPROLD        $0x08, Z14, Z14
+	VPUNPCKLQDQ   Z31, Z30, Z26
+	VPROLD        $0x08, Z15, Z15
+	VPADDD        Z12, Z8, Z8
+	VPADDD        Z13, Z9, Z9
+	VPUNPCKHQDQ   Z31, Z30, Z27
+	VPXORD        Z8, Z4, Z4
+	VPXORD        Z9, Z5, Z5
+	VPROLD        $0x07, Z4, Z4
+	VPROLD        $0x07, Z5, Z5
+	VMOVDQU64     X24, 1040(R14)
+	VPADDD        Z14, Z10, Z10
+	VPADDD        Z15, Z11, Z11
+	VPXORD        Z10, Z6, Z6
+	VEXTRACTI32X4 $0x01, Z24, 1296(R14)
+	VPXORD        Z11, Z7, Z7
+	VPROLD        $0x07, Z6, Z6
+	VPROLD        $0x07, Z7, Z7
+	VPADDD        Z5, Z0, Z0
+	VEXTRACTI32X4 $0x02, Z24, 1552(R14)
+	VPADDD        Z6, Z1, Z1
+	VPXORD        Z0, Z15, Z15
+	VPXORD        Z1, Z12, Z12
+	VEXTRACTI32X4 $0x03, Z24, 1808(R14)
+	VPROLD        $0x10, Z15, Z15
+	VPROLD        $0x10, Z12, Z12
+	VPADDD        Z7, Z2, Z2
+	VMOVDQU64     X25, 1104(R14)
+	VPADDD        Z4, Z3, Z3
+	VPXORD        Z2, Z13, Z13
+	VPXORD        Z3, Z14, Z14
+	VPROLD        $0x10, Z13, Z13
+	VEXTRACTI32X4 $0x01, Z25, 1360(R14)
+	VPROLD        $0x10, Z14, Z14
+	VPADDD        Z15, Z10, Z10
+	VPADDD        Z12, Z11, Z11
+	VEXTRACTI32X4 $0x02, Z25, 1616(R14)
+	VPXORD        Z10, Z5, Z5
+	VPXORD        Z11, Z6, Z6
+	VPROLD        $0x0c, Z5, Z5
+	VPROLD        $0x0c, Z6, Z6
+	VEXTRACTI32X4 $0x03, Z25, 1872(R14)
+	VPADDD        Z13, Z8, Z8
+	VPADDD        Z14, Z9, Z9
+	VPXORD        Z8, Z7, Z7
+	VMOVDQU64     X26, 1168(R14)
+	VPXORD        Z9, Z4, Z4
+	VPROLD        $0x0c, Z7, Z7
+	VPROLD        $0x0c, Z4, Z4
+	VPADDD        Z5, Z0, Z0
+	VEXTRACTI32X4 $0x01, Z26, 1424(R14)
+	VPADDD        Z6, Z1, Z1
+	VPXORD        Z0, Z15, Z15
+	VPXORD        Z1, Z12, Z12
+	VEXTRACTI32X4 $0x02, Z26, 1680(R14)
+	VPROLD        $0x08, Z15, Z15
+	VPROLD        $0x08, Z12, Z12
+	VPADDD        Z7, Z2, Z2
+	VEXTRACTI32X4 $0x03, Z26, 1936(R14)
+	VPADDD        Z4, Z3, Z3
+	VPXORD        Z2, Z13, Z13
+	VPXORD        Z3, Z14, Z14
+	VPROLD        $0x08, Z13, Z13
+	VMOVDQU64     X27, 1232(R14)
+	VPROLD        $0x08, Z14, Z14
+	VPADDD        Z15, Z10, Z10
+	VPADDD        Z12, Z11, Z11
+	VEXTRACTI32X4 $0x01, Z27, 1488(R14)
+	VPXORD        Z10, Z5, Z5
+	VPXORD        Z11, Z6, Z6
+	VPROLD        $0x07, Z5, Z5
+	VPROLD        $0x07, Z6, Z6
+	VEXTRACTI32X4 $0x02, Z27, 1744(R14)
+	VPADDD        Z13, Z8, Z8
+	VPADDD        Z14, Z9, Z9
+	VPXORD        Z8, Z7, Z7
+	VEXTRACTI32X4 $0x03, Z27, 2000(R14)
+	VPXORD        Z9, Z4, Z4
+	VPROLD        $0x07, Z7, Z7
+	VPROLD        $0x07, Z4, Z4
+	VPADDD        Z4, Z0, Z0
+	VMOVDQU64     512(R14), Z24
+	VPADDD        Z5, Z1, Z1
+	VPXORD        Z0, Z12, Z12
+	VPXORD        Z1, Z13, Z13
+	VMOVDQU64     576(R14), Z25
+	VPROLD        $0x10, Z12, Z12
+	VPROLD        $0x10, Z13, Z13
+	VPADDD        Z6, Z2, Z2
+	VMOVDQU64     640(R14), Z26
+	VPADDD        Z7, Z3, Z3
+	VPXORD        Z2, Z14, Z14
+	VPXORD        Z3, Z15, Z15
+	VPROLD        $0x10, Z14, Z14
+	VMOVDQU64     704(R14), Z27
+	VPROLD        $0x10, Z15, Z15
+	VPADDD        Z12, Z8, Z8
+	VPADDD        Z13, Z9, Z9
+	VPUNPCKLDQ    Z25, Z24, Z28
+	VPXORD        Z8, Z4, Z4
+	VPXORD        Z9, Z5, Z5
+	VPROLD        $0x0c, Z4, Z4
+	VPROLD        $0x0c, Z5, Z5
+	VPUNPCKHDQ    Z25, Z24, Z30
+	VPADDD        Z14, Z10, Z10
+	VPADDD        Z15, Z11, Z11
+	VPXORD        Z10, Z6, Z6
+	VPUNPCKLDQ    Z27, Z26, Z29
+	VPXORD        Z11, Z7, Z7
+	VPROLD        $0x0c, Z6, Z6
+	VPROLD        $0x0c, Z7, Z7
+	VPADDD        Z4, Z0, Z0
+	VPUNPCKHDQ    Z27, Z26, Z31
+	VPADDD        Z5, Z1, Z1
+	VPXORD        Z0, Z12, Z12
+	VPXORD        Z1, Z13, Z13
+	VPUNPCKLQDQ   Z29, Z28, Z24
+	VPROLD        $0x08, Z12, Z12
+	VPROLD        $0x08, Z13, Z13
+	VPADDD        Z6, Z2, Z2
+	VPUNPCKHQDQ   Z29, Z28, Z25
+	VPADDD        Z7, Z3, Z3
+	VPXORD        Z2, Z14, Z14
+	VPXORD        Z3, Z15, Z15
+	VPROLD        $0x08, Z14, Z14
+	VPUNPCKLQDQ   Z31, Z30, Z26
+	VPROLD        $0x08, Z15, Z15
+	VPADDD        Z12, Z8, Z8
+	VPADDD        Z13, Z9, Z9
+	VPUNPCKHQDQ   Z31, Z30, Z27
+	VPXORD        Z8, Z4, Z4
+	VPXORD        Z9, Z5, Z5
+	VPROLD        $0x07, Z4, Z4
+	VPROLD        $0x07, Z5, Z5
+	VMOVDQU64     X24, 1056(R14)
+	VPADDD        Z14, Z10, Z10
+	VPADDD        Z15, Z11, Z11
+	VPXORD        Z10, Z6, Z6
+	VEXTRACTI32X4 $0x01, Z24, 1312(R14)
+	VPXORD        Z11, Z7, Z7
+	VPROLD        $0x07, Z6, Z6
+	VPROLD        $0x07, Z7, Z7
+	VPADDD        Z5, Z0, Z0
+	VEXTRACTI32X4 $0x02, Z24, 1568(R14)
+	VPADDD        Z6, Z1, Z1
+	VPXORD        Z0, Z15, Z15
+	VPXORD        Z1, Z12, Z12
+	VEXTRACTI32X4 $0x03, Z24, 1824(R14)
+	VPROLD        $0x10, Z15, Z15
+	VPROLD        $0x10, Z12, Z12
+	VPADDD        Z7, Z2, Z2
+	VMOVDQU64     X25, 1120(R14)
+	VPADDD        Z4, Z3, Z3
+	VPXORD        Z2, Z13, Z13
+	VPXORD        Z3, Z14, Z14
+	VPROLD        $0x10, Z13, Z13
+	VEXTRACTI32X4 $0x01, Z25, 1376(R14)
+	VPROLD        $0x10, Z14, Z14
+	VPADDD        Z15, Z10, Z10
+	VPADDD        Z12, Z11, Z11
+	VEXTRACTI32X4 $0x02, Z25, 1632(R14)
+	VPXORD        Z10, Z5, Z5
+	VPXORD        Z11, Z6, Z6
+	VPROLD        $0x0c, Z5, Z5
+	VPROLD        $0x0c, Z6, Z6
+	VEXTRACTI32X4 $0x03, Z25, 1888(R14)
+	VPADDD        Z13, Z8, Z8
+	VPADDD        Z14, Z9, Z9
+	VPXORD        Z8, Z7, Z7
+	VMOVDQU64     X26, 1184(R14)
+	VPXORD        Z9, Z4, Z4
+	VPROLD        $0x0c, Z7, Z7
+	VPROLD        $0x0c, Z4, Z4
+	VPADDD        Z5, Z0, Z0
+	VEXTRACTI32X4 $0x01, Z26, 1440(R14)
+	VPADDD        Z6, Z1, Z1
+	VPXORD        Z0, Z15, Z15
+	VPXORD        Z1, Z12, Z12
+	VEXTRACTI32X4 $0x02, Z26, 1696(R14)
+	VPROLD        $0x08, Z15, Z15
+	VPROLD        $0x08, Z12, Z12
+	VPADDD        Z7, Z2, Z2
+	VEXTRACTI32X4 $0x03, Z26, 1952(R14)
+	VPADDD        Z4, Z3, Z3
+	VPXORD        Z2, Z13, Z13
+	VPXORD        Z3, Z14, Z14
+	VPROLD        $0x08, Z13, Z13
+	VMOVDQU64     X27, 1248(R14)
+	VPROLD        $0x08, Z14, Z14
+	VPADDD        Z15, Z10, Z10
+	VPADDD        Z12, Z11, Z11
+	VEXTRACTI32X4 $0x01, Z27, 1504(R14)
+	VPXORD        Z10, Z5, Z5
+	VPXORD        Z11, Z6, Z6
+	VPROLD        $0x07, Z5, Z5
+	VPROLD        $0x07, Z6, Z6
+	VEXTRACTI32X4 $0x02, Z27, 1760(R14)
+	VPADDD        Z13, Z8, Z8
+	VPADDD        Z14, Z9, Z9
+	VPXORD        Z8, Z7, Z7
+	VEXTRACTI32X4 $0x03, Z27, 2016(R14)
+	VPXORD        Z9, Z4, Z4
+	VPROLD        $0x07, Z7, Z7
+	VPROLD        $0x07, Z4, Z4
+	VPADDD        Z4, Z0, Z0
+	VMOVDQU64     768(R14), Z24
+	VPADDD        Z5, Z1, Z1
+	VPXORD        Z0, Z12, Z12
+	VPXORD        Z1, Z13, Z13
+	VMOVDQU64     832(R14), Z25
+	VPROLD        $0x10, Z12, Z12
+	VPROLD        $0x10, Z13, Z13
+	VPADDD        Z6, Z2, Z2
+	VMOVDQU64     896(R14), Z26
+	VPADDD        Z7, Z3, Z3
+	VPXORD        Z2, Z14, Z14
+	VPXORD        Z3, Z15, Z15
+	VPROLD        $0x10, Z14, Z14
+	VMOVDQU64     960(R14), Z27
+	VPROLD        $0x10, Z15, Z15
+	VPADDD        Z12, Z8, Z8
+	VPADDD        Z13, Z9, Z9
+	VPUNPCKLDQ    Z25, Z24, Z28
+	VPXORD        Z8, Z4, Z4
+	VPXORD        Z9, Z5, Z5
+	VPROLD        $0x0c, Z4, Z4
+	VPROLD        $0x0c, Z5, Z5
+	VPUNPCKHDQ    Z25, Z24, Z30
+	VPADDD        Z14, Z10, Z10
+	VPADDD        Z15, Z11, Z11
+	VPXORD        Z10, Z6, Z6
+	VPUNPCKLDQ    Z27, Z26, Z29
+	VPXORD        Z11, Z7, Z7
+	VPROLD        $0x0c, Z6, Z6
+	VPROLD        $0x0c, Z7, Z7
+	VPADDD        Z4, Z0, Z0
+	VPUNPCKHDQ    Z27, Z26, Z31
+	VPADDD        Z5, Z1, Z1
+	VPXORD        Z0, Z12, Z12
+	VPXORD        Z1, Z13, Z13
+	VPUNPCKLQDQ   Z29, Z28, Z24
+	VPROLD        $0x08, Z12, Z12
+	VPROLD        $0x08, Z13, Z13
+	VPADDD        Z6, Z2, Z2
+	VPUNPCKHQDQ   Z29, Z28, Z25
+	VPADDD        Z7, Z3, Z3
+	VPXORD        Z2, Z14, Z14
+	VPXORD        Z3, Z15, Z15
+	VPROLD        $0x08, Z14, Z14
+	VPUNPCKLQDQ   Z31, Z30, Z26
+	VPROLD        $0x08, Z15, Z15
+	VPADDD        Z12, Z8, Z8
+	VPADDD        Z13, Z9, Z9
+	VPUNPCKHQDQ   Z31, Z30, Z27
+	VPXORD        Z8, Z4, Z4
+	VPXORD        Z9, Z5, Z5
+	VPROLD        $0x07, Z4, Z4
+	VPROLD        $0x07, Z5, Z5
+	VMOVDQU64     X24, 1072(R14)
+	VPADDD        Z14, Z10, Z10
+	VPADDD        Z15, Z11, Z11
+	VPXORD        Z10, Z6, Z6
+	VEXTRACTI32X4 $0x01, Z24, 1328(R14)
+	VPXORD        Z11, Z7, Z7
+	VPROLD        $0x07, Z6, Z6
+	VPROLD        $0x07, Z7, Z7
+	VPADDD        Z5, Z0, Z0
+	VEXTRACTI32X4 $0x02, Z24, 1584(R14)
+	VPADDD        Z6, Z1, Z1
+	VPXORD        Z0, Z15, Z15
+	VPXORD        Z1, Z12, Z12
+	VEXTRACTI32X4 $0x03, Z24, 1840(R14)
+	VPROLD        $0x10, Z15, Z15
+	VPROLD        $0x10, Z12, Z12
+	VPADDD        Z7, Z2, Z2
+	VMOVDQU64     X25, 1136(R14)
+	VPADDD        Z4, Z3, Z3
+	VPXORD        Z2, Z13, Z13
+	VPXORD        Z3, Z14, Z14
+	VPROLD        $0x10, Z13, Z13
+	VEXTRACTI32X4 $0x01, Z25, 1392(R14)
+	VPROLD        $0x10, Z14, Z14
+	VPADDD        Z15, Z10, Z10
+	VPADDD        Z12, Z11, Z11
+	VEXTRACTI32X4 $0x02, Z25, 1648(R14)
+	VPXORD        Z10, Z5, Z5
+	VPXORD        Z11, Z6, Z6
+	VPROLD        $0x0c, Z5, Z5
+	VPROLD        $0x0c, Z6, Z6
+	VEXTRACTI32X4 $0x03, Z25, 1904(R14)
+	VPADDD        Z13, Z8, Z8
+	VPADDD        Z14, Z9, Z9
+	VPXORD        Z8, Z7, Z7
+	VMOVDQU64     X26, 1200(R14)
+	VPXORD        Z9, Z4, Z4
+	VPROLD        $0x0c, Z7, Z7
+	VPROLD        $0x0c, Z4, Z4
+	VPADDD        Z5, Z0, Z0
+	VEXTRACTI32X4 $0x01, Z26, 1456(R14)
+	VPADDD        Z6, Z1, Z1
+	VPXORD        Z0, Z15, Z15
+	VPXORD        Z1, Z12, Z12
+	VEXTRACTI32X4 $0x02, Z26, 1712(R14)
+	VPROLD        $0x08, Z15, Z15
+	VPROLD        $0x08, Z12, Z12
+	VPADDD        Z7, Z2, Z2
+	VEXTRACTI32X4 $0x03, Z26, 1968(R14)
+	VPADDD        Z4, Z3, Z3
+	VPXORD        Z2, Z13, Z13
+	VPXORD        Z3, Z14, Z14
+	VPROLD        $0x08, Z13, Z13
+	VMOVDQU64     X27, 1264(R14)
+	VPROLD        $0x08, Z14, Z14
+	VPADDD        Z15, Z10, Z10
+	VPADDD        Z12, Z11, Z11
+	VEXTRACTI32X4 $0x01, Z27, 1520(R14)
+	VPXORD        Z10, Z5, Z5
+	VPXORD        Z11, Z6, Z6
+	VPROLD        $0x07, Z5, Z5
+	VPROLD        $0x07, Z6, Z6
+	VEXTRACTI32X4 $0x02, Z27, 1776(R14)
+	VPADDD        Z13, Z8, Z8
+	VPADDD        Z14, Z9, Z9
+	VPXORD        Z8, Z7, Z7
+	VEXTRACTI32X4 $0x03, Z27, 2032(R14)
+	VPXORD        Z9, Z4, Z4
+	VPROLD        $0x07, Z7, Z7
+	VPROLD        $0x07, Z4, Z4
+	VPADDD        Z4, Z0, Z0
+	MOVQ          (R11), R13
+	VPADDD        Z5, Z1, Z1
+	VPXORD        Z0, Z12, Z12
+	VPXORD        Z1, Z13, Z13
+	VPROLD        $0x10, Z12, Z12
+	VPROLD        $0x10, Z13, Z13
+	VPADDD        Z6, Z2, Z2
+	VMOVDQU64     (R13)(R10*1), Z28
+	VPADDD        Z7, Z3, Z3
+	VPXORD        Z2, Z14, Z14
+	VPXORD        Z3, Z15, Z15
+	VPROLD        $0x10, Z14, Z14
+	VPROLD        $0x10, Z15, Z15
+	VPADDD        Z12, Z8, Z8
+	VPXORD        1024(R14), Z28, Z28
+	VPADDD        Z13, Z9, Z9
+	VPXORD        Z8, Z4, Z4
+	VPXORD        Z9, Z5, Z5
+	VPROLD        $0x0c, Z4, Z4
+	VPROLD        $0x0c, Z5, Z5
+	VPADDD        Z14, Z10, Z10
+	VMOVDQU64     Z28, (R13)(R10*1)
+	VPADDD        Z15, Z11, Z11
+	VPXORD        Z10, Z6, Z6
+	VPXORD        Z11, Z7, Z7
+	VPROLD        $0x0c, Z6, Z6
+	VPROLD        $0x0c, Z7, Z7
+	VPADDD        Z4, Z0, Z0
+	MOVQ          8(R11), R13
+	VPADDD        Z5, Z1, Z1
+	VPXORD        Z0, Z12, Z12
+	VPXORD        Z1, Z13, Z13
+	VPROLD        $0x08, Z12, Z12
+	VPROLD        $0x08, Z13, Z13
+	VPADDD        Z6, Z2, Z2
+	VMOVDQU64     (R13)(R10*1), Z29
+	VPADDD        Z7, Z3, Z3
+	VPXORD        Z2, Z14, Z14
+	VPXORD        Z3, Z15, Z15
+	VPROLD        $0x08, Z14, Z14
+	VPROLD        $0x08, Z15, Z15
+	VPADDD        Z12, Z8, Z8
+	VPXORD        1088(R14), Z29, Z29
+	VPADDD        Z13, Z9, Z9
+	VPXORD        Z8, Z4, Z4
+	VPXORD        Z9, Z5, Z5
+	VPROLD        $0x07, Z4, Z4
+	VPROLD        $0x07, Z5, Z5
+	VPADDD        Z14, Z10, Z10
+	VMOVDQU64     Z29, (R13)(R10*1)
+	VPADDD        Z15, Z11, Z11
+	VPXORD        Z10, Z6, Z6
+	VPXORD        Z11, Z7, Z7
+	VPROLD        $0x07, Z6, Z6
+	VPROLD        $0x07, Z7, Z7
+	VPADDD        Z5, Z0, Z0
+	MOVQ          16(R11), R13
+	VPADDD        Z6, Z1, Z1
+	VPXORD        Z0, Z15, Z15
+	VPXORD        Z1, Z12, Z12
+	VPROLD        $0x10, Z15, Z15
+	VPROLD        $0x10, Z12, Z12
+	VPADDD        Z7, Z2, Z2
+	VMOVDQU64     (R13)(R10*1), Z30
+	VPADDD        Z4, Z3, Z3
+	VPXORD        Z2, Z13, Z13
+	VPXORD        Z3, Z14, Z14
+	VPROLD        $0x10, Z13, Z13
+	VPROLD        $0x10, Z14, Z14
+	VPADDD        Z15, Z10, Z10
+	VPXORD        1152(R14), Z30, Z30
+	VPADDD        Z12, Z11, Z11
+	VPXORD        Z10, Z5, Z5
+	VPXORD        Z11, Z6, Z6
+	VPROLD        $0x0c, Z5, Z5
+	VPROLD        $0x0c, Z6, Z6
+	VPADDD        Z13, Z8, Z8
+	VMOVDQU64     Z30, (R13)(R10*1)
+	VPADDD        Z14, Z9, Z9
+	VPXORD        Z8, Z7, Z7
+	VPXORD        Z9, Z4, Z4
+	VPROLD        $0x0c, Z7, Z7
+	VPROLD        $0x0c, Z4, Z4
+	VPADDD        Z5, Z0, Z0
+	MOVQ          24(R11), R13
+	VPADDD        Z6, Z1, Z1
+	VPXORD        Z0, Z15, Z15
+	VPXORD        Z1, Z12, Z12
+	VPROLD        $0x08, Z15, Z15
+	VPROLD        $0x08, Z12, Z12
+	VPADDD        Z7, Z2, Z2
+	VMOVDQU64     (R13)(R10*1), Z31
+	VPADDD        Z4, Z3, Z3
+	VPXORD        Z2, Z13, Z13
+	VPXORD        Z3, Z14, Z14
+	VPROLD        $0x08, Z13, Z13
+	VPROLD        $0x08, Z14, Z14
+	VPADDD        Z15, Z10, Z10
+	VPXORD        1216(R14), Z31, Z31
+	VPADDD        Z12, Z11, Z11
+	VPXORD        Z10, Z5, Z5
+	VPXORD        Z11, Z6, Z6
+	VPROLD        $0x07, Z5, Z5
+	VPROLD        $0x07, Z6, Z6
+	VPADDD        Z13, Z8, Z8
+	VMOVDQU64     Z31, (R13)(R10*1)
+	VPADDD        Z14, Z9, Z9
+	VPXORD        Z8, Z7, Z7
+	VPXORD        Z9, Z4, Z4
+	VPROLD        $0x07, Z7, Z7
+	VPROLD        $0x07, Z4, Z4
+	VPADDD        Z4, Z0, Z0
+	MOVQ          32(R11), R13
+	VPADDD        Z5, Z1, Z1
+	VPXORD        Z0, Z12, Z12
+	VPXORD        Z1, Z13, Z13
+	VPROLD        $0x10, Z12, Z12
+	VPROLD        $0x10, Z13, Z13
+	VPADDD        Z6, Z2, Z2
+	VMOVDQU64     (R13)(R10*1), Z28
+	VPADDD        Z7, Z3, Z3
+	VPXORD        Z2, Z14, Z14
+	VPXORD        Z3, Z15, Z15
+	VPROLD        $0x10, Z14, Z14
+	VPROLD        $0x10, Z15, Z15
+	VPADDD        Z12, Z8, Z8
+	VPXORD        1280(R14), Z28, Z28
+	VPADDD        Z13, Z9, Z9
+	VPXORD        Z8, Z4, Z4
+	VPXORD        Z9, Z5, Z5
+	VPROLD        $0x0c, Z4, Z4
+	VPROLD        $0x0c, Z5, Z5
+	VPADDD        Z14, Z10, Z10
+	VMOVDQU64     Z28, (R13)(R10*1)
+	VPADDD        Z15, Z11, Z11
+	VPXORD        Z10, Z6, Z6
+	VPXORD        Z11, Z7, Z7
+	VPROLD        $0x0c, Z6, Z6
+	VPROLD        $0x0c, Z7, Z7
+	VPADDD        Z4, Z0, Z0
+	MOVQ          40(R11), R13
+	VPADDD        Z5, Z1, Z1
+	VPXORD        Z0, Z12, Z12
+	VPXORD        Z1, Z13, Z13
+	VPROLD        $0x08, Z12, Z12
+	VPROLD        $0x08, Z13, Z13
+	VPADDD        Z6, Z2, Z2
+	VMOVDQU64     (R13)(R10*1), Z29
+	VPADDD        Z7, Z3, Z3
+	VPXORD        Z2, Z14, Z14
+	VPXORD        Z3, Z15, Z15
+	VPROLD        $0x08, Z14, Z14
+	VPROLD        $0x08, Z15, Z15
+	VPADDD        Z12, Z8, Z8
+	VPXORD        1344(R14), Z29, Z29
+	VPADDD        Z13, Z9, Z9
+	VPXORD        Z8, Z4, Z4
+	VPXORD        Z9, Z5, Z5
+	VPROLD        $0x07, Z4, Z4
+	VPROLD        $0x07, Z5, Z5
+	VPADDD        Z14, Z10, Z10
+	VMOVDQU64     Z29, (R13)(R10*1)
+	VPADDD        Z15, Z11, Z11
+	VPXORD        Z10, Z6, Z6
+	VPXORD        Z11, Z7, Z7
+	VPROLD        $0x07, Z6, Z6
+	VPROLD        $0x07, Z7, Z7
+	VPADDD        Z5, Z0, Z0
+	MOVQ          48(R11), R13
+	VPADDD        Z6, Z1, Z1
+	VPXORD        Z0, Z15, Z15
+	VPXORD        Z1, Z12, Z12
+	VPROLD        $0x10, Z15, Z15
+	VPROLD        $0x10, Z12, Z12
+	VPADDD        Z7, Z2, Z2
+	VMOVDQU64     (R13)(R10*1), Z30
+	VPADDD        Z4, Z3, Z3
+	VPXORD        Z2, Z13, Z13
+	VPXORD        Z3, Z14, Z14
+	VPROLD        $0x10, Z13, Z13
+	VPROLD        $0x10, Z14, Z14
+	VPADDD        Z15, Z10, Z10
+	VPXORD        1408(R14), Z30, Z30
+	VPADDD        Z12, Z11, Z11
+	VPXORD        Z10, Z5, Z5
+	VPXORD        Z11, Z6, Z6
+	VPROLD        $0x0c, Z5, Z5
+	VPROLD        $0x0c, Z6, Z6
+	VPADDD        Z13, Z8, Z8
+	VMOVDQU64     Z30, (R13)(R10*1)
+	VPADDD        Z14, Z9, Z9
+	VPXORD        Z8, Z7, Z7
+	VPXORD        Z9, Z4, Z4
+	VPROLD        $0x0c, Z7, Z7
+	VPROLD        $0x0c, Z4, Z4
+	VPADDD        Z5, Z0, Z0
+	MOVQ          56(R11), R13
+	VPADDD        Z6, Z1, Z1
+	VPXORD        Z0, Z15, Z15
+	VPXORD        Z1, Z12, Z12
+	VPROLD        $0x08, Z15, Z15
+	VPROLD        $0x08, Z12, Z12
+	VPADDD        Z7, Z2, Z2
+	VMOVDQU64     (R13)(R10*1), Z31
+	VPADDD        Z4, Z3, Z3
+	VPXORD        Z2, Z13, Z13
+	VPXORD        Z3, Z14, Z14
+	VPROLD        $0x08, Z13, Z13
+	VPROLD        $0x08, Z14, Z14
+	VPADDD        Z15, Z10, Z10
+	VPXORD        1472(R14), Z31, Z31
+	VPADDD        Z12, Z11, Z11
+	VPXORD        Z10, Z5, Z5
+	VPXORD        Z11, Z6, Z6
+	VPROLD        $0x07, Z5, Z5
+	VPROLD        $0x07, Z6, Z6
+	VPADDD        Z13, Z8, Z8
+	VMOVDQU64     Z31, (R13)(R10*1)
+	VPADDD        Z14, Z9, Z9
+	VPXORD        Z8, Z7, Z7
+	VPXORD        Z9, Z4, Z4
+	VPROLD        $0x07, Z7, Z7
+	VPROLD        $0x07, Z4, Z4
+	VPADDD        Z4, Z0, Z0
+	MOVQ          64(R11), R13
+	VPADDD        Z5, Z1, Z1
+	VPXORD        Z0, Z12, Z12
+	VPXORD        Z1, Z13, Z13
+	VPROLD        $0x10, Z12, Z12
+	VPROLD        $0x10, Z13, Z13
+	VPADDD        Z6, Z2, Z2
+	VMOVDQU64     (R13)(R10*1), Z28
+	VPADDD        Z7, Z3, Z3
+	VPXORD        Z2, Z14, Z14
+	VPXORD        Z3, Z15, Z15
+	VPROLD        $0x10, Z14, Z14
+	VPROLD        $0x10, Z15, Z15
+	VPADDD        Z12, Z8, Z8
+	VPXORD        1536(R14), Z28, Z28
+	VPADDD        Z13, Z9, Z9
+	VPXORD        Z8, Z4, Z4
+	VPXORD        Z9, Z5, Z5
+	VPROLD        $0x0c, Z4, Z4
+	VPROLD        $0x0c, Z5, Z5
+	VPADDD        Z14, Z10, Z10
+	VMOVDQU64     Z28, (R13)(R10*1)
+	VPADDD        Z15, Z11, Z11
+	VPXORD        Z10, Z6, Z6
+	VPXORD        Z11, Z7, Z7
+	VPROLD        $0x0c, Z6, Z6
+	VPROLD        $0x0c, Z7, Z7
+	VPADDD        Z4, Z0, Z0
+	MOVQ          72(R11), R13
+	VPADDD        Z5, Z1, Z1
+	VPXORD        Z0, Z12, Z12
+	VPXORD        Z1, Z13, Z13
+	VPROLD        $0x08, Z12, Z12
+	VPROLD        $0x08, Z13, Z13
+	VPADDD        Z6, Z2, Z2
+	VMOVDQU64     (R13)(R10*1), Z29
+	VPADDD        Z7, Z3, Z3
+	VPXORD        Z2, Z14, Z14
+	VPXORD        Z3, Z15, Z15
+	VPROLD        $0x08, Z14, Z14
+	VPROLD        $0x08, Z15, Z15
+	VPADDD        Z12, Z8, Z8
+	VPXORD        1600(R14), Z29, Z29
+	VPADDD        Z13, Z9, Z9
+	VPXORD        Z8, Z4, Z4
+	VPXORD        Z9, Z5, Z5
+	VPROLD        $0x07, Z4, Z4
+	VPROLD        $0x07, Z5, Z5
+	VPADDD        Z14, Z10, Z10
+	VMOVDQU64     Z29, (R13)(R10*1)
+	VPADDD        Z15, Z11, Z11
+	VPXORD        Z10, Z6, Z6
+	VPXORD        Z11, Z7, Z7
+	VPROLD        $0x07, Z6, Z6
+	VPROLD        $0x07, Z7, Z7
+	VPADDD        Z5, Z0, Z0
+	MOVQ          80(R11), R13
+	VPADDD        Z6, Z1, Z1
+	VPXORD        Z0, Z15, Z15
+	VPXORD        Z1, Z12, Z12
+	VPROLD        $0x10, Z15, Z15
+	VPROLD        $0x10, Z12, Z12
+	VPADDD        Z7, Z2, Z2
+	VMOVDQU64     (R13)(R10*1), Z30
+	VPADDD        Z4, Z3, Z3
+	VPXORD        Z2, Z13, Z13
+	VPXORD        Z3, Z14, Z14
+	VPROLD        $0x10, Z13, Z13
+	VPROLD        $0x10, Z14, Z14
+	VPADDD        Z15, Z10, Z10
+	VPXORD        1664(R14), Z30, Z30
+	VPADDD        Z12, Z11, Z11
+	VPXORD        Z10, Z5, Z5
+	VPXORD        Z11, Z6, Z6
+	VPROLD        $0x0c, Z5, Z5
+	VPROLD        $0x0c, Z6, Z6
+	VPADDD        Z13, Z8, Z8
+	VMOVDQU64     Z30, (R13)(R10*1)
+	VPADDD        Z14, Z9, Z9
+	VPXORD        Z8, Z7, Z7
+	VPXORD        Z9, Z4, Z4
+	VPROLD        $0x0c, Z7, Z7
+	VPROLD        $0x0c, Z4, Z4
+	VPADDD        Z5, Z0, Z0
+	MOVQ          88(R11), R13
+	VPADDD        Z6, Z1, Z1
+	VPXORD        Z0, Z15, Z15
+	VPXORD        Z1, Z12, Z12
+	VPROLD        $0x08, Z15, Z15
+	VPROLD        $0x08, Z12, Z12
+	VPADDD        Z7, Z2, Z2
+	VMOVDQU64     (R13)(R10*1), Z31
+	VPADDD        Z4, Z3, Z3
+	VPXORD        Z2, Z13, Z13
+	VPXORD        Z3, Z14, Z14
+	VPROLD        $0x08, Z13, Z13
+	VPROLD        $0x08, Z14, Z14
+	VPADDD        Z15, Z10, Z10
+	VPXORD        1728(R14), Z31, Z31
+	VPADDD        Z12, Z11, Z11
+	VPXORD        Z10, Z5, Z5
+	VPXORD        Z11, Z6, Z6
+	VPROLD        $0x07, Z5, Z5
+	VPROLD        $0x07, Z6, Z6
+	VPADDD        Z13, Z8, Z8
+	VMOVDQU64     Z31, (R13)(R10*1)
+	VPADDD        Z14, Z9, Z9
+	VPXORD        Z8, Z7, Z7
+	VPXORD        Z9, Z4, Z4
+	VPROLD        $0x07, Z7, Z7
+	VPROLD        $0x07, Z4, Z4
+	VPADDD        Z4, Z0, Z0
+	MOVQ          96(R11), R13
+	VPADDD        Z5, Z1, Z1
+	VPXORD        Z0, Z12, Z12
+	VPXORD        Z1, Z13, Z13
+	VPROLD        $0x10, Z12, Z12
+	VPROLD        $0x10, Z13, Z13
+	VPADDD        Z6, Z2, Z2
+	VMOVDQU64     (R13)(R10*1), Z28
+	VPADDD        Z7, Z3, Z3
+	VPXORD        Z2, Z14, Z14
+	VPXORD        Z3, Z15, Z15
+	VPROLD        $0x10, Z14, Z14
+	VPROLD        $0x10, Z15, Z15
+	VPADDD        Z12, Z8, Z8
+	VPXORD        1792(R14), Z28, Z28
+	VPADDD        Z13, Z9, Z9
+	VPXORD        Z8, Z4, Z4
+	VPXORD        Z9, Z5, Z5
+	VPROLD        $0x0c, Z4, Z4
+	VPROLD        $0x0c, Z5, Z5
+	VPADDD        Z14, Z10, Z10
+	VMOVDQU64     Z28, (R13)(R10*1)
+	VPADDD        Z15, Z11, Z11
+	VPXORD        Z10, Z6, Z6
+	VPXORD        Z11, Z7, Z7
+	VPROLD        $0x0c, Z6, Z6
+	VPROLD        $0x0c, Z7, Z7
+	VPADDD        Z4, Z0, Z0
+	MOVQ          104(R11), R13
+	VPADDD        Z5, Z1, Z1
+	VPXORD        Z0, Z12, Z12
+	VPXORD        Z1, Z13, Z13
+	VPROLD        $0x08, Z12, Z12
+	VPROLD        $0x08, Z13, Z13
+	VPADDD        Z6, Z2, Z2
+	VMOVDQU64     (R13)(R10*1), Z29
+	VPADDD        Z7, Z3, Z3
+	VPXORD        Z2, Z14, Z14
+	VPXORD        Z3, Z15, Z15
+	VPROLD        $0x08, Z14, Z14
+	VPROLD        $0x08, Z15, Z15
+	VPADDD        Z12, Z8, Z8
+	VPXORD        1856(R14), Z29, Z29
+	VPADDD        Z13, Z9, Z9
+	VPXORD        Z8, Z4, Z4
+	VPXORD        Z9, Z5, Z5
+	VPROLD        $0x07, Z4, Z4
+	VPROLD        $0x07, Z5, Z5
+	VPADDD        Z14, Z10, Z10
+	VMOVDQU64     Z29, (R13)(R10*1)
+	VPADDD        Z15, Z11, Z11
+	VPXORD        Z10, Z6, Z6
+	VPXORD        Z11, Z7, Z7
+	VPROLD        $0x07, Z6, Z6
+	VPROLD        $0x07, Z7, Z7
+	VPADDD        Z5, Z0, Z0
+	MOVQ          112(R11), R13
+	VPADDD        Z6, Z1, Z1
+	VPXORD        Z0, Z15, Z15
+	VPXORD        Z1, Z12, Z12
+	VPROLD        $0x10, Z15, Z15
+	VPROLD        $0x10, Z12, Z12
+	VPADDD        Z7, Z2, Z2
+	VMOVDQU64     (R13)(R10*1), Z30
+	VPADDD        Z4, Z3, Z3
+	VPXORD        Z2, Z13, Z13
+	VPXORD        Z3, Z14, Z14
+	VPROLD        $0x10, Z13, Z13
+	VPROLD        $0x10, Z14, Z14
+	VPADDD        Z15, Z10, Z10
+	VPXORD        1920(R14), Z30, Z30
+	VPADDD        Z12, Z11, Z11
+	VPXORD        Z10, Z5, Z5
+	VPXORD        Z11, Z6, Z6
+	VPROLD        $0x0c, Z5, Z5
+	VPROLD        $0x0c, Z6, Z6
+	VPADDD        Z13, Z8, Z8
+	VMOVDQU64     Z30, (R13)(R10*1)
+	VPADDD        Z14, Z9, Z9
+	VPXORD        Z8, Z7, Z7
+	VPXORD        Z9, Z4, Z4
+	VPROLD        $0x0c, Z7, Z7
+	VPROLD        $0x0c, Z4, Z4
+	VPADDD        Z5, Z0, Z0
+	MOVQ          120(R11), R13
+	VPADDD        Z6, Z1, Z1
+	VPXORD        Z0, Z15, Z15
+	VPXORD        Z1, Z12, Z12
+	VPROLD        $0x08, Z15, Z15
+	VPROLD        $0x08, Z12, Z12
+	VPADDD        Z7, Z2, Z2
+	VMOVDQU64     (R13)(R10*1), Z31
+	VPADDD        Z4, Z3, Z3
+	VPXORD        Z2, Z13, Z13
+	VPXORD        Z3, Z14, Z14
+	VPROLD        $0x08, Z13, Z13
+	VPROLD        $0x08, Z14, Z14
+	VPADDD        Z15, Z10, Z10
+	VPXORD        1984(R14), Z31, Z31
+	VPADDD        Z12, Z11, Z11
+	VPXORD        Z10, Z5, Z5
+	VPXORD        Z11, Z6, Z6
+	VPROLD        $0x07, Z5, Z5
+	VPROLD        $0x07, Z6, Z6
+	VPADDD        Z13, Z8, Z8
+	VMOVDQU64     Z31, (R13)(R10*1)
+	VPADDD        Z14, Z9, Z9
+	VPXORD        Z8, Z7, Z7
+	VPXORD        Z9, Z4, Z4
+	VPROLD        $0x07, Z7, Z7
+	VPROLD        $0x07, Z4, Z4
+	VPADDD        Z4, Z0, Z0
+	VPADDD        Z5, Z1, Z1
+	VPXORD        Z0, Z12, Z12
+	VPXORD        Z1, Z13, Z13
+	VPROLD        $0x10, Z12, Z12
+	VPROLD        $0x10, Z13, Z13
+	VPADDD        Z6, Z2, Z2
+	VPADDD        Z7, Z3, Z3
+	VPXORD        Z2, Z14, Z14
+	VPXORD        Z3, Z15, Z15
+	VPROLD        $0x10, Z14, Z14
+	VPROLD        $0x10, Z15, Z15
+	VPADDD        Z12, Z8, Z8
+	VPADDD        Z13, Z9, Z9
+	VPXORD        Z8, Z4, Z4
+	VPXORD        Z9, Z5, Z5
+	VPROLD        $0x0c, Z4, Z4
+	VPROLD        $0x0c, Z5, Z5
+	VPADDD        Z14, Z10, Z10
+	VPADDD        Z15, Z11, Z11
+	VPXORD        Z10, Z6, Z6
+	VPXORD        Z11, Z7, Z7
+	VPROLD        $0x0c, Z6, Z6
+	VPROLD        $0x0c, Z7, Z7
+	VPADDD        Z4, Z0, Z0
+	VPADDD        Z5, Z1, Z1
+	VPXORD        Z0, Z12, Z12
+	VPXORD        Z1, Z13, Z13
+	VPROLD        $0x08, Z12, Z12
+	VPROLD        $0x08, Z13, Z13
+	VPADDD        Z6, Z2, Z2
+	VPADDD        Z7, Z3, Z3
+	VPXORD        Z2, Z14, Z14
+	VPXORD        Z3, Z15, Z15
+	VPROLD        $0x08, Z14, Z14
+	VPROLD        $0x08, Z15, Z15
+	VPADDD        Z12, Z8, Z8
+	VPADDD        Z13, Z9, Z9
+	VPXORD        Z8, Z4, Z4
+	VPXORD        Z9, Z5, Z5
+	VPROLD        $0x07, Z4, Z4
+	VPROLD        $0x07, Z5, Z5
+	VPADDD        Z14, Z10, Z10
+	VPADDD        Z15, Z11, Z11
+	VPXORD        Z10, Z6, Z6
+	VPXORD        Z11, Z7, Z7
+	VPROLD        $0x07, Z6, Z6
+	VPROLD        $0x07, Z7, Z7
+	VPADDD        Z5, Z0, Z0
+	VPADDD        Z6, Z1, Z1
+	VPXORD        Z0, Z15, Z15
+	VPXORD        Z1, Z12, Z12
+	VPROLD        $0x10, Z15, Z15
+	VPROLD        $0x10, Z12, Z12
+	VPADDD        Z7, Z2, Z2
+	VPADDD        Z4, Z3, Z3
+	VPXORD        Z2, Z13, Z13
+	VPXORD        Z3, Z14, Z14
+	VPROLD        $0x10, Z13, Z13
+	VPROLD        $0x10, Z14, Z14
+	VPADDD        Z15, Z10, Z10
+	VPADDD        Z12, Z11, Z11
+	VPXORD        Z10, Z5, Z5
+	VPXORD        Z11, Z6, Z6
+	VPROLD        $0x0c, Z5, Z5
+	VPROLD        $0x0c, Z6, Z6
+	VPADDD        Z13, Z8, Z8
+	VPADDD        Z14, Z9, Z9
+	VPXORD        Z8, Z7, Z7
+	VPXORD        Z9, Z4, Z4
+	VPROLD        $0x0c, Z7, Z7
+	VPROLD        $0x0c, Z4, Z4
+	VPADDD        Z5, Z0, Z0
+	VPADDD        Z6, Z1, Z1
+	VPXORD        Z0, Z15, Z15
+	VPXORD        Z1, Z12, Z12
+	VPROLD        $0x08, Z15, Z15
+	VPROLD        $0x08, Z12, Z12
+	VPADDD        Z7, Z2, Z2
+	VPADDD        Z4, Z3, Z3
+	VPXORD        Z2, Z13, Z13
+	VPXORD        Z3, Z14, Z14
+	VPROLD        $0x08, Z13, Z13
+	VPROLD        $0x08, Z14, Z14
+	VPADDD        Z15, Z10, Z10
+	VPADDD        Z12, Z11, Z11
+	VPXORD        Z10, Z5, Z5
+	VPXORD        Z11, Z6, Z6
+	VPROLD        $0x07, Z5, Z5
+	VPROLD        $0x07, Z6, Z6
+	VPADDD        Z13, Z8, Z8
+	VPADDD        Z14, Z9, Z9
+	VPXORD        Z8, Z7, Z7
+	VPXORD        Z9, Z4, Z4
+	VPROLD        $0x07, Z7, Z7
+	VPROLD        $0x07, Z4, Z4
+	LEAQ          3776(R14), R11
+	ADDQ          $0x40, R10
+	JMP           abreastMade
+
+abreastAlone:
+	MOVL $0x00000009, AX
+
+abreastRounds:
+	VPADDD Z4, Z0, Z0
+	VPADDD Z5, Z1, Z1
+	VPXORD Z0, Z12, Z12
+	VPXORD Z1, Z13, Z13
+	VPROLD $0x10, Z12, Z12
+	VPROLD $0x10, Z13, Z13
+	VPADDD Z6, Z2, Z2
+	VPADDD Z7, Z3, Z3
+	VPXORD Z2, Z14, Z14
+	VPXORD Z3, Z15, Z15
+	VPROLD $0x10, Z14, Z14
+	VPROLD $0x10, Z15, Z15
+	VPADDD Z12, Z8, Z8
+	VPADDD Z13, Z9, Z9
+	VPXORD Z8, Z4, Z4
+	VPXORD Z9, Z5, Z5
+	VPROLD $0x0c, Z4, Z4
+	VPROLD $0x0c, Z5, Z5
+	VPADDD Z14, Z10, Z10
+	VPADDD Z15, Z11, Z11
+	VPXORD Z10, Z6, Z6
+	VPXORD Z11, Z7, Z7
+	VPROLD $0x0c, Z6, Z6
+	VPROLD $0x0c, Z7, Z7
+	VPADDD Z4, Z0, Z0
+	VPADDD Z5, Z1, Z1
+	VPXORD Z0, Z12, Z12
+	VPXORD Z1, Z13, Z13
+	VPROLD $0x08, Z12, Z12
+	VPROLD $0x08, Z13, Z13
+	VPADDD Z6, Z2, Z2
+	VPADDD Z7, Z3, Z3
+	VPXORD Z2, Z14, Z14
+	VPXORD Z3, Z15, Z15
+	VPROLD $0x08, Z14, Z14
+	VPROLD $0x08, Z15, Z15
+	VPADDD Z12, Z8, Z8
+	VPADDD Z13, Z9, Z9
+	VPXORD Z8, Z4, Z4
+	VPXORD Z9, Z5, Z5
+	VPROLD $0x07, Z4, Z4
+	VPROLD $0x07, Z5, Z5
+	VPADDD Z14, Z10, Z10
+	VPADDD Z15, Z11, Z11
+	VPXORD Z10, Z6, Z6
+	VPXORD Z11, Z7, Z7
+	VPROLD $0x07, Z6, Z6
+	VPROLD $0x07, Z7, Z7
+	VPADDD Z5, Z0, Z0
+	VPADDD Z6, Z1, Z1
+	VPXORD Z0, Z15, Z15
+	VPXORD Z1, Z12, Z12
+	VPROLD $0x10, Z15, Z15
+	VPROLD $0x10, Z12, Z12
+	VPADDD Z7, Z2, Z2
+	VPADDD Z4, Z3, Z3
+	VPXORD Z2, Z13, Z13
+	VPXORD Z3, Z14, Z14
+	VPROLD $0x10, Z13, Z13
+	VPROLD $0x10, Z14, Z14
+	VPADDD Z15, Z10, Z10
+	VPADDD Z12, Z11, Z11
+	VPXORD Z10, Z5, Z5
+	VPXORD Z11, Z6, Z6
+	VPROLD $0x0c, Z5, Z5
+	VPROLD $0x0c, Z6, Z6
+	VPADDD Z13, Z8, Z8
+	VPADDD Z14, Z9, Z9
+	VPXORD Z8, Z7, Z7
+	VPXORD Z9, Z4, Z4
+	VPROLD $0x0c, Z7, Z7
+	VPROLD $0x0c, Z4, Z4
+	VPADDD Z5, Z0, Z0
+	VPADDD Z6, Z1, Z1
+	VPXORD Z0, Z15, Z15
+	VPXORD Z1, Z12, Z12
+	VPROLD $0x08, Z15, Z15
+	VPROLD $0x08, Z12, Z12
+	VPADDD Z7, Z2, Z2
+	VPADDD Z4, Z3, Z3
+	VPXORD Z2, Z13, Z13
+	VPXORD Z3, Z14, Z14
+	VPROLD $0x08, Z13, Z13
+	VPROLD $0x08, Z14, Z14
+	VPADDD Z15, Z10, Z10
+	VPADDD Z12, Z11, Z11
+	VPXORD Z10, Z5, Z5
+	VPXORD Z11, Z6, Z6
+	VPROLD $0x07, Z5, Z5
+	VPROLD $0x07, Z6, Z6
+	VPADDD Z13, Z8, Z8
+	VPADDD Z14, Z9, Z9
+	VPXORD Z8, Z7, Z7
+	VPXORD Z9, Z4, Z4
+	VPROLD $0x07, Z7, Z7
+	VPROLD $0x07, Z4, Z4
+	DECL   AX
+	JNZ    abreastRounds
+
+abreastMade:
+	VPADDD.BCST   2048(R14), Z0, Z0
+	VPADDD.BCST   2052(R14), Z1, Z1
+	VPADDD.BCST   2056(R14), Z2, Z2
+	VPADDD.BCST   2060(R14), Z3, Z3
+	VPADDD.BCST   2064(R14), Z4, Z4
+	VPADDD.BCST   2068(R14), Z5, Z5
+	VPADDD.BCST   2072(R14), Z6, Z6
+	VPADDD.BCST   2076(R14), Z7, Z7
+	VPADDD.BCST   2080(R14), Z8, Z8
+	VPADDD.BCST   2084(R14), Z9, Z9
+	VPADDD.BCST   2088(R14), Z10, Z10
+	VPADDD.BCST   2092(R14), Z11, Z11
+	VPADDD.BCST   2436(R14), Z12, Z12
+	VPADDD.BCST   2100(R14), Z13, Z13
+	VPADDD        3072(R14), Z14, Z14
+	VPADDD.BCST   2108(R14), Z15, Z15
+	VMOVDQU64     Z0, (R14)
+	VMOVDQU64     Z1, 64(R14)
+	VMOVDQU64     Z2, 128(R14)
+	VMOVDQU64     Z3, 192(R14)
+	VMOVDQU64     Z4, 256(R14)
+	VMOVDQU64     Z5, 320(R14)
+	VMOVDQU64     Z6, 384(R14)
+	VMOVDQU64     Z7, 448(R14)
+	VMOVDQU64     Z8, 512(R14)
+	VMOVDQU64     Z9, 576(R14)
+	VMOVDQU64     Z10, 640(R14)
+	VMOVDQU64     Z11, 704(R14)
+	VMOVDQU64     Z12, 768(R14)
+	VMOVDQU64     Z13, 832(R14)
+	VMOVDQU64     Z14, 896(R14)
+	VMOVDQU64     Z15, 960(R14)
+	MOVL          $0x00000001, R15
+	INCL          R8
+	CMPL          R8, CX
+	JBE           abreastPass
+	VMOVDQU64     (R14), Z24
+	VMOVDQU64     64(R14), Z25
+	VMOVDQU64     128(R14), Z26
+	VMOVDQU64     192(R14), Z27
+	VPUNPCKLDQ    Z25, Z24, Z28
+	VPUNPCKHDQ    Z25, Z24, Z30
+	VPUNPCKLDQ    Z27, Z26, Z29
+	VPUNPCKHDQ    Z27, Z26, Z31
+	VPUNPCKLQDQ   Z29, Z28, Z24
+	VPUNPCKHQDQ   Z29, Z28, Z25
+	VPUNPCKLQDQ   Z31, Z30, Z26
+	VPUNPCKHQDQ   Z31, Z30, Z27
+	VMOVDQU64     X24, 1024(R14)
+	VEXTRACTI32X4 $0x01, Z24, 1280(R14)
+	VEXTRACTI32X4 $0x02, Z24, 1536(R14)
+	VEXTRACTI32X4 $0x03, Z24, 1792(R14)
+	VMOVDQU64     X25, 1088(R14)
+	VEXTRACTI32X4 $0x01, Z25, 1344(R14)
+	VEXTRACTI32X4 $0x02, Z25, 1600(R14)
+	VEXTRACTI32X4 $0x03, Z25, 1856(R14)
+	VMOVDQU64     X26, 1152(R14)
+	VEXTRACTI32X4 $0x01, Z26, 1408(R14)
+	VEXTRACTI32X4 $0x02, Z26, 1664(R14)
+	VEXTRACTI32X4 $0x03, Z26, 1920(R14)
+	VMOVDQU64     X27, 1216(R14)
+	VEXTRACTI32X4 $0x01, Z27, 1472(R14)
+	VEXTRACTI32X4 $0x02, Z27, 1728(R14)
+	VEXTRACTI32X4 $0x03, Z27, 1984(R14)
+	VMOVDQU64     256(R14), Z24
+	VMOVDQU64     320(R14), Z25
+	VMOVDQU64     384(R14), Z26
+	VMOVDQU64     448(R14), Z27
+	VPUNPCKLDQ    Z25, Z24, Z28
+	VPUNPCKHDQ    Z25, Z24, Z30
+	VPUNPCKLDQ    Z27, Z26, Z29
+	VPUNPCKHDQ    Z27, Z26, Z31
+	VPUNPCKLQDQ   Z29, Z28, Z24
+	VPUNPCKHQDQ   Z29, Z28, Z25
+	VPUNPCKLQDQ   Z31, Z30, Z26
+	VPUNPCKHQDQ   Z31, Z30, Z27
+	VMOVDQU64     X24, 1040(R14)
+	VEXTRACTI32X4 $0x01, Z24, 1296(R14)
+	VEXTRACTI32X4 $0x02, Z24, 1552(R14)
+	VEXTRACTI32X4 $0x03, Z24, 1808(R14)
+	VMOVDQU64     X25, 1104(R14)
+	VEXTRACTI32X4 $0x01, Z25, 1360(R14)
+	VEXTRACTI32X4 $0x02, Z25, 1616(R14)
+	VEXTRACTI32X4 $0x03, Z25, 1872(R14)
+	VMOVDQU64     X26, 1168(R14)
+	VEXTRACTI32X4 $0x01, Z26, 1424(R14)
+	VEXTRACTI32X4 $0x02, Z26, 1680(R14)
+	VEXTRACTI32X4 $0x03, Z26, 1936(R14)
+	VMOVDQU64     X27, 1232(R14)
+	VEXTRACTI32X4 $0x01, Z27, 1488(R14)
+	VEXTRACTI32X4 $0x02, Z27, 1744(R14)
+	VEXTRACTI32X4 $0x03, Z27, 2000(R14)
+	VMOVDQU64     512(R14), Z24
+	VMOVDQU64     576(R14), Z25
+	VMOVDQU64     640(R14), Z26
+	VMOVDQU64     704(R14), Z27
+	VPUNPCKLDQ    Z25, Z24, Z28
+	VPUNPCKHDQ    Z25, Z24, Z30
+	VPUNPCKLDQ    Z27, Z26, Z29
+	VPUNPCKHDQ    Z27, Z26, Z31
+	VPUNPCKLQDQ   Z29, Z28, Z24
+	VPUNPCKHQDQ   Z29, Z28, Z25
+	VPUNPCKLQDQ   Z31, Z30, Z26
+	VPUNPCKHQDQ   Z31, Z30, Z27
+	VMOVDQU64     X24, 1056(R14)
+	VEXTRACTI32X4 $0x01, Z24, 1312(R14)
+	VEXTRACTI32X4 $0x02, Z24, 1568(R14)
+	VEXTRACTI32X4 $0x03, Z24, 1824(R14)
+	VMOVDQU64     X25, 1120(R14)
+	VEXTRACTI32X4 $0x01, Z25, 1376(R14)
+	VEXTRACTI32X4 $0x02, Z25, 1632(R14)
+	VEXTRACTI32X4 $0x03, Z25, 1888(R14)
+	VMOVDQU64     X26, 1184(R14)
+	VEXTRACTI32X4 $0x01, Z26, 1440(R14)
+	VEXTRACTI32X4 $0x02, Z26, 1696(R14)
+	VEXTRACTI32X4 $0x03, Z26, 1952(R14)
+	VMOVDQU64     X27, 1248(R14)
+	VEXTRACTI32X4 $0x01, Z27, 1504(R14)
+	VEXTRACTI32X4 $0x02, Z27, 1760(R14)
+	VEXTRACTI32X4 $0x03, Z27, 2016(R14)
+	VMOVDQU64     768(R14), Z24
+	VMOVDQU64     832(R14), Z25
+	VMOVDQU64     896(R14), Z26
+	VMOVDQU64     960(R14), Z27
+	VPUNPCKLDQ    Z25, Z24, Z28
+	VPUNPCKHDQ    Z25, Z24, Z30
+	VPUNPCKLDQ    Z27, Z26, Z29
+	VPUNPCKHDQ    Z27, Z26, Z31
+	VPUNPCKLQDQ   Z29, Z28, Z24
+	VPUNPCKHQDQ   Z29, Z28, Z25
+	VPUNPCKLQDQ   Z31, Z30, Z26
+	VPUNPCKHQDQ   Z31, Z30, Z27
+	VMOVDQU64     X24, 1072(R14)
+	VEXTRACTI32X4 $0x01, Z24, 1328(R14)
+	VEXTRACTI32X4 $0x02, Z24, 1584(R14)
+	VEXTRACTI32X4 $0x03, Z24, 1840(R14)
+	VMOVDQU64     X25, 1136(R14)
+	VEXTRACTI32X4 $0x01, Z25, 1392(R14)
+	VEXTRACTI32X4 $0x02, Z25, 1648(R14)
+	VEXTRACTI32X4 $0x03, Z25, 1904(R14)
+	VMOVDQU64     X26, 1200(R14)
+	VEXTRACTI32X4 $0x01, Z26, 1456(R14)
+	VEXTRACTI32X4 $0x02, Z26, 1712(R14)
+	VEXTRACTI32X4 $0x03, Z26, 1968(R14)
+	VMOVDQU64     X27, 1264(R14)
+	VEXTRACTI32X4 $0x01, Z27, 1520(R14)
+	VEXTRACTI32X4 $0x02, Z27, 1776(R14)
+	VEXTRACTI32X4 $0x03, Z27, 2032(R14)
+	ADDQ          R10, (R11)
+	MOVQ          (R11), R13
+	KMOVQ         4928(R14), K1
+	VMOVDQU8.Z    (R13), K1, Z24
+	VPXORD        1024(R14), Z24, Z24
+	VMOVDQU8      Z24, K1, (R13)
+	ADDQ          R10, 8(R11)
+	MOVQ          8(R11), R13
+	KMOVQ         4936(R14), K1
+	VMOVDQU8.Z    (R13), K1, Z25
+	VPXORD        1088(R14), Z25, Z25
+	VMOVDQU8      Z25, K1, (R13)
+	ADDQ          R10, 16(R11)
+	MOVQ          16(R11), R13
+	KMOVQ         4944(R14), K1
+	VMOVDQU8.Z    (R13), K1, Z26
+	VPXORD        1152(R14), Z26, Z26
+	VMOVDQU8      Z26, K1, (R13)
+	ADDQ          R10, 24(R11)
+	MOVQ          24(R11), R13
+	KMOVQ         4952(R14), K1
+	VMOVDQU8.Z    (R13), K1, Z27
+	VPXORD        1216(R14), Z27, Z27
+	VMOVDQU8      Z27, K1, (R13)
+	ADDQ          R10, 32(R11)
+	MOVQ          32(R11), R13
+	KMOVQ         4960(R14), K1
+	VMOVDQU8.Z    (R13), K1, Z28
+	VPXORD        1280(R14), Z28, Z28
+	VMOVDQU8      Z28, K1, (R13)
+	ADDQ          R10, 40(R11)
+	MOVQ          40(R11), R13
+	KMOVQ         4968(R14), K1
+	VMOVDQU8.Z    (R13), K1, Z29
+	VPXORD        1344(R14), Z29, Z29
+	VMOVDQU8      Z29, K1, (R13)
+	ADDQ          R10, 48(R11)
+	MOVQ          48(R11), R13
+	KMOVQ         4976(R14), K1
+	VMOVDQU8.Z    (R13), K1, Z30
+	VPXORD        1408(R14), Z30, Z30
+	VMOVDQU8      Z30, K1, (R13)
+	ADDQ          R10, 56(R11)
+	MOVQ          56(R11), R13
+	KMOVQ         4984(R14), K1
+	VMOVDQU8.Z    (R13), K1, Z31
+	VPXORD        1472(R14), Z31, Z31
+	VMOVDQU8      Z31, K1, (R13)
+	ADDQ          R10, 64(R11)
+	MOVQ          64(R11), R13
+	KMOVQ         4992(R14), K1
+	VMOVDQU8.Z    (R13), K1, Z24
+	VPXORD        1536(R14), Z24, Z24
+	VMOVDQU8      Z24, K1, (R13)
+	ADDQ          R10, 72(R11)
+	MOVQ          72(R11), R13
+	KMOVQ         5000(R14), K1
+	VMOVDQU8.Z    (R13), K1, Z25
+	VPXORD        1600(R14), Z25, Z25
+	VMOVDQU8      Z25, K1, (R13)
+	ADDQ          R10, 80(R11)
+	MOVQ          80(R11), R13
+	KMOVQ         5008(R14), K1
+	VMOVDQU8.Z    (R13), K1, Z26
+	VPXORD        1664(R14), Z26, Z26
+	VMOVDQU8      Z26, K1, (R13)
+	ADDQ          R10, 88(R11)
+	MOVQ          88(R11), R13
+	KMOVQ         5016(R14), K1
+	VMOVDQU8.Z    (R13), K1, Z27
+	VPXORD        1728(R14), Z27, Z27
+	VMOVDQU8      Z27, K1, (R13)
+	ADDQ          R10, 96(R11)
+	MOVQ          96(R11), R13
+	KMOVQ         5024(R14), K1
+	VMOVDQU8.Z    (R13), K1, Z28
+	VPXORD        1792(R14), Z28, Z28
+	VMOVDQU8      Z28, K1, (R13)
+	ADDQ          R10, 104(R11)
+	MOVQ          104(R11), R13
+	KMOVQ         5032(R14), K1
+	VMOVDQU8.Z    (R13), K1, Z29
+	VPXORD        1856(R14), Z29, Z29
+	VMOVDQU8      Z29, K1, (R13)
+	ADDQ          R10, 112(R11)
+	MOVQ          112(R11), R13
+	KMOVQ         5040(R14), K1
+	VMOVDQU8.Z    (R13), K1, Z30
+	VPXORD        1920(R14), Z30, Z30
+	VMOVDQU8      Z30, K1, (R13)
+	ADDQ          R10, 120(R11)
+	MOVQ          120(R11), R13
+	KMOVQ         5048(R14), K1
+	VMOVDQU8.Z    (R13), K1, Z31
+	VPXORD        1984(R14), Z31, Z31
+	VMOVDQU8      Z31, K1, (R13)
+	VPXORD        Z0, Z0, Z0
+	VMOVDQU64     Z0, (R14)
+	VMOVDQU64     Z0, 64(R14)
+	VMOVDQU64     Z0, 128(R14)
+	VMOVDQU64     Z0, 192(R14)
+	VMOVDQU64     Z0, 256(R14)
+	VMOVDQU64     Z0, 320(R14)
+	VMOVDQU64     Z0, 384(R14)
+	VMOVDQU64     Z0, 448(R14)
+	VMOVDQU64     Z0, 512(R14)
+	VMOVDQU64     Z0, 576(R14)
+	VMOVDQU64     Z0, 640(R14)
+	VMOVDQU64     Z0, 704(R14)
+	VMOVDQU64     Z0, 768(R14)
+	VMOVDQU64     Z0, 832(R14)
+	VMOVDQU64     Z0, 896(R14)
+	VMOVDQU64     Z0, 960(R14)
+	VMOVDQU64     Z0, 1024(R14)
+	VMOVDQU64     Z0, 1088(R14)
+	VMOVDQU64     Z0, 1152(R14)
+	VMOVDQU64     Z0, 1216(R14)
+	VMOVDQU64     Z0, 1280(R14)
+	VMOVDQU64     Z0, 1344(R14)
+	VMOVDQU64     Z0, 1408(R14)
+	VMOVDQU64     Z0, 1472(R14)
+	VMOVDQU64     Z0, 1536(R14)
+	VMOVDQU64     Z0, 1600(R14)
+	VMOVDQU64     Z0, 1664(R14)
+	VMOVDQU64     Z0, 1728(R14)
+	VMOVDQU64     Z0, 1792(R14)
+	VMOVDQU64     Z0, 1856(R14)
+	VMOVDQU64     Z0, 1920(R14)
+	VMOVDQU64     Z0, 1984(R14)
+	VMOVDQU64     Z0, 2048(R14)
+	VMOVDQU64     Z0, 2112(R14)
+	VMOVDQU64     Z0, 2176(R14)
+	VMOVDQU64     Z0, 2240(R14)
+	VMOVDQU64     Z0, 2304(R14)
+	VMOVDQU64     Z0, 2368(R14)
+	VMOVDQU64     Z0, 2432(R14)
+	VZEROALL
+	VPXORD        Z16, Z16, Z16
+	VPXORD        Z17, Z17, Z17
+	VPXORD        Z18, Z18, Z18
+	VPXORD        Z19, Z19, Z19
+	VPXORD        Z20, Z20, Z20
+	VPXORD        Z21, Z21, Z21
+	VPXORD        Z22, Z22, Z22
+	VPXORD        Z23, Z23, Z23
+	VPXORD        Z24, Z24, Z24
+	VPXORD        Z25, Z25, Z25
+	VPXORD        Z26, Z26, Z26
+	VPXORD        Z27, Z27, Z27
+	VPXORD        Z28, Z28, Z28
+	VPXORD        Z29, Z29, Z29
+	VPXORD        Z30, Z30, Z30
+	VPXORD        Z31, Z31, Z31
+	KXORQ         K1, K1, K1
+	KXORQ         K2, K2, K2
+	KXORQ         K3, K3, K3
+	KXORQ         K4, K4, K4
+	KXORQ         K5, K5, K5
+	KXORQ         K6, K6, K6
+	KXORQ         K7, K7, K7
+	RET
 
 DATA lanes512<>+0(SB)/8, $0x0000000000000000
 DATA lanes512<>+8(SB)/8, $0x0000000000000001

@@ -9,6 +9,11 @@ package aead
 //go:noescape
 func chacha512(key *[KeySize]byte, ms *message, n int, keys bool, work *work512)
 
+// abreast512 does what chacha512 does, for 16 messages that have the same number of blocks, and all of them yet.
+//
+//go:noescape
+func abreast512(key *[KeySize]byte, ms *message, keys bool, work *work512)
+
 // apply512 XORs n bytes of key stream into a text, and zeroes the blocks that it had them from.
 //
 //go:noescape

@@ -41,10 +41,12 @@ type oneTimeKey [blockSize]byte
 // A hash is Poly1305's state between two blocks, before it is reduced modulo 2^130-5: the third word is below 5.
 type hash [3]uint64
 
-// work512 is what chacha512 works with. Its first two fields are secret.
+// work512 is what chacha512 and abreast512 work with. What comes before counters is secret.
 type work512 struct {
 	_        [2][16][16]uint32 // words of the pass that waits, and its blocks
 	states   [2][16]uint32     // the words that all lanes have in common, and as far as the first round is made of them alone
+	column   [4][16]uint32     // of abreast512: what the first round makes of the nonces
+	shared   [16]uint32        // and the words of a pass that all lanes have in common
 	counters [dealt512 + 16]uint32
 	nonces   [dealt512 + 16]uint32 // their low words
 	texts    [16 + dealt512 + 16]uintptr

@@ -27,7 +27,8 @@ func TestLayout(t *testing.T) {
 		"messageLast": unsafe.Offsetof(m.last), "messageSize": unsafe.Sizeof(m),
 		"sectionText": unsafe.Offsetof(c.text), "sectionQuads": unsafe.Offsetof(c.quads), "sectionFrom": unsafe.Offsetof(c.from),
 		"sectionKey": unsafe.Offsetof(c.key), "sectionHash": unsafe.Offsetof(c.hash), "sectionSize": unsafe.Sizeof(c),
-		"workStates": unsafe.Offsetof(w.states), "workCounters": unsafe.Offsetof(w.counters), "workNonces": unsafe.Offsetof(w.nonces),
+		"workStates": unsafe.Offsetof(w.states), "workColumn": unsafe.Offsetof(w.column), "workShared": unsafe.Offsetof(w.shared),
+		"workSecret": unsafe.Offsetof(w.counters), "workCounters": unsafe.Offsetof(w.counters), "workNonces": unsafe.Offsetof(w.nonces),
 		"workTexts": unsafe.Offsetof(w.texts), "workMasks": unsafe.Offsetof(w.masks), "workLanes": dealt512,
 		"keySize": unsafe.Sizeof(oneTimeKey{}), "hashSize": unsafe.Sizeof(hash{}),
 	}

@@ -19,11 +19,10 @@ import (
 func chacha512() {
 	counts := table("counts512", iota32(16)...)
 	strides := table("strides512", multiples(16, 64)...)
-	constants := table("sigma512", sigma[:]...)
 
 	TEXT("chacha512", NOSPLIT, "func(key, ms *byte, n int, keys bool, work *byte)")
 	p := &pass512{work: Load(Param("work"), R14), at: R12}
-	p.makeStates(Load(Param("key"), RSI), Load(Param("ms"), RDI), constants)
+	p.makeStates(Load(Param("key"), RSI), Load(Param("ms"), RDI))
 	left := Load(Param("n"), RCX)
 	keys := Load(Param("keys"), R10B)
 	waiting := R15 // 1 if words are
@@ -233,8 +232,8 @@ func (p *pass512) masks(lane Register, offset int) Mem {
 }
 
 // makeStates stores the words that all lanes have in common: as they are, and as far as the first round is made of them alone.
-func (p *pass512) makeStates(key, message Register, constants Mem) {
-	VMOVDQU(constants, X0)
+func (p *pass512) makeStates(key, message Register) {
+	VMOVDQU(sigma512, X0)
 	VMOVDQU(X0, p.state(0, 0))
 	for i := range 2 {
 		VMOVDQU(Mem{Base: key, Disp: 16 * i}, X1)

@@ -26,10 +26,13 @@ const (
 	sectionSize  = 40
 
 	workStates   = 2048 // behind words and blocks
-	workCounters = 2176
-	workNonces   = 2752
-	workTexts    = 3328
-	workMasks    = 4608
+	workColumn   = 2176
+	workShared   = 2432
+	workSecret   = 2496 // bytes from the beginning
+	workCounters = 2496
+	workNonces   = 3072
+	workTexts    = 3648
+	workMasks    = 4928
 	workLanes    = 128
 
 	keySize  = 64 // a whole block, of which the first half is the one-time key

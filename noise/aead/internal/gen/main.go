@@ -14,8 +14,9 @@ func main() {
 	flag.Parse()
 	switch *set {
 	case "avx512":
-		chacha512()
 		constants512()
+		chacha512()
+		abreast512()
 		lanes512()
 		single512()
 		apply512()

@@ -24,10 +24,11 @@ var (
 	high                  = limbs{Z3, Z4, Z5} // and of their high 52 bits
 )
 
-var clampLow, clampHigh, five, masks512 Mem
+var clampLow, clampHigh, five, masks512, sigma512 Mem
 
-// constants512 puts the constants of Poly1305 into read-only memory.
+// constants512 puts constants into read-only memory.
 func constants512() {
+	sigma512 = table("sigma512", sigma[:]...)
 	masks512 = table("poly512", 1<<52-1, 1<<26-1, uint64(1), 0x0ffffffc0fffffff, 0x0ffffffc0ffffffc, 5, 31)
 	clampLow, clampHigh, five = masks512.Offset(24), masks512.Offset(32), masks512.Offset(40) // RFC 8439, 2.5
 }
