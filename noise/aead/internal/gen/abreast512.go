@@ -43,13 +43,7 @@ func abreast512() {
 	p.begin()
 	TESTL(waiting.As32(), waiting.As32())
 	JZ(LabelRef("abreastAlone"))
-	for i := 0; i < 16; i += 4 {
-		doubleRound(p.unpack(i))
-	}
-	for i := 0; i < 16; i += 4 {
-		doubleRound(p.write(i))
-	}
-	doubleRound(nil)
+	p.roundsAndTurn()
 	p.next()
 	JMP(LabelRef("abreastMade"))
 	Label("abreastAlone")
@@ -195,16 +189,30 @@ func (p *abreastPass) end() {
 
 func (p *abreastPass) nonces() Mem { return Mem{Base: p.work, Disp: workNonces} }
 
-// write XORs four blocks that are waiting into their texts.
-func (p *abreastPass) write(first int) (list []func()) {
-	for i := first; i < first+4; i++ {
-		spare := zmm(28 + i%4)
-		list = append(list,
-			func() { MOVQ(Mem{Base: p.to, Disp: 8 * i}, R13) },
-			func() { VMOVDQU64(Mem{Base: R13, Index: p.offset, Scale: 1}, spare) },
-			func() { VPXORD(p.block(i), spare, spare) },
-			func() { VMOVDQU64(spare, Mem{Base: R13, Index: p.offset, Scale: 1}) },
-		)
+// roundsAndTurn turns and writes the words that are waiting, in nine double rounds.
+func (p *abreastPass) roundsAndTurn() {
+	var others []func()
+	const behind = 2 // blocks that the cache is given time for
+	for n := range 16 + behind {
+		if n < 16 {
+			others = append(others, p.collect(n)...)
+		}
+		if n >= behind {
+			others = append(others, p.write(n-behind)...)
+		}
 	}
-	return list
+	for i := range 9 {
+		doubleRound(others[i*len(others)/9 : (i+1)*len(others)/9])
+	}
+}
+
+// write XORs a block into its text.
+func (p *abreastPass) write(n int) []func() {
+	spare := zmm(24 + n%8)
+	return []func(){
+		func() { MOVQ(Mem{Base: p.to, Disp: 8 * n}, R13) },
+		func() { VMOVDQU64(Mem{Base: R13, Index: p.offset, Scale: 1}, spare) },
+		func() { VPXORD(p.block(n), spare, spare) },
+		func() { VMOVDQU64(spare, Mem{Base: R13, Index: p.offset, Scale: 1}) },
+	}
 }

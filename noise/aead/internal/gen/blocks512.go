@@ -8,6 +8,18 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
+// collect puts a block's words in their places one by one. These are many instructions, but none of them takes a port that the rounds take.
+func (p *pass512) collect(n int) (list []func()) {
+	for i := range 16 {
+		word := []GPPhysical{EAX, EDX, R13L}[i%3]
+		list = append(list,
+			func() { MOVL(p.word(i).Offset(4*n), word) },
+			func() { MOVL(word, p.block(n).Offset(4*i)) },
+		)
+	}
+	return list
+}
+
 // unpack takes four words of the states from word first on, and puts them there in the blocks, which come behind the words.
 func (p *pass512) unpack(first int) []func() {
 	a, b, c, d, ab, cd, abHigh, cdHigh := Z24, Z25, Z26, Z27, Z28, Z29, Z30, Z31

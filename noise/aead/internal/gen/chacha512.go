@@ -293,13 +293,16 @@ func (p *pass512) end() {
 	}
 }
 
-// roundsAndTurn turns and writes the words that are waiting, in eight of the nine double rounds.
+// roundsAndTurn turns and writes the words that are waiting, in nine double rounds.
 func (p *pass512) roundsAndTurn() {
-	for i := 0; i < 16; i += 4 {
-		doubleRound(p.unpack(i))
+	var words []func()
+	for n := range 16 {
+		words = append(words, p.collect(n)...)
 	}
-	p.writeAll("writeRounds", func(list []func()) { doubleRound(list) })
-	doubleRound(nil)
+	for i := range 5 {
+		doubleRound(words[i*len(words)/5 : (i+1)*len(words)/5])
+	}
+	p.writeAll("writeRounds", doubleRound)
 }
 
 // doubleRound is a column round and a diagonal round (RFC 8439, 2.3), with other instructions strewn in.
