@@ -4398,6 +4398,166 @@ abreastPass:
 	MOVL         AX, 1212(R14)
 	VPROLD       $0x07, Z7, Z7
 	VPADDD       Z5, Z0, Z0
+	MOVL         12(R14), AX
+	VPADDD       Z6, Z1, Z1
+	MOVL         AX, 1216(R14)
+	VPXORD       Z0, Z15, Z15
+	VPXORD       Z1, Z12, Z12
+	MOVL         76(R14), DX
+	VPROLD       $0x10, Z15, Z15
+	MOVL         DX, 1220(R14)
+	VPROLD       $0x10, Z12, Z12
+	VPADDD       Z7, Z2, Z2
+	MOVL         140(R14), R13
+	VPADDD       Z4, Z3, Z3
+	MOVL         R13, 1224(R14)
+	VPXORD       Z2, Z13, Z13
+	VPXORD       Z3, Z14, Z14
+	MOVL         204(R14), AX
+	VPROLD       $0x10, Z13, Z13
+	MOVL         AX, 1228(R14)
+	VPROLD       $0x10, Z14, Z14
+	VPADDD       Z15, Z10, Z10
+	MOVL         268(R14), DX
+	VPADDD       Z12, Z11, Z11
+	MOVL         DX, 1232(R14)
+	VPXORD       Z10, Z5, Z5
+	VPXORD       Z11, Z6, Z6
+	MOVL         332(R14), R13
+	VPROLD       $0x0c, Z5, Z5
+	MOVL         R13, 1236(R14)
+	VPROLD       $0x0c, Z6, Z6
+	VPADDD       Z13, Z8, Z8
+	MOVL         396(R14), AX
+	VPADDD       Z14, Z9, Z9
+	MOVL         AX, 1240(R14)
+	VPXORD       Z8, Z7, Z7
+	VPXORD       Z9, Z4, Z4
+	MOVL         460(R14), DX
+	VPROLD       $0x0c, Z7, Z7
+	MOVL         DX, 1244(R14)
+	VPROLD       $0x0c, Z4, Z4
+	VPADDD       Z5, Z0, Z0
+	MOVL         524(R14), R13
+	VPADDD       Z6, Z1, Z1
+	MOVL         R13, 1248(R14)
+	VPXORD       Z0, Z15, Z15
+	VPXORD       Z1, Z12, Z12
+	MOVL         588(R14), AX
+	VPROLD       $0x08, Z15, Z15
+	MOVL         AX, 1252(R14)
+	VPROLD       $0x08, Z12, Z12
+	VPADDD       Z7, Z2, Z2
+	MOVL         652(R14), DX
+	VPADDD       Z4, Z3, Z3
+	MOVL         DX, 1256(R14)
+	VPXORD       Z2, Z13, Z13
+	VPXORD       Z3, Z14, Z14
+	MOVL         716(R14), R13
+	VPROLD       $0x08, Z13, Z13
+	MOVL         R13, 1260(R14)
+	VPROLD       $0x08, Z14, Z14
+	VPADDD       Z15, Z10, Z10
+	MOVL         780(R14), AX
+	VPADDD       Z12, Z11, Z11
+	MOVL         AX, 1264(R14)
+	VPXORD       Z10, Z5, Z5
+	VPXORD       Z11, Z6, Z6
+	MOVL         844(R14), DX
+	VPROLD       $0x07, Z5, Z5
+	MOVL         DX, 1268(R14)
+	VPROLD       $0x07, Z6, Z6
+	VPADDD       Z13, Z8, Z8
+	MOVL         908(R14), R13
+	VPADDD       Z14, Z9, Z9
+	MOVL         R13, 1272(R14)
+	VPXORD       Z8, Z7, Z7
+	VPXORD       Z9, Z4, Z4
+	MOVL         972(R14), AX
+	VPROLD       $0x07, Z7, Z7
+	MOVL         AX, 1276(R14)
+	VPROLD       $0x07, Z4, Z4
+	VPADDD       Z4, Z0, Z0
+	MOVL         16(R14), AX
+	VPADDD       Z5, Z1, Z1
+	MOVL         AX, 1280(R14)
+	VPXORD       Z0, Z12, Z12
+	VPXORD       Z1, Z13, Z13
+	MOVL         80(R14), DX
+	VPROLD       $0x10, Z12, Z12
+	MOVL         DX, 1284(R14)
+	VPROLD       $0x10, Z13, Z13
+	VPADDD       Z6, Z2, Z2
+	MOVL         144(R14), R13
+	VPADDD       Z7, Z3, Z3
+	MOVL         R13, 1288(R14)
+	VPXORD       Z2, Z14, Z14
+	VPXORD       Z3, Z15, Z15
+	MOVL         208(R14), AX
+	VPROLD       $0x10, Z14, Z14
+	MOVL         AX, 1292(R14)
+	VPROLD       $0x10, Z15, Z15
+	VPADDD       Z12, Z8, Z8
+	MOVL         272(R14), DX
+	VPADDD       Z13, Z9, Z9
+	MOVL         DX, 1296(R14)
+	VPXORD       Z8, Z4, Z4
+	VPXORD       Z9, Z5, Z5
+	MOVL         336(R14), R13
+	VPROLD       $0x0c, Z4, Z4
+	MOVL         R13, 1300(R14)
+	VPROLD       $0x0c, Z5, Z5
+	VPADDD       Z14, Z10, Z10
+	MOVL         400(R14), AX
+	VPADDD       Z15, Z11, Z11
+	MOVL         AX, 1304(R14)
+	VPXORD       Z10, Z6, Z6
+	VPXORD       Z11, Z7, Z7
+	MOVL         464(R14), DX
+	VPROLD       $0x0c, Z6, Z6
+	MOVL         DX, 1308(R14)
+	VPROLD       $0x0c, Z7, Z7
+	VPADDD       Z4, Z0, Z0
+	MOVL         528(R14), R13
+	VPADDD       Z5, Z1, Z1
+	MOVL         R13, 1312(R14)
+	VPXORD       Z0, Z12, Z12
+	VPXORD       Z1, Z13, Z13
+	MOVL         592(R14), AX
+	VPROLD       $0x08, Z12, Z12
+	MOVL         AX, 1316(R14)
+	VPROLD       $0x08, Z13, Z13
+	VPADDD       Z6, Z2, Z2
+	MOVL         656(R14), DX
+	VPADDD       Z7, Z3, Z3
+	MOVL         DX, 1320(R14)
+	VPXORD       Z2, Z14, Z14
+	VPXORD       Z3, Z15, Z15
+	MOVL         720(R14), R13
+	VPROLD       $0x08, Z14, Z14
+	MOVL         R13, 1324(R14)
+	VPROLD       $0x08, Z15, Z15
+	VPADDD       Z12, Z8, Z8
+	MOVL         784(R14), AX
+	VPADDD       Z13, Z9, Z9
+	MOVL         AX, 1328(R14)
+	VPXORD       Z8, Z4, Z4
+	VPXORD       Z9, Z5, Z5
+	MOVL         848(R14), DX
+	VPROLD       $0x07, Z4, Z4
+	MOVL         DX, 1332(R14)
+	VPROLD       $0x07, Z5, Z5
+	VPADDD       Z14, Z10, Z10
+	MOVL         912(R14), R13
+	VPADDD       Z15, Z11, Z11
+	MOVL         R13, 1336(R14)
+	VPXORD       Z10, Z6, Z6
+	VPXORD       Z11, Z7, Z7
+	MOVL         976(R14), AX
+	VPROLD       $0x07, Z6, Z6
+	MOVL         AX, 1340(R14)
+	VPROLD       $0x07, Z7, Z7
+	VPADDD       Z5, Z0, Z0
 	MOVQ         (R11), R13
 	VPADDD       Z6, Z1, Z1
 	VMOVDQU64    (R13)(R10*1), Z24
@@ -4408,84 +4568,84 @@ abreastPass:
 	VMOVDQU64    Z24, (R13)(R10*1)
 	VPROLD       $0x10, Z12, Z12
 	VPADDD       Z7, Z2, Z2
-	MOVL         12(R14), AX
+	MOVL         20(R14), AX
 	VPADDD       Z4, Z3, Z3
-	MOVL         AX, 1216(R14)
+	MOVL         AX, 1344(R14)
 	VPXORD       Z2, Z13, Z13
 	VPXORD       Z3, Z14, Z14
-	MOVL         76(R14), DX
+	MOVL         84(R14), DX
 	VPROLD       $0x10, Z13, Z13
-	MOVL         DX, 1220(R14)
+	MOVL         DX, 1348(R14)
 	VPROLD       $0x10, Z14, Z14
 	VPADDD       Z15, Z10, Z10
-	MOVL         140(R14), R13
+	MOVL         148(R14), R13
 	VPADDD       Z12, Z11, Z11
-	MOVL         R13, 1224(R14)
+	MOVL         R13, 1352(R14)
 	VPXORD       Z10, Z5, Z5
 	VPXORD       Z11, Z6, Z6
-	MOVL         204(R14), AX
+	MOVL         212(R14), AX
 	VPROLD       $0x0c, Z5, Z5
-	MOVL         AX, 1228(R14)
+	MOVL         AX, 1356(R14)
 	VPROLD       $0x0c, Z6, Z6
 	VPADDD       Z13, Z8, Z8
-	MOVL         268(R14), DX
+	MOVL         276(R14), DX
 	VPADDD       Z14, Z9, Z9
-	MOVL         DX, 1232(R14)
+	MOVL         DX, 1360(R14)
 	VPXORD       Z8, Z7, Z7
 	VPXORD       Z9, Z4, Z4
-	MOVL         332(R14), R13
+	MOVL         340(R14), R13
 	VPROLD       $0x0c, Z7, Z7
-	MOVL         R13, 1236(R14)
+	MOVL         R13, 1364(R14)
 	VPROLD       $0x0c, Z4, Z4
 	VPADDD       Z5, Z0, Z0
-	MOVL         396(R14), AX
+	MOVL         404(R14), AX
 	VPADDD       Z6, Z1, Z1
-	MOVL         AX, 1240(R14)
+	MOVL         AX, 1368(R14)
 	VPXORD       Z0, Z15, Z15
 	VPXORD       Z1, Z12, Z12
-	MOVL         460(R14), DX
+	MOVL         468(R14), DX
 	VPROLD       $0x08, Z15, Z15
-	MOVL         DX, 1244(R14)
+	MOVL         DX, 1372(R14)
 	VPROLD       $0x08, Z12, Z12
 	VPADDD       Z7, Z2, Z2
-	MOVL         524(R14), R13
+	MOVL         532(R14), R13
 	VPADDD       Z4, Z3, Z3
-	MOVL         R13, 1248(R14)
+	MOVL         R13, 1376(R14)
 	VPXORD       Z2, Z13, Z13
 	VPXORD       Z3, Z14, Z14
-	MOVL         588(R14), AX
+	MOVL         596(R14), AX
 	VPROLD       $0x08, Z13, Z13
-	MOVL         AX, 1252(R14)
+	MOVL         AX, 1380(R14)
 	VPROLD       $0x08, Z14, Z14
 	VPADDD       Z15, Z10, Z10
-	MOVL         652(R14), DX
+	MOVL         660(R14), DX
 	VPADDD       Z12, Z11, Z11
-	MOVL         DX, 1256(R14)
+	MOVL         DX, 1384(R14)
 	VPXORD       Z10, Z5, Z5
 	VPXORD       Z11, Z6, Z6
-	MOVL         716(R14), R13
+	MOVL         724(R14), R13
 	VPROLD       $0x07, Z5, Z5
-	MOVL         R13, 1260(R14)
+	MOVL         R13, 1388(R14)
 	VPROLD       $0x07, Z6, Z6
 	VPADDD       Z13, Z8, Z8
-	MOVL         780(R14), AX
+	MOVL         788(R14), AX
 	VPADDD       Z14, Z9, Z9
-	MOVL         AX, 1264(R14)
+	MOVL         AX, 1392(R14)
 	VPXORD       Z8, Z7, Z7
 	VPXORD       Z9, Z4, Z4
-	MOVL         844(R14), DX
+	MOVL         852(R14), DX
 	VPROLD       $0x07, Z7, Z7
-	MOVL         DX, 1268(R14)
+	MOVL         DX, 1396(R14)
 	VPROLD       $0x07, Z4, Z4
 	VPADDD       Z4, Z0, Z0
-	MOVL         908(R14), R13
+	MOVL         916(R14), R13
 	VPADDD       Z5, Z1, Z1
-	MOVL         R13, 1272(R14)
+	MOVL         R13, 1400(R14)
 	VPXORD       Z0, Z12, Z12
 	VPXORD       Z1, Z13, Z13
-	MOVL         972(R14), AX
+	MOVL         980(R14), AX
 	VPROLD       $0x10, Z12, Z12
-	MOVL         AX, 1276(R14)
+	MOVL         AX, 1404(R14)
 	VPROLD       $0x10, Z13, Z13
 	VPADDD       Z6, Z2, Z2
 	MOVQ         8(R11), R13
@@ -4498,84 +4658,84 @@ abreastPass:
 	VMOVDQU64    Z25, (R13)(R10*1)
 	VPROLD       $0x10, Z15, Z15
 	VPADDD       Z12, Z8, Z8
-	MOVL         16(R14), AX
+	MOVL         24(R14), AX
 	VPADDD       Z13, Z9, Z9
-	MOVL         AX, 1280(R14)
+	MOVL         AX, 1408(R14)
 	VPXORD       Z8, Z4, Z4
 	VPXORD       Z9, Z5, Z5
-	MOVL         80(R14), DX
+	MOVL         88(R14), DX
 	VPROLD       $0x0c, Z4, Z4
-	MOVL         DX, 1284(R14)
+	MOVL         DX, 1412(R14)
 	VPROLD       $0x0c, Z5, Z5
 	VPADDD       Z14, Z10, Z10
-	MOVL         144(R14), R13
+	MOVL         152(R14), R13
 	VPADDD       Z15, Z11, Z11
-	MOVL         R13, 1288(R14)
+	MOVL         R13, 1416(R14)
 	VPXORD       Z10, Z6, Z6
 	VPXORD       Z11, Z7, Z7
-	MOVL         208(R14), AX
+	MOVL         216(R14), AX
 	VPROLD       $0x0c, Z6, Z6
-	MOVL         AX, 1292(R14)
+	MOVL         AX, 1420(R14)
 	VPROLD       $0x0c, Z7, Z7
 	VPADDD       Z4, Z0, Z0
-	MOVL         272(R14), DX
+	MOVL         280(R14), DX
 	VPADDD       Z5, Z1, Z1
-	MOVL         DX, 1296(R14)
+	MOVL         DX, 1424(R14)
 	VPXORD       Z0, Z12, Z12
 	VPXORD       Z1, Z13, Z13
-	MOVL         336(R14), R13
+	MOVL         344(R14), R13
 	VPROLD       $0x08, Z12, Z12
-	MOVL         R13, 1300(R14)
+	MOVL         R13, 1428(R14)
 	VPROLD       $0x08, Z13, Z13
 	VPADDD       Z6, Z2, Z2
-	MOVL         400(R14), AX
+	MOVL         408(R14), AX
 	VPADDD       Z7, Z3, Z3
-	MOVL         AX, 1304(R14)
+	MOVL         AX, 1432(R14)
 	VPXORD       Z2, Z14, Z14
 	VPXORD       Z3, Z15, Z15
-	MOVL         464(R14), DX
+	MOVL         472(R14), DX
 	VPROLD       $0x08, Z14, Z14
-	MOVL         DX, 1308(R14)
+	MOVL         DX, 1436(R14)
 	VPROLD       $0x08, Z15, Z15
 	VPADDD       Z12, Z8, Z8
-	MOVL         528(R14), R13
+	MOVL         536(R14), R13
 	VPADDD       Z13, Z9, Z9
-	MOVL         R13, 1312(R14)
+	MOVL         R13, 1440(R14)
 	VPXORD       Z8, Z4, Z4
 	VPXORD       Z9, Z5, Z5
-	MOVL         592(R14), AX
+	MOVL         600(R14), AX
 	VPROLD       $0x07, Z4, Z4
-	MOVL         AX, 1316(R14)
+	MOVL         AX, 1444(R14)
 	VPROLD       $0x07, Z5, Z5
 	VPADDD       Z14, Z10, Z10
-	MOVL         656(R14), DX
+	MOVL         664(R14), DX
 	VPADDD       Z15, Z11, Z11
-	MOVL         DX, 1320(R14)
+	MOVL         DX, 1448(R14)
 	VPXORD       Z10, Z6, Z6
 	VPXORD       Z11, Z7, Z7
-	MOVL         720(R14), R13
+	MOVL         728(R14), R13
 	VPROLD       $0x07, Z6, Z6
-	MOVL         R13, 1324(R14)
+	MOVL         R13, 1452(R14)
 	VPROLD       $0x07, Z7, Z7
 	VPADDD       Z5, Z0, Z0
-	MOVL         784(R14), AX
+	MOVL         792(R14), AX
 	VPADDD       Z6, Z1, Z1
-	MOVL         AX, 1328(R14)
+	MOVL         AX, 1456(R14)
 	VPXORD       Z0, Z15, Z15
 	VPXORD       Z1, Z12, Z12
-	MOVL         848(R14), DX
+	MOVL         856(R14), DX
 	VPROLD       $0x10, Z15, Z15
-	MOVL         DX, 1332(R14)
+	MOVL         DX, 1460(R14)
 	VPROLD       $0x10, Z12, Z12
 	VPADDD       Z7, Z2, Z2
-	MOVL         912(R14), R13
+	MOVL         920(R14), R13
 	VPADDD       Z4, Z3, Z3
-	MOVL         R13, 1336(R14)
+	MOVL         R13, 1464(R14)
 	VPXORD       Z2, Z13, Z13
 	VPXORD       Z3, Z14, Z14
-	MOVL         976(R14), AX
+	MOVL         984(R14), AX
 	VPROLD       $0x10, Z13, Z13
-	MOVL         AX, 1340(R14)
+	MOVL         AX, 1468(R14)
 	VPROLD       $0x10, Z14, Z14
 	VPADDD       Z15, Z10, Z10
 	MOVQ         16(R11), R13
@@ -4588,84 +4748,84 @@ abreastPass:
 	VMOVDQU64    Z26, (R13)(R10*1)
 	VPROLD       $0x0c, Z6, Z6
 	VPADDD       Z13, Z8, Z8
-	MOVL         20(R14), AX
+	MOVL         28(R14), AX
 	VPADDD       Z14, Z9, Z9
-	MOVL         AX, 1344(R14)
+	MOVL         AX, 1472(R14)
 	VPXORD       Z8, Z7, Z7
 	VPXORD       Z9, Z4, Z4
-	MOVL         84(R14), DX
+	MOVL         92(R14), DX
 	VPROLD       $0x0c, Z7, Z7
-	MOVL         DX, 1348(R14)
+	MOVL         DX, 1476(R14)
 	VPROLD       $0x0c, Z4, Z4
 	VPADDD       Z5, Z0, Z0
-	MOVL         148(R14), R13
+	MOVL         156(R14), R13
 	VPADDD       Z6, Z1, Z1
-	MOVL         R13, 1352(R14)
+	MOVL         R13, 1480(R14)
 	VPXORD       Z0, Z15, Z15
 	VPXORD       Z1, Z12, Z12
-	MOVL         212(R14), AX
+	MOVL         220(R14), AX
 	VPROLD       $0x08, Z15, Z15
-	MOVL         AX, 1356(R14)
+	MOVL         AX, 1484(R14)
 	VPROLD       $0x08, Z12, Z12
 	VPADDD       Z7, Z2, Z2
-	MOVL         276(R14), DX
+	MOVL         284(R14), DX
 	VPADDD       Z4, Z3, Z3
-	MOVL         DX, 1360(R14)
+	MOVL         DX, 1488(R14)
 	VPXORD       Z2, Z13, Z13
 	VPXORD       Z3, Z14, Z14
-	MOVL         340(R14), R13
+	MOVL         348(R14), R13
 	VPROLD       $0x08, Z13, Z13
-	MOVL         R13, 1364(R14)
+	MOVL         R13, 1492(R14)
 	VPROLD       $0x08, Z14, Z14
 	VPADDD       Z15, Z10, Z10
-	MOVL         404(R14), AX
+	MOVL         412(R14), AX
 	VPADDD       Z12, Z11, Z11
-	MOVL         AX, 1368(R14)
+	MOVL         AX, 1496(R14)
 	VPXORD       Z10, Z5, Z5
 	VPXORD       Z11, Z6, Z6
-	MOVL         468(R14), DX
+	MOVL         476(R14), DX
 	VPROLD       $0x07, Z5, Z5
-	MOVL         DX, 1372(R14)
+	MOVL         DX, 1500(R14)
 	VPROLD       $0x07, Z6, Z6
 	VPADDD       Z13, Z8, Z8
-	MOVL         532(R14), R13
+	MOVL         540(R14), R13
 	VPADDD       Z14, Z9, Z9
-	MOVL         R13, 1376(R14)
+	MOVL         R13, 1504(R14)
 	VPXORD       Z8, Z7, Z7
 	VPXORD       Z9, Z4, Z4
-	MOVL         596(R14), AX
+	MOVL         604(R14), AX
 	VPROLD       $0x07, Z7, Z7
-	MOVL         AX, 1380(R14)
+	MOVL         AX, 1508(R14)
 	VPROLD       $0x07, Z4, Z4
 	VPADDD       Z4, Z0, Z0
-	MOVL         660(R14), DX
+	MOVL         668(R14), DX
 	VPADDD       Z5, Z1, Z1
-	MOVL         DX, 1384(R14)
+	MOVL         DX, 1512(R14)
 	VPXORD       Z0, Z12, Z12
 	VPXORD       Z1, Z13, Z13
-	MOVL         724(R14), R13
+	MOVL         732(R14), R13
 	VPROLD       $0x10, Z12, Z12
-	MOVL         R13, 1388(R14)
+	MOVL         R13, 1516(R14)
 	VPROLD       $0x10, Z13, Z13
 	VPADDD       Z6, Z2, Z2
-	MOVL         788(R14), AX
+	MOVL         796(R14), AX
 	VPADDD       Z7, Z3, Z3
-	MOVL         AX, 1392(R14)
+	MOVL         AX, 1520(R14)
 	VPXORD       Z2, Z14, Z14
 	VPXORD       Z3, Z15, Z15
-	MOVL         852(R14), DX
+	MOVL         860(R14), DX
 	VPROLD       $0x10, Z14, Z14
-	MOVL         DX, 1396(R14)
+	MOVL         DX, 1524(R14)
 	VPROLD       $0x10, Z15, Z15
 	VPADDD       Z12, Z8, Z8
-	MOVL         916(R14), R13
+	MOVL         924(R14), R13
 	VPADDD       Z13, Z9, Z9
-	MOVL         R13, 1400(R14)
+	MOVL         R13, 1528(R14)
 	VPXORD       Z8, Z4, Z4
 	VPXORD       Z9, Z5, Z5
-	MOVL         980(R14), AX
+	MOVL         988(R14), AX
 	VPROLD       $0x0c, Z4, Z4
-	MOVL         AX, 1404(R14)
+	MOVL         AX, 1532(R14)
 	VPROLD       $0x0c, Z5, Z5
 	VPADDD       Z14, Z10, Z10
 	MOVQ         24(R11), R13
@@ -4678,84 +4838,84 @@ abreastPass:
 	VMOVDQU64    Z27, (R13)(R10*1)
 	VPROLD       $0x0c, Z7, Z7
 	VPADDD       Z4, Z0, Z0
-	MOVL         24(R14), AX
+	MOVL         32(R14), AX
 	VPADDD       Z5, Z1, Z1
-	MOVL         AX, 1408(R14)
+	MOVL         AX, 1536(R14)
 	VPXORD       Z0, Z12, Z12
 	VPXORD       Z1, Z13, Z13
-	MOVL         88(R14), DX
+	MOVL         96(R14), DX
 	VPROLD       $0x08, Z12, Z12
-	MOVL         DX, 1412(R14)
+	MOVL         DX, 1540(R14)
 	VPROLD       $0x08, Z13, Z13
 	VPADDD       Z6, Z2, Z2
-	MOVL         152(R14), R13
+	MOVL         160(R14), R13
 	VPADDD       Z7, Z3, Z3
-	MOVL         R13, 1416(R14)
+	MOVL         R13, 1544(R14)
 	VPXORD       Z2, Z14, Z14
 	VPXORD       Z3, Z15, Z15
-	MOVL         216(R14), AX
+	MOVL         224(R14), AX
 	VPROLD       $0x08, Z14, Z14
-	MOVL         AX, 1420(R14)
+	MOVL         AX, 1548(R14)
 	VPROLD       $0x08, Z15, Z15
 	VPADDD       Z12, Z8, Z8
-	MOVL         280(R14), DX
+	MOVL         288(R14), DX
 	VPADDD       Z13, Z9, Z9
-	MOVL         DX, 1424(R14)
+	MOVL         DX, 1552(R14)
 	VPXORD       Z8, Z4, Z4
 	VPXORD       Z9, Z5, Z5
-	MOVL         344(R14), R13
+	MOVL         352(R14), R13
 	VPROLD       $0x07, Z4, Z4
-	MOVL         R13, 1428(R14)
+	MOVL         R13, 1556(R14)
 	VPROLD       $0x07, Z5, Z5
 	VPADDD       Z14, Z10, Z10
-	MOVL         408(R14), AX
+	MOVL         416(R14), AX
 	VPADDD       Z15, Z11, Z11
-	MOVL         AX, 1432(R14)
+	MOVL         AX, 1560(R14)
 	VPXORD       Z10, Z6, Z6
 	VPXORD       Z11, Z7, Z7
-	MOVL         472(R14), DX
+	MOVL         480(R14), DX
 	VPROLD       $0x07, Z6, Z6
-	MOVL         DX, 1436(R14)
+	MOVL         DX, 1564(R14)
 	VPROLD       $0x07, Z7, Z7
 	VPADDD       Z5, Z0, Z0
-	MOVL         536(R14), R13
+	MOVL         544(R14), R13
 	VPADDD       Z6, Z1, Z1
-	MOVL         R13, 1440(R14)
+	MOVL         R13, 1568(R14)
 	VPXORD       Z0, Z15, Z15
 	VPXORD       Z1, Z12, Z12
-	MOVL         600(R14), AX
+	MOVL         608(R14), AX
 	VPROLD       $0x10, Z15, Z15
-	MOVL         AX, 1444(R14)
+	MOVL         AX, 1572(R14)
 	VPROLD       $0x10, Z12, Z12
 	VPADDD       Z7, Z2, Z2
-	MOVL         664(R14), DX
+	MOVL         672(R14), DX
 	VPADDD       Z4, Z3, Z3
-	MOVL         DX, 1448(R14)
+	MOVL         DX, 1576(R14)
 	VPXORD       Z2, Z13, Z13
 	VPXORD       Z3, Z14, Z14
-	MOVL         728(R14), R13
+	MOVL         736(R14), R13
 	VPROLD       $0x10, Z13, Z13
-	MOVL         R13, 1452(R14)
+	MOVL         R13, 1580(R14)
 	VPROLD       $0x10, Z14, Z14
 	VPADDD       Z15, Z10, Z10
-	MOVL         792(R14), AX
+	MOVL         800(R14), AX
 	VPADDD       Z12, Z11, Z11
-	MOVL         AX, 1456(R14)
+	MOVL         AX, 1584(R14)
 	VPXORD       Z10, Z5, Z5
 	VPXORD       Z11, Z6, Z6
-	MOVL         856(R14), DX
+	MOVL         864(R14), DX
 	VPROLD       $0x0c, Z5, Z5
-	MOVL         DX, 1460(R14)
+	MOVL         DX, 1588(R14)
 	VPROLD       $0x0c, Z6, Z6
 	VPADDD       Z13, Z8, Z8
-	MOVL         920(R14), R13
+	MOVL         928(R14), R13
 	VPADDD       Z14, Z9, Z9
-	MOVL         R13, 1464(R14)
+	MOVL         R13, 1592(R14)
 	VPXORD       Z8, Z7, Z7
 	VPXORD       Z9, Z4, Z4
-	MOVL         984(R14), AX
+	MOVL         992(R14), AX
 	VPROLD       $0x0c, Z7, Z7
-	MOVL         AX, 1468(R14)
+	MOVL         AX, 1596(R14)
 	VPROLD       $0x0c, Z4, Z4
 	VPADDD       Z5, Z0, Z0
 	MOVQ         32(R11), R13
@@ -4768,84 +4928,84 @@ abreastPass:
 	VMOVDQU64    Z28, (R13)(R10*1)
 	VPROLD       $0x08, Z12, Z12
 	VPADDD       Z7, Z2, Z2
-	MOVL         28(R14), AX
+	MOVL         36(R14), AX
 	VPADDD       Z4, Z3, Z3
-	MOVL         AX, 1472(R14)
+	MOVL         AX, 1600(R14)
 	VPXORD       Z2, Z13, Z13
 	VPXORD       Z3, Z14, Z14
-	MOVL         92(R14), DX
+	MOVL         100(R14), DX
 	VPROLD       $0x08, Z13, Z13
-	MOVL         DX, 1476(R14)
+	MOVL         DX, 1604(R14)
 	VPROLD       $0x08, Z14, Z14
 	VPADDD       Z15, Z10, Z10
-	MOVL         156(R14), R13
+	MOVL         164(R14), R13
 	VPADDD       Z12, Z11, Z11
-	MOVL         R13, 1480(R14)
+	MOVL         R13, 1608(R14)
 	VPXORD       Z10, Z5, Z5
 	VPXORD       Z11, Z6, Z6
-	MOVL         220(R14), AX
+	MOVL         228(R14), AX
 	VPROLD       $0x07, Z5, Z5
-	MOVL         AX, 1484(R14)
+	MOVL         AX, 1612(R14)
 	VPROLD       $0x07, Z6, Z6
 	VPADDD       Z13, Z8, Z8
-	MOVL         284(R14), DX
+	MOVL         292(R14), DX
 	VPADDD       Z14, Z9, Z9
-	MOVL         DX, 1488(R14)
+	MOVL         DX, 1616(R14)
 	VPXORD       Z8, Z7, Z7
 	VPXORD       Z9, Z4, Z4
-	MOVL         348(R14), R13
+	MOVL         356(R14), R13
 	VPROLD       $0x07, Z7, Z7
-	MOVL         R13, 1492(R14)
+	MOVL         R13, 1620(R14)
 	VPROLD       $0x07, Z4, Z4
 	VPADDD       Z4, Z0, Z0
-	MOVL         412(R14), AX
+	MOVL         420(R14), AX
 	VPADDD       Z5, Z1, Z1
-	MOVL         AX, 1496(R14)
+	MOVL         AX, 1624(R14)
 	VPXORD       Z0, Z12, Z12
 	VPXORD       Z1, Z13, Z13
-	MOVL         476(R14), DX
+	MOVL         484(R14), DX
 	VPROLD       $0x10, Z12, Z12
-	MOVL         DX, 1500(R14)
+	MOVL         DX, 1628(R14)
 	VPROLD       $0x10, Z13, Z13
 	VPADDD       Z6, Z2, Z2
-	MOVL         540(R14), R13
+	MOVL         548(R14), R13
 	VPADDD       Z7, Z3, Z3
-	MOVL         R13, 1504(R14)
+	MOVL         R13, 1632(R14)
 	VPXORD       Z2, Z14, Z14
 	VPXORD       Z3, Z15, Z15
-	MOVL         604(R14), AX
+	MOVL         612(R14), AX
 	VPROLD       $0x10, Z14, Z14
-	MOVL         AX, 1508(R14)
+	MOVL         AX, 1636(R14)
 	VPROLD       $0x10, Z15, Z15
 	VPADDD       Z12, Z8, Z8
-	MOVL         668(R14), DX
+	MOVL         676(R14), DX
 	VPADDD       Z13, Z9, Z9
-	MOVL         DX, 1512(R14)
+	MOVL         DX, 1640(R14)
 	VPXORD       Z8, Z4, Z4
 	VPXORD       Z9, Z5, Z5
-	MOVL         732(R14), R13
+	MOVL         740(R14), R13
 	VPROLD       $0x0c, Z4, Z4
-	MOVL         R13, 1516(R14)
+	MOVL         R13, 1644(R14)
 	VPROLD       $0x0c, Z5, Z5
 	VPADDD       Z14, Z10, Z10
-	MOVL         796(R14), AX
+	MOVL         804(R14), AX
 	VPADDD       Z15, Z11, Z11
-	MOVL         AX, 1520(R14)
+	MOVL         AX, 1648(R14)
 	VPXORD       Z10, Z6, Z6
 	VPXORD       Z11, Z7, Z7
-	MOVL         860(R14), DX
+	MOVL         868(R14), DX
 	VPROLD       $0x0c, Z6, Z6
-	MOVL         DX, 1524(R14)
+	MOVL         DX, 1652(R14)
 	VPROLD       $0x0c, Z7, Z7
 	VPADDD       Z4, Z0, Z0
-	MOVL         924(R14), R13
+	MOVL         932(R14), R13
 	VPADDD       Z5, Z1, Z1
-	MOVL         R13, 1528(R14)
+	MOVL         R13, 1656(R14)
 	VPXORD       Z0, Z12, Z12
 	VPXORD       Z1, Z13, Z13
-	MOVL         988(R14), AX
+	MOVL         996(R14), AX
 	VPROLD       $0x08, Z12, Z12
-	MOVL         AX, 1532(R14)
+	MOVL         AX, 1660(R14)
 	VPROLD       $0x08, Z13, Z13
 	VPADDD       Z6, Z2, Z2
 	MOVQ         40(R11), R13
@@ -4858,84 +5018,84 @@ abreastPass:
 	VMOVDQU64    Z29, (R13)(R10*1)
 	VPROLD       $0x08, Z15, Z15
 	VPADDD       Z12, Z8, Z8
-	MOVL         32(R14), AX
+	MOVL         40(R14), AX
 	VPADDD       Z13, Z9, Z9
-	MOVL         AX, 1536(R14)
+	MOVL         AX, 1664(R14)
 	VPXORD       Z8, Z4, Z4
 	VPXORD       Z9, Z5, Z5
-	MOVL         96(R14), DX
+	MOVL         104(R14), DX
 	VPROLD       $0x07, Z4, Z4
-	MOVL         DX, 1540(R14)
+	MOVL         DX, 1668(R14)
 	VPROLD       $0x07, Z5, Z5
 	VPADDD       Z14, Z10, Z10
-	MOVL         160(R14), R13
+	MOVL         168(R14), R13
 	VPADDD       Z15, Z11, Z11
-	MOVL         R13, 1544(R14)
+	MOVL         R13, 1672(R14)
 	VPXORD       Z10, Z6, Z6
 	VPXORD       Z11, Z7, Z7
-	MOVL         224(R14), AX
+	MOVL         232(R14), AX
 	VPROLD       $0x07, Z6, Z6
-	MOVL         AX, 1548(R14)
+	MOVL         AX, 1676(R14)
 	VPROLD       $0x07, Z7, Z7
 	VPADDD       Z5, Z0, Z0
-	MOVL         288(R14), DX
+	MOVL         296(R14), DX
 	VPADDD       Z6, Z1, Z1
-	MOVL         DX, 1552(R14)
+	MOVL         DX, 1680(R14)
 	VPXORD       Z0, Z15, Z15
 	VPXORD       Z1, Z12, Z12
-	MOVL         352(R14), R13
+	MOVL         360(R14), R13
 	VPROLD       $0x10, Z15, Z15
-	MOVL         R13, 1556(R14)
+	MOVL         R13, 1684(R14)
 	VPROLD       $0x10, Z12, Z12
 	VPADDD       Z7, Z2, Z2
-	MOVL         416(R14), AX
+	MOVL         424(R14), AX
 	VPADDD       Z4, Z3, Z3
-	MOVL         AX, 1560(R14)
+	MOVL         AX, 1688(R14)
 	VPXORD       Z2, Z13, Z13
 	VPXORD       Z3, Z14, Z14
-	MOVL         480(R14), DX
+	MOVL         488(R14), DX
 	VPROLD       $0x10, Z13, Z13
-	MOVL         DX, 1564(R14)
+	MOVL         DX, 1692(R14)
 	VPROLD       $0x10, Z14, Z14
 	VPADDD       Z15, Z10, Z10
-	MOVL         544(R14), R13
+	MOVL         552(R14), R13
 	VPADDD       Z12, Z11, Z11
-	MOVL         R13, 1568(R14)
+	MOVL         R13, 1696(R14)
 	VPXORD       Z10, Z5, Z5
 	VPXORD       Z11, Z6, Z6
-	MOVL         608(R14), AX
+	MOVL         616(R14), AX
 	VPROLD       $0x0c, Z5, Z5
-	MOVL         AX, 1572(R14)
+	MOVL         AX, 1700(R14)
 	VPROLD       $0x0c, Z6, Z6
 	VPADDD       Z13, Z8, Z8
-	MOVL         672(R14), DX
+	MOVL         680(R14), DX
 	VPADDD       Z14, Z9, Z9
-	MOVL         DX, 1576(R14)
+	MOVL         DX, 1704(R14)
 	VPXORD       Z8, Z7, Z7
 	VPXORD       Z9, Z4, Z4
-	MOVL         736(R14), R13
+	MOVL         744(R14), R13
 	VPROLD       $0x0c, Z7, Z7
-	MOVL         R13, 1580(R14)
+	MOVL         R13, 1708(R14)
 	VPROLD       $0x0c, Z4, Z4
 	VPADDD       Z5, Z0, Z0
-	MOVL         800(R14), AX
+	MOVL         808(R14), AX
 	VPADDD       Z6, Z1, Z1
-	MOVL         AX, 1584(R14)
+	MOVL         AX, 1712(R14)
 	VPXORD       Z0, Z15, Z15
 	VPXORD       Z1, Z12, Z12
-	MOVL         864(R14), DX
+	MOVL         872(R14), DX
 	VPROLD       $0x08, Z15, Z15
-	MOVL         DX, 1588(R14)
+	MOVL         DX, 1716(R14)
 	VPROLD       $0x08, Z12, Z12
 	VPADDD       Z7, Z2, Z2
-	MOVL         928(R14), R13
+	MOVL         936(R14), R13
 	VPADDD       Z4, Z3, Z3
-	MOVL         R13, 1592(R14)
+	MOVL         R13, 1720(R14)
 	VPXORD       Z2, Z13, Z13
 	VPXORD       Z3, Z14, Z14
-	MOVL         992(R14), AX
+	MOVL         1000(R14), AX
 	VPROLD       $0x08, Z13, Z13
-	MOVL         AX, 1596(R14)
+	MOVL         AX, 1724(R14)
 	VPROLD       $0x08, Z14, Z14
 	VPADDD       Z15, Z10, Z10
 	MOVQ         48(R11), R13
@@ -4948,84 +5108,84 @@ abreastPass:
 	VMOVDQU64    Z30, (R13)(R10*1)
 	VPROLD       $0x07, Z6, Z6
 	VPADDD       Z13, Z8, Z8
-	MOVL         36(R14), AX
+	MOVL         44(R14), AX
 	VPADDD       Z14, Z9, Z9
-	MOVL         AX, 1600(R14)
+	MOVL         AX, 1728(R14)
 	VPXORD       Z8, Z7, Z7
 	VPXORD       Z9, Z4, Z4
-	MOVL         100(R14), DX
+	MOVL         108(R14), DX
 	VPROLD       $0x07, Z7, Z7
-	MOVL         DX, 1604(R14)
+	MOVL         DX, 1732(R14)
 	VPROLD       $0x07, Z4, Z4
 	VPADDD       Z4, Z0, Z0
-	MOVL         164(R14), R13
+	MOVL         172(R14), R13
 	VPADDD       Z5, Z1, Z1
-	MOVL         R13, 1608(R14)
+	MOVL         R13, 1736(R14)
 	VPXORD       Z0, Z12, Z12
 	VPXORD       Z1, Z13, Z13
-	MOVL         228(R14), AX
+	MOVL         236(R14), AX
 	VPROLD       $0x10, Z12, Z12
-	MOVL         AX, 1612(R14)
+	MOVL         AX, 1740(R14)
 	VPROLD       $0x10, Z13, Z13
 	VPADDD       Z6, Z2, Z2
-	MOVL         292(R14), DX
+	MOVL         300(R14), DX
 	VPADDD       Z7, Z3, Z3
-	MOVL         DX, 1616(R14)
+	MOVL         DX, 1744(R14)
 	VPXORD       Z2, Z14, Z14
 	VPXORD       Z3, Z15, Z15
-	MOVL         356(R14), R13
+	MOVL         364(R14), R13
 	VPROLD       $0x10, Z14, Z14
-	MOVL         R13, 1620(R14)
+	MOVL         R13, 1748(R14)
 	VPROLD       $0x10, Z15, Z15
 	VPADDD       Z12, Z8, Z8
-	MOVL         420(R14), AX
+	MOVL         428(R14), AX
 	VPADDD       Z13, Z9, Z9
-	MOVL         AX, 1624(R14)
+	MOVL         AX, 1752(R14)
 	VPXORD       Z8, Z4, Z4
 	VPXORD       Z9, Z5, Z5
-	MOVL         484(R14), DX
+	MOVL         492(R14), DX
 	VPROLD       $0x0c, Z4, Z4
-	MOVL         DX, 1628(R14)
+	MOVL         DX, 1756(R14)
 	VPROLD       $0x0c, Z5, Z5
 	VPADDD       Z14, Z10, Z10
-	MOVL         548(R14), R13
+	MOVL         556(R14), R13
 	VPADDD       Z15, Z11, Z11
-	MOVL         R13, 1632(R14)
+	MOVL         R13, 1760(R14)
 	VPXORD       Z10, Z6, Z6
 	VPXORD       Z11, Z7, Z7
-	MOVL         612(R14), AX
+	MOVL         620(R14), AX
 	VPROLD       $0x0c, Z6, Z6
-	MOVL         AX, 1636(R14)
+	MOVL         AX, 1764(R14)
 	VPROLD       $0x0c, Z7, Z7
 	VPADDD       Z4, Z0, Z0
-	MOVL         676(R14), DX
+	MOVL         684(R14), DX
 	VPADDD       Z5, Z1, Z1
-	MOVL         DX, 1640(R14)
+	MOVL         DX, 1768(R14)
 	VPXORD       Z0, Z12, Z12
 	VPXORD       Z1, Z13, Z13
-	MOVL         740(R14), R13
+	MOVL         748(R14), R13
 	VPROLD       $0x08, Z12, Z12
-	MOVL         R13, 1644(R14)
+	MOVL         R13, 1772(R14)
 	VPROLD       $0x08, Z13, Z13
 	VPADDD       Z6, Z2, Z2
-	MOVL         804(R14), AX
+	MOVL         812(R14), AX
 	VPADDD       Z7, Z3, Z3
-	MOVL         AX, 1648(R14)
+	MOVL         AX, 1776(R14)
 	VPXORD       Z2, Z14, Z14
 	VPXORD       Z3, Z15, Z15
-	MOVL         868(R14), DX
+	MOVL         876(R14), DX
 	VPROLD       $0x08, Z14, Z14
-	MOVL         DX, 1652(R14)
+	MOVL         DX, 1780(R14)
 	VPROLD       $0x08, Z15, Z15
 	VPADDD       Z12, Z8, Z8
-	MOVL         932(R14), R13
+	MOVL         940(R14), R13
 	VPADDD       Z13, Z9, Z9
-	MOVL         R13, 1656(R14)
+	MOVL         R13, 1784(R14)
 	VPXORD       Z8, Z4, Z4
 	VPXORD       Z9, Z5, Z5
-	MOVL         996(R14), AX
+	MOVL         1004(R14), AX
 	VPROLD       $0x07, Z4, Z4
-	MOVL         AX, 1660(R14)
+	MOVL         AX, 1788(R14)
 	VPROLD       $0x07, Z5, Z5
 	VPADDD       Z14, Z10, Z10
 	MOVQ         56(R11), R13
@@ -5038,84 +5198,84 @@ abreastPass:
 	VMOVDQU64    Z31, (R13)(R10*1)
 	VPROLD       $0x07, Z7, Z7
 	VPADDD       Z5, Z0, Z0
-	MOVL         40(R14), AX
+	MOVL         48(R14), AX
 	VPADDD       Z6, Z1, Z1
-	MOVL         AX, 1664(R14)
+	MOVL         AX, 1792(R14)
 	VPXORD       Z0, Z15, Z15
 	VPXORD       Z1, Z12, Z12
-	MOVL         104(R14), DX
+	MOVL         112(R14), DX
 	VPROLD       $0x10, Z15, Z15
-	MOVL         DX, 1668(R14)
+	MOVL         DX, 1796(R14)
 	VPROLD       $0x10, Z12, Z12
 	VPADDD       Z7, Z2, Z2
-	MOVL         168(R14), R13
+	MOVL         176(R14), R13
 	VPADDD       Z4, Z3, Z3
-	MOVL         R13, 1672(R14)
+	MOVL         R13, 1800(R14)
 	VPXORD       Z2, Z13, Z13
 	VPXORD       Z3, Z14, Z14
-	MOVL         232(R14), AX
+	MOVL         240(R14), AX
 	VPROLD       $0x10, Z13, Z13
-	MOVL         AX, 1676(R14)
+	MOVL         AX, 1804(R14)
 	VPROLD       $0x10, Z14, Z14
 	VPADDD       Z15, Z10, Z10
-	MOVL         296(R14), DX
+	MOVL         304(R14), DX
 	VPADDD       Z12, Z11, Z11
-	MOVL         DX, 1680(R14)
+	MOVL         DX, 1808(R14)
 	VPXORD       Z10, Z5, Z5
 	VPXORD       Z11, Z6, Z6
-	MOVL         360(R14), R13
+	MOVL         368(R14), R13
 	VPROLD       $0x0c, Z5, Z5
-	MOVL         R13, 1684(R14)
+	MOVL         R13, 1812(R14)
 	VPROLD       $0x0c, Z6, Z6
 	VPADDD       Z13, Z8, Z8
-	MOVL         424(R14), AX
+	MOVL         432(R14), AX
 	VPADDD       Z14, Z9, Z9
-	MOVL         AX, 1688(R14)
+	MOVL         AX, 1816(R14)
 	VPXORD       Z8, Z7, Z7
 	VPXORD       Z9, Z4, Z4
-	MOVL         488(R14), DX
+	MOVL         496(R14), DX
 	VPROLD       $0x0c, Z7, Z7
-	MOVL         DX, 1692(R14)
+	MOVL         DX, 1820(R14)
 	VPROLD       $0x0c, Z4, Z4
 	VPADDD       Z5, Z0, Z0
-	MOVL         552(R14), R13
+	MOVL         560(R14), R13
 	VPADDD       Z6, Z1, Z1
-	MOVL         R13, 1696(R14)
+	MOVL         R13, 1824(R14)
 	VPXORD       Z0, Z15, Z15
 	VPXORD       Z1, Z12, Z12
-	MOVL         616(R14), AX
+	MOVL         624(R14), AX
 	VPROLD       $0x08, Z15, Z15
-	MOVL         AX, 1700(R14)
+	MOVL         AX, 1828(R14)
 	VPROLD       $0x08, Z12, Z12
 	VPADDD       Z7, Z2, Z2
-	MOVL         680(R14), DX
+	MOVL         688(R14), DX
 	VPADDD       Z4, Z3, Z3
-	MOVL         DX, 1704(R14)
+	MOVL         DX, 1832(R14)
 	VPXORD       Z2, Z13, Z13
 	VPXORD       Z3, Z14, Z14
-	MOVL         744(R14), R13
+	MOVL         752(R14), R13
 	VPROLD       $0x08, Z13, Z13
-	MOVL         R13, 1708(R14)
+	MOVL         R13, 1836(R14)
 	VPROLD       $0x08, Z14, Z14
 	VPADDD       Z15, Z10, Z10
-	MOVL         808(R14), AX
+	MOVL         816(R14), AX
 	VPADDD       Z12, Z11, Z11
-	MOVL         AX, 1712(R14)
+	MOVL         AX, 1840(R14)
 	VPXORD       Z10, Z5, Z5
 	VPXORD       Z11, Z6, Z6
-	MOVL         872(R14), DX
+	MOVL         880(R14), DX
 	VPROLD       $0x07, Z5, Z5
-	MOVL         DX, 1716(R14)
+	MOVL         DX, 1844(R14)
 	VPROLD       $0x07, Z6, Z6
 	VPADDD       Z13, Z8, Z8
-	MOVL         936(R14), R13
+	MOVL         944(R14), R13
 	VPADDD       Z14, Z9, Z9
-	MOVL         R13, 1720(R14)
+	MOVL         R13, 1848(R14)
 	VPXORD       Z8, Z7, Z7
 	VPXORD       Z9, Z4, Z4
-	MOVL         1000(R14), AX
+	MOVL         1008(R14), AX
 	VPROLD       $0x07, Z7, Z7
-	MOVL         AX, 1724(R14)
+	MOVL         AX, 1852(R14)
 	VPROLD       $0x07, Z4, Z4
 	VPADDD       Z4, Z0, Z0
 	MOVQ         64(R11), R13
@@ -5128,84 +5288,84 @@ abreastPass:
 	VMOVDQU64    Z24, (R13)(R10*1)
 	VPROLD       $0x10, Z13, Z13
 	VPADDD       Z6, Z2, Z2
-	MOVL         44(R14), AX
+	MOVL         52(R14), AX
 	VPADDD       Z7, Z3, Z3
-	MOVL         AX, 1728(R14)
+	MOVL         AX, 1856(R14)
 	VPXORD       Z2, Z14, Z14
 	VPXORD       Z3, Z15, Z15
-	MOVL         108(R14), DX
+	MOVL         116(R14), DX
 	VPROLD       $0x10, Z14, Z14
-	MOVL         DX, 1732(R14)
+	MOVL         DX, 1860(R14)
 	VPROLD       $0x10, Z15, Z15
 	VPADDD       Z12, Z8, Z8
-	MOVL         172(R14), R13
+	MOVL         180(R14), R13
 	VPADDD       Z13, Z9, Z9
-	MOVL         R13, 1736(R14)
+	MOVL         R13, 1864(R14)
 	VPXORD       Z8, Z4, Z4
 	VPXORD       Z9, Z5, Z5
-	MOVL         236(R14), AX
+	MOVL         244(R14), AX
 	VPROLD       $0x0c, Z4, Z4
-	MOVL         AX, 1740(R14)
+	MOVL         AX, 1868(R14)
 	VPROLD       $0x0c, Z5, Z5
 	VPADDD       Z14, Z10, Z10
-	MOVL         300(R14), DX
+	MOVL         308(R14), DX
 	VPADDD       Z15, Z11, Z11
-	MOVL         DX, 1744(R14)
+	MOVL         DX, 1872(R14)
 	VPXORD       Z10, Z6, Z6
 	VPXORD       Z11, Z7, Z7
-	MOVL         364(R14), R13
+	MOVL         372(R14), R13
 	VPROLD       $0x0c, Z6, Z6
-	MOVL         R13, 1748(R14)
+	MOVL         R13, 1876(R14)
 	VPROLD       $0x0c, Z7, Z7
 	VPADDD       Z4, Z0, Z0
-	MOVL         428(R14), AX
+	MOVL         436(R14), AX
 	VPADDD       Z5, Z1, Z1
-	MOVL         AX, 1752(R14)
+	MOVL         AX, 1880(R14)
 	VPXORD       Z0, Z12, Z12
 	VPXORD       Z1, Z13, Z13
-	MOVL         492(R14), DX
+	MOVL         500(R14), DX
 	VPROLD       $0x08, Z12, Z12
-	MOVL         DX, 1756(R14)
+	MOVL         DX, 1884(R14)
 	VPROLD       $0x08, Z13, Z13
 	VPADDD       Z6, Z2, Z2
-	MOVL         556(R14), R13
+	MOVL         564(R14), R13
 	VPADDD       Z7, Z3, Z3
-	MOVL         R13, 1760(R14)
+	MOVL         R13, 1888(R14)
 	VPXORD       Z2, Z14, Z14
 	VPXORD       Z3, Z15, Z15
-	MOVL         620(R14), AX
+	MOVL         628(R14), AX
 	VPROLD       $0x08, Z14, Z14
-	MOVL         AX, 1764(R14)
+	MOVL         AX, 1892(R14)
 	VPROLD       $0x08, Z15, Z15
 	VPADDD       Z12, Z8, Z8
-	MOVL         684(R14), DX
+	MOVL         692(R14), DX
 	VPADDD       Z13, Z9, Z9
-	MOVL         DX, 1768(R14)
+	MOVL         DX, 1896(R14)
 	VPXORD       Z8, Z4, Z4
 	VPXORD       Z9, Z5, Z5
-	MOVL         748(R14), R13
+	MOVL         756(R14), R13
 	VPROLD       $0x07, Z4, Z4
-	MOVL         R13, 1772(R14)
+	MOVL         R13, 1900(R14)
 	VPROLD       $0x07, Z5, Z5
 	VPADDD       Z14, Z10, Z10
-	MOVL         812(R14), AX
+	MOVL         820(R14), AX
 	VPADDD       Z15, Z11, Z11
-	MOVL         AX, 1776(R14)
+	MOVL         AX, 1904(R14)
 	VPXORD       Z10, Z6, Z6
 	VPXORD       Z11, Z7, Z7
-	MOVL         876(R14), DX
+	MOVL         884(R14), DX
 	VPROLD       $0x07, Z6, Z6
-	MOVL         DX, 1780(R14)
+	MOVL         DX, 1908(R14)
 	VPROLD       $0x07, Z7, Z7
 	VPADDD       Z5, Z0, Z0
-	MOVL         940(R14), R13
+	MOVL         948(R14), R13
 	VPADDD       Z6, Z1, Z1
-	MOVL         R13, 1784(R14)
+	MOVL         R13, 1912(R14)
 	VPXORD       Z0, Z15, Z15
 	VPXORD       Z1, Z12, Z12
-	MOVL         1004(R14), AX
+	MOVL         1012(R14), AX
 	VPROLD       $0x10, Z15, Z15
-	MOVL         AX, 1788(R14)
+	MOVL         AX, 1916(R14)
 	VPROLD       $0x10, Z12, Z12
 	VPADDD       Z7, Z2, Z2
 	MOVQ         72(R11), R13
@@ -5218,84 +5378,84 @@ abreastPass:
 	VMOVDQU64    Z25, (R13)(R10*1)
 	VPROLD       $0x10, Z14, Z14
 	VPADDD       Z15, Z10, Z10
-	MOVL         48(R14), AX
+	MOVL         56(R14), AX
 	VPADDD       Z12, Z11, Z11
-	MOVL         AX, 1792(R14)
+	MOVL         AX, 1920(R14)
 	VPXORD       Z10, Z5, Z5
 	VPXORD       Z11, Z6, Z6
-	MOVL         112(R14), DX
+	MOVL         120(R14), DX
 	VPROLD       $0x0c, Z5, Z5
-	MOVL         DX, 1796(R14)
+	MOVL         DX, 1924(R14)
 	VPROLD       $0x0c, Z6, Z6
 	VPADDD       Z13, Z8, Z8
-	MOVL         176(R14), R13
+	MOVL         184(R14), R13
 	VPADDD       Z14, Z9, Z9
-	MOVL         R13, 1800(R14)
+	MOVL         R13, 1928(R14)
 	VPXORD       Z8, Z7, Z7
 	VPXORD       Z9, Z4, Z4
-	MOVL         240(R14), AX
+	MOVL         248(R14), AX
 	VPROLD       $0x0c, Z7, Z7
-	MOVL         AX, 1804(R14)
+	MOVL         AX, 1932(R14)
 	VPROLD       $0x0c, Z4, Z4
 	VPADDD       Z5, Z0, Z0
-	MOVL         304(R14), DX
+	MOVL         312(R14), DX
 	VPADDD       Z6, Z1, Z1
-	MOVL         DX, 1808(R14)
+	MOVL         DX, 1936(R14)
 	VPXORD       Z0, Z15, Z15
 	VPXORD       Z1, Z12, Z12
-	MOVL         368(R14), R13
+	MOVL         376(R14), R13
 	VPROLD       $0x08, Z15, Z15
-	MOVL         R13, 1812(R14)
+	MOVL         R13, 1940(R14)
 	VPROLD       $0x08, Z12, Z12
 	VPADDD       Z7, Z2, Z2
-	MOVL         432(R14), AX
+	MOVL         440(R14), AX
 	VPADDD       Z4, Z3, Z3
-	MOVL         AX, 1816(R14)
+	MOVL         AX, 1944(R14)
 	VPXORD       Z2, Z13, Z13
 	VPXORD       Z3, Z14, Z14
-	MOVL         496(R14), DX
+	MOVL         504(R14), DX
 	VPROLD       $0x08, Z13, Z13
-	MOVL         DX, 1820(R14)
+	MOVL         DX, 1948(R14)
 	VPROLD       $0x08, Z14, Z14
 	VPADDD       Z15, Z10, Z10
-	MOVL         560(R14), R13
+	MOVL         568(R14), R13
 	VPADDD       Z12, Z11, Z11
-	MOVL         R13, 1824(R14)
+	MOVL         R13, 1952(R14)
 	VPXORD       Z10, Z5, Z5
 	VPXORD       Z11, Z6, Z6
-	MOVL         624(R14), AX
+	MOVL         632(R14), AX
 	VPROLD       $0x07, Z5, Z5
-	MOVL         AX, 1828(R14)
+	MOVL         AX, 1956(R14)
 	VPROLD       $0x07, Z6, Z6
 	VPADDD       Z13, Z8, Z8
-	MOVL         688(R14), DX
+	MOVL         696(R14), DX
 	VPADDD       Z14, Z9, Z9
-	MOVL         DX, 1832(R14)
+	MOVL         DX, 1960(R14)
 	VPXORD       Z8, Z7, Z7
 	VPXORD       Z9, Z4, Z4
-	MOVL         752(R14), R13
+	MOVL         760(R14), R13
 	VPROLD       $0x07, Z7, Z7
-	MOVL         R13, 1836(R14)
+	MOVL         R13, 1964(R14)
 	VPROLD       $0x07, Z4, Z4
 	VPADDD       Z4, Z0, Z0
-	MOVL         816(R14), AX
+	MOVL         824(R14), AX
 	VPADDD       Z5, Z1, Z1
-	MOVL         AX, 1840(R14)
+	MOVL         AX, 1968(R14)
 	VPXORD       Z0, Z12, Z12
 	VPXORD       Z1, Z13, Z13
-	MOVL         880(R14), DX
+	MOVL         888(R14), DX
 	VPROLD       $0x10, Z12, Z12
-	MOVL         DX, 1844(R14)
+	MOVL         DX, 1972(R14)
 	VPROLD       $0x10, Z13, Z13
 	VPADDD       Z6, Z2, Z2
-	MOVL         944(R14), R13
+	MOVL         952(R14), R13
 	VPADDD       Z7, Z3, Z3
-	MOVL         R13, 1848(R14)
+	MOVL         R13, 1976(R14)
 	VPXORD       Z2, Z14, Z14
 	VPXORD       Z3, Z15, Z15
-	MOVL         1008(R14), AX
+	MOVL         1016(R14), AX
 	VPROLD       $0x10, Z14, Z14
-	MOVL         AX, 1852(R14)
+	MOVL         AX, 1980(R14)
 	VPROLD       $0x10, Z15, Z15
 	VPADDD       Z12, Z8, Z8
 	MOVQ         80(R11), R13
@@ -5308,84 +5468,84 @@ abreastPass:
 	VMOVDQU64    Z26, (R13)(R10*1)
 	VPROLD       $0x0c, Z5, Z5
 	VPADDD       Z14, Z10, Z10
-	MOVL         52(R14), AX
+	MOVL         60(R14), AX
 	VPADDD       Z15, Z11, Z11
-	MOVL         AX, 1856(R14)
+	MOVL         AX, 1984(R14)
 	VPXORD       Z10, Z6, Z6
 	VPXORD       Z11, Z7, Z7
-	MOVL         116(R14), DX
+	MOVL         124(R14), DX
 	VPROLD       $0x0c, Z6, Z6
-	MOVL         DX, 1860(R14)
+	MOVL         DX, 1988(R14)
 	VPROLD       $0x0c, Z7, Z7
 	VPADDD       Z4, Z0, Z0
-	MOVL         180(R14), R13
+	MOVL         188(R14), R13
 	VPADDD       Z5, Z1, Z1
-	MOVL         R13, 1864(R14)
+	MOVL         R13, 1992(R14)
 	VPXORD       Z0, Z12, Z12
 	VPXORD       Z1, Z13, Z13
-	MOVL         244(R14), AX
+	MOVL         252(R14), AX
 	VPROLD       $0x08, Z12, Z12
-	MOVL         AX, 1868(R14)
+	MOVL         AX, 1996(R14)
 	VPROLD       $0x08, Z13, Z13
 	VPADDD       Z6, Z2, Z2
-	MOVL         308(R14), DX
+	MOVL         316(R14), DX
 	VPADDD       Z7, Z3, Z3
-	MOVL         DX, 1872(R14)
+	MOVL         DX, 2000(R14)
 	VPXORD       Z2, Z14, Z14
 	VPXORD       Z3, Z15, Z15
-	MOVL         372(R14), R13
+	MOVL         380(R14), R13
 	VPROLD       $0x08, Z14, Z14
-	MOVL         R13, 1876(R14)
+	MOVL         R13, 2004(R14)
 	VPROLD       $0x08, Z15, Z15
 	VPADDD       Z12, Z8, Z8
-	MOVL         436(R14), AX
+	MOVL         444(R14), AX
 	VPADDD       Z13, Z9, Z9
-	MOVL         AX, 1880(R14)
+	MOVL         AX, 2008(R14)
 	VPXORD       Z8, Z4, Z4
 	VPXORD       Z9, Z5, Z5
-	MOVL         500(R14), DX
+	MOVL         508(R14), DX
 	VPROLD       $0x07, Z4, Z4
-	MOVL         DX, 1884(R14)
+	MOVL         DX, 2012(R14)
 	VPROLD       $0x07, Z5, Z5
 	VPADDD       Z14, Z10, Z10
-	MOVL         564(R14), R13
+	MOVL         572(R14), R13
 	VPADDD       Z15, Z11, Z11
-	MOVL         R13, 1888(R14)
+	MOVL         R13, 2016(R14)
 	VPXORD       Z10, Z6, Z6
 	VPXORD       Z11, Z7, Z7
-	MOVL         628(R14), AX
+	MOVL         636(R14), AX
 	VPROLD       $0x07, Z6, Z6
-	MOVL         AX, 1892(R14)
+	MOVL         AX, 2020(R14)
 	VPROLD       $0x07, Z7, Z7
 	VPADDD       Z5, Z0, Z0
-	MOVL         692(R14), DX
+	MOVL         700(R14), DX
 	VPADDD       Z6, Z1, Z1
-	MOVL         DX, 1896(R14)
+	MOVL         DX, 2024(R14)
 	VPXORD       Z0, Z15, Z15
 	VPXORD       Z1, Z12, Z12
-	MOVL         756(R14), R13
+	MOVL         764(R14), R13
 	VPROLD       $0x10, Z15, Z15
-	MOVL         R13, 1900(R14)
+	MOVL         R13, 2028(R14)
 	VPROLD       $0x10, Z12, Z12
 	VPADDD       Z7, Z2, Z2
-	MOVL         820(R14), AX
+	MOVL         828(R14), AX
 	VPADDD       Z4, Z3, Z3
-	MOVL         AX, 1904(R14)
+	MOVL         AX, 2032(R14)
 	VPXORD       Z2, Z13, Z13
 	VPXORD       Z3, Z14, Z14
-	MOVL         884(R14), DX
+	MOVL         892(R14), DX
 	VPROLD       $0x10, Z13, Z13
-	MOVL         DX, 1908(R14)
+	MOVL         DX, 2036(R14)
 	VPROLD       $0x10, Z14, Z14
 	VPADDD       Z15, Z10, Z10
-	MOVL         948(R14), R13
+	MOVL         956(R14), R13
 	VPADDD       Z12, Z11, Z11
-	MOVL         R13, 1912(R14)
+	MOVL         R13, 2040(R14)
 	VPXORD       Z10, Z5, Z5
 	VPXORD       Z11, Z6, Z6
-	MOVL         1012(R14), AX
+	MOVL         1020(R14), AX
 	VPROLD       $0x0c, Z5, Z5
-	MOVL         AX, 1916(R14)
+	MOVL         AX, 2044(R14)
 	VPROLD       $0x0c, Z6, Z6
 	VPADDD       Z13, Z8, Z8
 	MOVQ         88(R11), R13
@@ -5398,174 +5558,14 @@ abreastPass:
 	VMOVDQU64    Z27, (R13)(R10*1)
 	VPROLD       $0x0c, Z4, Z4
 	VPADDD       Z5, Z0, Z0
-	MOVL         56(R14), AX
-	VPADDD       Z6, Z1, Z1
-	MOVL         AX, 1920(R14)
-	VPXORD       Z0, Z15, Z15
-	VPXORD       Z1, Z12, Z12
-	MOVL         120(R14), DX
-	VPROLD       $0x08, Z15, Z15
-	MOVL         DX, 1924(R14)
-	VPROLD       $0x08, Z12, Z12
-	VPADDD       Z7, Z2, Z2
-	MOVL         184(R14), R13
-	VPADDD       Z4, Z3, Z3
-	MOVL         R13, 1928(R14)
-	VPXORD       Z2, Z13, Z13
-	VPXORD       Z3, Z14, Z14
-	MOVL         248(R14), AX
-	VPROLD       $0x08, Z13, Z13
-	MOVL         AX, 1932(R14)
-	VPROLD       $0x08, Z14, Z14
-	VPADDD       Z15, Z10, Z10
-	MOVL         312(R14), DX
-	VPADDD       Z12, Z11, Z11
-	MOVL         DX, 1936(R14)
-	VPXORD       Z10, Z5, Z5
-	VPXORD       Z11, Z6, Z6
-	MOVL         376(R14), R13
-	VPROLD       $0x07, Z5, Z5
-	MOVL         R13, 1940(R14)
-	VPROLD       $0x07, Z6, Z6
-	VPADDD       Z13, Z8, Z8
-	MOVL         440(R14), AX
-	VPADDD       Z14, Z9, Z9
-	MOVL         AX, 1944(R14)
-	VPXORD       Z8, Z7, Z7
-	VPXORD       Z9, Z4, Z4
-	MOVL         504(R14), DX
-	VPROLD       $0x07, Z7, Z7
-	MOVL         DX, 1948(R14)
-	VPROLD       $0x07, Z4, Z4
-	VPADDD       Z4, Z0, Z0
-	MOVL         568(R14), R13
-	VPADDD       Z5, Z1, Z1
-	MOVL         R13, 1952(R14)
-	VPXORD       Z0, Z12, Z12
-	VPXORD       Z1, Z13, Z13
-	MOVL         632(R14), AX
-	VPROLD       $0x10, Z12, Z12
-	MOVL         AX, 1956(R14)
-	VPROLD       $0x10, Z13, Z13
-	VPADDD       Z6, Z2, Z2
-	MOVL         696(R14), DX
-	VPADDD       Z7, Z3, Z3
-	MOVL         DX, 1960(R14)
-	VPXORD       Z2, Z14, Z14
-	VPXORD       Z3, Z15, Z15
-	MOVL         760(R14), R13
-	VPROLD       $0x10, Z14, Z14
-	MOVL         R13, 1964(R14)
-	VPROLD       $0x10, Z15, Z15
-	VPADDD       Z12, Z8, Z8
-	MOVL         824(R14), AX
-	VPADDD       Z13, Z9, Z9
-	MOVL         AX, 1968(R14)
-	VPXORD       Z8, Z4, Z4
-	VPXORD       Z9, Z5, Z5
-	MOVL         888(R14), DX
-	VPROLD       $0x0c, Z4, Z4
-	MOVL         DX, 1972(R14)
-	VPROLD       $0x0c, Z5, Z5
-	VPADDD       Z14, Z10, Z10
-	MOVL         952(R14), R13
-	VPADDD       Z15, Z11, Z11
-	MOVL         R13, 1976(R14)
-	VPXORD       Z10, Z6, Z6
-	VPXORD       Z11, Z7, Z7
-	MOVL         1016(R14), AX
-	VPROLD       $0x0c, Z6, Z6
-	MOVL         AX, 1980(R14)
-	VPROLD       $0x0c, Z7, Z7
-	VPADDD       Z4, Z0, Z0
 	MOVQ         96(R11), R13
-	VPADDD       Z5, Z1, Z1
+	VPADDD       Z6, Z1, Z1
 	VMOVDQU64    (R13)(R10*1), Z28
-	VPXORD       Z0, Z12, Z12
-	VPXORD       Z1, Z13, Z13
+	VPXORD       Z0, Z15, Z15
+	VPXORD       Z1, Z12, Z12
 	VPXORD       1792(R14), Z28, Z28
-	VPROLD       $0x08, Z12, Z12
+	VPROLD       $0x08, Z15, Z15
 	VMOVDQU64    Z28, (R13)(R10*1)
-	VPROLD       $0x08, Z13, Z13
-	VPADDD       Z6, Z2, Z2
-	MOVL         60(R14), AX
-	VPADDD       Z7, Z3, Z3
-	MOVL         AX, 1984(R14)
-	VPXORD       Z2, Z14, Z14
-	VPXORD       Z3, Z15, Z15
-	MOVL         124(R14), DX
-	VPROLD       $0x08, Z14, Z14
-	MOVL         DX, 1988(R14)
-	VPROLD       $0x08, Z15, Z15
-	VPADDD       Z12, Z8, Z8
-	MOVL         188(R14), R13
-	VPADDD       Z13, Z9, Z9
-	MOVL         R13, 1992(R14)
-	VPXORD       Z8, Z4, Z4
-	VPXORD       Z9, Z5, Z5
-	MOVL         252(R14), AX
-	VPROLD       $0x07, Z4, Z4
-	MOVL         AX, 1996(R14)
-	VPROLD       $0x07, Z5, Z5
-	VPADDD       Z14, Z10, Z10
-	MOVL         316(R14), DX
-	VPADDD       Z15, Z11, Z11
-	MOVL         DX, 2000(R14)
-	VPXORD       Z10, Z6, Z6
-	VPXORD       Z11, Z7, Z7
-	MOVL         380(R14), R13
-	VPROLD       $0x07, Z6, Z6
-	MOVL         R13, 2004(R14)
-	VPROLD       $0x07, Z7, Z7
-	VPADDD       Z5, Z0, Z0
-	MOVL         444(R14), AX
-	VPADDD       Z6, Z1, Z1
-	MOVL         AX, 2008(R14)
-	VPXORD       Z0, Z15, Z15
-	VPXORD       Z1, Z12, Z12
-	MOVL         508(R14), DX
-	VPROLD       $0x10, Z15, Z15
-	MOVL         DX, 2012(R14)
-	VPROLD       $0x10, Z12, Z12
-	VPADDD       Z7, Z2, Z2
-	MOVL         572(R14), R13
-	VPADDD       Z4, Z3, Z3
-	MOVL         R13, 2016(R14)
-	VPXORD       Z2, Z13, Z13
-	VPXORD       Z3, Z14, Z14
-	MOVL         636(R14), AX
-	VPROLD       $0x10, Z13, Z13
-	MOVL         AX, 2020(R14)
-	VPROLD       $0x10, Z14, Z14
-	VPADDD       Z15, Z10, Z10
-	MOVL         700(R14), DX
-	VPADDD       Z12, Z11, Z11
-	MOVL         DX, 2024(R14)
-	VPXORD       Z10, Z5, Z5
-	VPXORD       Z11, Z6, Z6
-	MOVL         764(R14), R13
-	VPROLD       $0x0c, Z5, Z5
-	MOVL         R13, 2028(R14)
-	VPROLD       $0x0c, Z6, Z6
-	VPADDD       Z13, Z8, Z8
-	MOVL         828(R14), AX
-	VPADDD       Z14, Z9, Z9
-	MOVL         AX, 2032(R14)
-	VPXORD       Z8, Z7, Z7
-	VPXORD       Z9, Z4, Z4
-	MOVL         892(R14), DX
-	VPROLD       $0x0c, Z7, Z7
-	MOVL         DX, 2036(R14)
-	VPROLD       $0x0c, Z4, Z4
-	VPADDD       Z5, Z0, Z0
-	MOVL         956(R14), R13
-	VPADDD       Z6, Z1, Z1
-	MOVL         R13, 2040(R14)
-	VPXORD       Z0, Z15, Z15
-	VPXORD       Z1, Z12, Z12
-	MOVL         1020(R14), AX
-	VPROLD       $0x08, Z15, Z15
-	MOVL         AX, 2044(R14)
 	VPROLD       $0x08, Z12, Z12
 	VPADDD       Z7, Z2, Z2
 	MOVQ         104(R11), R13

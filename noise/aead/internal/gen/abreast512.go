@@ -192,7 +192,7 @@ func (p *abreastPass) nonces() Mem { return Mem{Base: p.work, Disp: workNonces} 
 // roundsAndTurn turns and writes the words that are waiting, in nine double rounds.
 func (p *abreastPass) roundsAndTurn() {
 	var others []func()
-	const behind = 2 // blocks that the cache is given time for
+	const behind = 4 // blocks that the cache is given time for
 	for n := range 16 + behind {
 		if n < 16 {
 			others = append(others, p.collect(n)...)
