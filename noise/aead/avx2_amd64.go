@@ -22,13 +22,25 @@ func seal256(key *[KeySize]byte, s *scratch, n int) {
 		s.finish256(i)
 		s.writeTag(i)
 	}
-	s.wipe(n, 0)
+	s.wipe(s.keys[:n])
 }
 
-// open256 opens the first n messages of s. While the next one is not known to be authentic, key stream is made for it, and it is hashed
+// open256 opens messages group by group.
+func open256(key *[KeySize]byte, s *scratch, ms []Sealed) {
+	for len(ms) > 0 {
+		group := s.take(ms)
+		ms = ms[len(group):]
+		authentic := s.openGroup256(key, len(group))
+		for i := range group {
+			group[i].OK = group[i].OK && authentic>>i&1 != 0
+		}
+	}
+}
+
+// openGroup256 opens the first n messages of s, and sets bit i of the result if message i is authentic. While the next one is not known to be authentic, key stream is made for it, and it is hashed
 // meanwhile. Hashing gets ahead of that, because a pass hashes more than it makes: then what is known is decrypted at once, and what is
 // behind it is hashed meanwhile.
-func open256(key *[KeySize]byte, s *scratch, n int) (authentic uint32) {
+func (s *scratch) openGroup256(key *[KeySize]byte, n int) (authentic uint32) {
 	first := &s.messages[0]
 	ahead := min(blocksOf(first.len), -n&7) // what lanes that keys leave idle can make
 	s.run256(key, s.addSpan(s.addKeys(s.messages[:n]), first, &s.stream[0], 0, ahead), nil)
@@ -48,7 +60,7 @@ func open256(key *[KeySize]byte, s *scratch, n int) (authentic uint32) {
 			authentic |= s.verdict256(known)
 		}
 	}
-	s.wipe(n, 0)
+	s.wipe(s.keys[:n])
 	return authentic
 }
 

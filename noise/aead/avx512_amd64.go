@@ -7,38 +7,77 @@ var avx512 = &vector{name: "avx512", seal: seal512, open: open512}
 // seal512 seals the first n messages of s.
 func seal512(key *[KeySize]byte, s *scratch, n int) {
 	xor512(key, s, s.messages[:n], true)
-	authenticate512(s, n)
+	authenticate512(s, s.keys[:n])
 	for i := range n {
 		s.writeTag(i)
 	}
-	s.wipe(n, 0)
+	s.wipe(s.keys[:n])
 }
 
-// open512 opens the first n messages of s. The lanes that the one-time keys leave idle make key stream for the first message. For a
-// message alone all of it is made then, unless it is long.
-func open512(key *[KeySize]byte, s *scratch, n int) (authentic uint32) {
+// open512 opens messages. Groups of sixteen have their one-time keys made ahead of them, for several in one call.
+func open512(key *[KeySize]byte, s *scratch, ms []Sealed) {
+	var early []oneTimeKey // of the next messages
+	for len(ms) > 0 {
+		if len(early) == 0 {
+			early = s.makeEarly512(key, ms)
+		}
+		group := s.take(ms)
+		ms = ms[len(group):]
+		var keys []oneTimeKey
+		ahead := 0
+		if len(early) > 0 {
+			keys, early = early[:len(group)], early[len(group):]
+		} else {
+			keys, ahead = s.makeKeys512(key, len(group))
+		}
+		authenticate512(s, keys)
+		s.decrypt512(key, group, ahead)
+		s.wipe(keys)
+	}
+}
+
+// makeEarly512 makes the one-time keys of as many whole groups as there is room for. It makes none where nonces differ in their last four
+// bytes.
+func (s *scratch) makeEarly512(key *[KeySize]byte, ms []Sealed) []oneTimeKey {
+	n := min(len(ms), len(s.early)) / groupSize * groupSize
+	differ := uint64(0)
+	for i := range ms[:n] {
+		differ |= ms[i].Counter ^ ms[0].Counter
+	}
+	if n == 0 || differ>>32 != 0 {
+		return nil
+	}
+	keys512(key, &ms[0], n/groupSize, &s.early[0], &s.work)
+	return s.early[:n]
+}
+
+// makeKeys512 makes the one-time keys of the first n messages. The lanes that these leave idle make key stream for the first message: it
+// returns how many bytes. For a message alone all of it is made, unless it is long.
+func (s *scratch) makeKeys512(key *[KeySize]byte, n int) (keys []oneTimeKey, ahead int) {
 	for i := range n {
 		s.keyed[i].nonce = s.messages[i].nonce
 	}
-	first := &s.messages[0]
-	ahead := (first.len + blockSize - 1) / blockSize
-	if n > 1 || ahead > ahead512 {
-		ahead = min(ahead, -n&15)
+	blocks := blocksOf(s.messages[0].len)
+	if n > 1 || blocks > ahead512 {
+		blocks = min(blocks, -n&15)
 	}
-	ahead *= blockSize
+	ahead = blocks * blockSize
 	s.keyed[0].len = ahead
 	xor512(key, s, s.keyed[:n], true)
-	authenticate512(s, n)
+	return s.keys[:n], ahead
+}
 
+// decrypt512 decrypts what is authentic of a group, of which there are ahead bytes of key stream already.
+func (s *scratch) decrypt512(key *[KeySize]byte, group []Sealed, ahead int) {
 	left := 0
-	for i := range s.messages[:n] {
+	for i := range group {
 		m := &s.messages[i]
-		if !s.hasTag(i) {
+		if !group[i].OK || !s.hasTag(i) {
+			group[i].OK = false
 			clear(m.plain())
 			m.len = 0
 			continue
 		}
-		authentic |= 1 << i
 		if i == 0 && ahead > 0 {
 			done := min(m.len, ahead)
 			apply512(m.text, &s.stream[0], done)
@@ -48,12 +87,11 @@ func open512(key *[KeySize]byte, s *scratch, n int) (authentic uint32) {
 		}
 		left += m.len
 	}
+	clear(s.stream[:ahead])
 	if left > 0 {
-		xor512(key, s, s.messages[:n], false)
+		xor512(key, s, s.messages[:len(group)], false)
 	}
-	first.block = 1
-	s.wipe(n, ahead)
-	return authentic
+	s.messages[0].block = 1
 }
 
 // xor512 XORs messages with their key stream. It does so with one call but where counters reach 2^32, or come from who doesn't know the key.
@@ -81,21 +119,22 @@ func alike(ms []message) bool {
 	return differ == 0
 }
 
-// authenticate512 makes tags of the first n messages.
-func authenticate512(s *scratch, n int) {
-	for from := 0; from < n; from += 8 {
-		ms, tags := s.messages[from:min(from+8, n)], s.tags[from:]
+// authenticate512 makes tags of the first messages, for which there are keys.
+func authenticate512(s *scratch, keys []oneTimeKey) {
+	for from := 0; from < len(keys); from += 8 {
+		to := min(from+8, len(keys))
+		ms, keys, tags := s.messages[from:to], keys[from:to], s.tags[from:]
 		if shortest, longest, ok := sideBySide(ms); ok {
-			lanes512(&ms[0], len(ms), shortest, longest, &s.powers, &tags[0])
+			lanes512(&keys[0], &ms[0], len(ms), shortest, longest, &s.powers, &tags[0])
 			continue
 		}
 		for i := range ms {
 			m := &ms[i]
 			if m.len < single512From {
-				single256(m.key, &s.powers, &s.hashes[0], m.text, m.len, &m.last, &tags[i])
+				single256(&keys[i], &s.powers, &s.hashes[0], m.text, m.len, &m.last, &tags[i])
 				continue
 			}
-			single512(m.key, &s.powers, m.text, m.len, &m.last, &tags[i])
+			single512(&keys[i], &s.powers, m.text, m.len, &m.last, &tags[i])
 		}
 	}
 }

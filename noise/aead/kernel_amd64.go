@@ -14,6 +14,11 @@ func chacha512(key *[KeySize]byte, ms *message, n int, keys bool, work *work512)
 //go:noescape
 func abreast512(key *[KeySize]byte, ms *message, keys bool, work *work512)
 
+// keys512 makes the one-time keys of 16 n messages, which have the same last four bytes of the nonce.
+//
+//go:noescape
+func keys512(key *[KeySize]byte, ms *Sealed, n int, keys *oneTimeKey, work *work512)
+
 // apply512 XORs n bytes of key stream into a text, and zeroes the blocks that it had them from.
 //
 //go:noescape
@@ -23,7 +28,7 @@ func apply512(text, stream *byte, n int)
 // longest. It keeps powers, which are zero when it returns but for what isn't secret.
 //
 //go:noescape
-func lanes512(ms *message, n, shortest, longest int, powers *powers, tags *[2]uint64)
+func lanes512(keys *oneTimeKey, ms *message, n, shortest, longest int, powers *powers, tags *[2]uint64)
 
 // single512 computes the tag of one message: n bytes, at least 113, zeroes up to a whole block, and the block last. It keeps powers,
 // which are zero when it returns but for what isn't secret.

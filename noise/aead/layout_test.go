@@ -19,6 +19,7 @@ func TestLayout(t *testing.T) {
 	var m message
 	var c section
 	var w work512
+	var sealed Sealed
 	want := map[string]uintptr{
 		"spanText": unsafe.Offsetof(x.text), "spanLen": unsafe.Offsetof(x.len), "spanNonce": unsafe.Offsetof(x.nonce),
 		"spanBlock": unsafe.Offsetof(x.block), "spanFirst": unsafe.Offsetof(x.first), "spanSize": unsafe.Sizeof(x),
@@ -27,6 +28,7 @@ func TestLayout(t *testing.T) {
 		"messageLast": unsafe.Offsetof(m.last), "messageSize": unsafe.Sizeof(m),
 		"sectionText": unsafe.Offsetof(c.text), "sectionQuads": unsafe.Offsetof(c.quads), "sectionFrom": unsafe.Offsetof(c.from),
 		"sectionKey": unsafe.Offsetof(c.key), "sectionHash": unsafe.Offsetof(c.hash), "sectionSize": unsafe.Sizeof(c),
+		"sealedCounter": unsafe.Offsetof(sealed.Counter), "sealedSize": unsafe.Sizeof(sealed),
 		"workStates": unsafe.Offsetof(w.states), "workColumn": unsafe.Offsetof(w.column), "workShared": unsafe.Offsetof(w.shared),
 		"workSecret": unsafe.Offsetof(w.counters), "workCounters": unsafe.Offsetof(w.counters), "workNonces": unsafe.Offsetof(w.nonces),
 		"workTexts": unsafe.Offsetof(w.texts), "workMasks": unsafe.Offsetof(w.masks), "workLanes": dealt512,

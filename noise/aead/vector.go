@@ -20,9 +20,9 @@ type vector struct {
 	name string
 	seal func(key *[KeySize]byte, s *scratch, n int) // seals messages[:n]
 
-	// open opens messages[:n], and sets bit i of the result if message i is authentic. Nothing is decrypted before it is authenticated;
-	// key stream may be made before.
-	open func(key *[KeySize]byte, s *scratch, n int) (authentic uint32)
+	// open opens messages, with verdicts, in groups that s takes. Nothing is decrypted before it is authenticated; key stream may be made
+	// before.
+	open func(key *[KeySize]byte, s *scratch, ms []Sealed)
 }
 
 func (m *message) set(b []byte, counter uint64) {
@@ -57,7 +57,8 @@ type scratch struct {
 	keyed    [groupSize]message  // of which only the one-time keys are made
 	spans    [3 * groupSize]span // of chacha256
 	sections [groupSize]section  // likewise
-	none     [Overhead]byte      // stands for what is too short to be a message
+	one      [1]Sealed
+	none     [Overhead]byte // stands for what is too short to be a message
 	*secrets
 }
 
@@ -72,6 +73,7 @@ type secrets struct {
 	hashes [groupSize]hash            // of sections
 	tags   [groupSize][2]uint64
 	stream [ahead256 * blockSize]byte // key stream made ahead of the verdict
+	early  [4 * groupSize]oneTimeKey  // of groups that have their turn yet
 }
 
 var scratches = sync.Pool{New: func() any {
@@ -85,11 +87,24 @@ var scratches = sync.Pool{New: func() any {
 	return s
 }}
 
-// wipe is for n messages of which ahead bytes of key stream were made.
-func (s *scratch) wipe(n, ahead int) {
-	clear(s.keys[:n])
+// take makes messages of the first sealed ones, and returns these.
+func (s *scratch) take(ms []Sealed) (group []Sealed) {
+	group = ms[:min(len(ms), groupSize)]
+	for i := range group {
+		m := &group[i]
+		text := m.Text
+		if m.OK = len(text) >= Overhead; !m.OK {
+			text = s.none[:]
+		}
+		s.messages[i].set(text, m.Counter)
+	}
+	return group
+}
+
+// wipe is for a group that had some keys.
+func (s *scratch) wipe(keys []oneTimeKey) {
+	clear(keys)
 	clear(s.tags[:]) // lanes that were not wanted have some, too
-	clear(s.stream[:ahead])
 }
 
 // done gives back a scratch that had no more than n messages.
@@ -97,6 +112,7 @@ func (s *scratch) done(n int) {
 	for i := range s.messages[:min(n, groupSize)] {
 		s.messages[i].text, s.sections[i].text = nil, nil
 	}
+	s.one[0].Text = nil
 	scratches.Put(s)
 }
 

@@ -14,19 +14,13 @@ func abreast512() {
 	TEXT("abreast512", NOSPLIT, "func(key, ms *byte, keys bool, work *byte)")
 	p := &abreastPass{pass512{work: Load(Param("work"), R14)}, R11, R10, R8}
 	last, waiting := RCX, R15 // the number of the last block, and 1 if words are waiting
-	p.makeStates(Load(Param("key"), RSI), Load(Param("ms"), RDI))
+	Load(Param("ms"), RDI)
+	p.makeStates(Load(Param("key"), RSI), Mem{Base: RDI, Disp: messageFirst}, Mem{Base: RDI, Disp: messageNonce + 4})
 	MOVQ(Mem{Base: RDI, Disp: messageLen}, last)
 	ADDQ(Imm(63), last)
 	SHRQ(Imm(6), last)
 	p.makeLanes(RDI)
-	VMOVDQU32(p.nonces(), zmm(14))
-	for _, i := range []int{2, 6, 10} {
-		VPBROADCASTD(p.state(0, i), zmm(i))
-	}
-	do(quarterRounds(nonceColumn))
-	for i, word := range nonceColumn {
-		VMOVDQU64(zmm(word), p.column(i))
-	}
+	p.makeColumn()
 
 	// The first block: 0, if there are keys to make.
 	LEAQ(p.key(0), p.to)
@@ -121,6 +115,18 @@ func (p *abreastPass) makeLanes(message Register) {
 	INCQ(lane)
 	CMPQ(lane, Imm(16))
 	JB(LabelRef("abreastLane"))
+}
+
+// makeColumn stores what the first round makes of the nonces.
+func (p *abreastPass) makeColumn() {
+	VMOVDQU32(p.nonces(), zmm(14))
+	for _, i := range []int{2, 6, 10} {
+		VPBROADCASTD(p.state(0, i), zmm(i))
+	}
+	do(quarterRounds(nonceColumn))
+	for i, word := range nonceColumn {
+		VMOVDQU64(zmm(word), p.column(i))
+	}
 }
 
 // next goes to where the next pass goes.

@@ -20,14 +20,20 @@ func (p *pass512) collect(n int) (list []func()) {
 	return list
 }
 
-// unpack takes four words of the states from word first on, and puts them there in the blocks, which come behind the words.
-func (p *pass512) unpack(first int) []func() {
-	a, b, c, d, ab, cd, abHigh, cdHigh := Z24, Z25, Z26, Z27, Z28, Z29, Z30, Z31
+// unpack takes four words of the states from word first on, and puts them where they belong in the blocks.
+func (p *pass512) unpack(first int) (list []func()) {
+	words := [4]VecPhysical{Z24, Z25, Z26, Z27}
+	for i, x := range words {
+		list = append(list, func() { VMOVDQU64(p.word(first+i), x) })
+	}
+	return append(list, interleave(words, func(n int) Mem { return p.block(n).Offset(4 * first) })...)
+}
+
+// interleave stores what four words' vectors have of each block together.
+func interleave(words [4]VecPhysical, to func(block int) Mem) []func() {
+	a, b, c, d := words[0], words[1], words[2], words[3]
+	ab, cd, abHigh, cdHigh := Z28, Z29, Z30, Z31
 	list := []func(){
-		func() { VMOVDQU64(p.word(first), a) },
-		func() { VMOVDQU64(p.word(first+1), b) },
-		func() { VMOVDQU64(p.word(first+2), c) },
-		func() { VMOVDQU64(p.word(first+3), d) },
 		func() { VPUNPCKLDQ(b, a, ab) },
 		func() { VPUNPCKHDQ(b, a, abHigh) },
 		func() { VPUNPCKLDQ(d, c, cd) },
@@ -37,14 +43,14 @@ func (p *pass512) unpack(first int) []func() {
 		func() { VPUNPCKLQDQ(cdHigh, abHigh, c) },
 		func() { VPUNPCKHQDQ(cdHigh, abHigh, d) },
 	}
-	for i, x := range []VecPhysical{a, b, c, d} {
-		for n := range 4 {
-			to := p.block(4*n + i).Offset(4 * first)
-			if n == 0 {
+	for i, x := range words {
+		for part := range 4 {
+			to := to(4*part + i)
+			if part == 0 {
 				list = append(list, func() { VMOVDQU64(x.(Vec).AsX(), to) })
 				continue
 			}
-			list = append(list, func() { VEXTRACTI32X4(Imm(uint64(n)), x, to) })
+			list = append(list, func() { VEXTRACTI32X4(Imm(uint64(part)), x, to) })
 		}
 	}
 	return list

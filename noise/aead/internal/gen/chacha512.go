@@ -22,7 +22,8 @@ func chacha512() {
 
 	TEXT("chacha512", NOSPLIT, "func(key, ms *byte, n int, keys bool, work *byte)")
 	p := &pass512{work: Load(Param("work"), R14), at: R12}
-	p.makeStates(Load(Param("key"), RSI), Load(Param("ms"), RDI))
+	Load(Param("ms"), RDI)
+	p.makeStates(Load(Param("key"), RSI), Mem{Base: RDI, Disp: messageFirst}, Mem{Base: RDI, Disp: messageNonce + 4})
 	left := Load(Param("n"), RCX)
 	keys := Load(Param("keys"), R10B)
 	waiting := R15 // 1 if words are
@@ -232,7 +233,8 @@ func (p *pass512) masks(lane Register, offset int) Mem {
 }
 
 // makeStates stores the words that all lanes have in common: as they are, and as far as the first round is made of them alone.
-func (p *pass512) makeStates(key, message Register) {
+// first and high are the nonce's first four bytes and its last four.
+func (p *pass512) makeStates(key Register, first, high Op) {
 	VMOVDQU(sigma512, X0)
 	VMOVDQU(X0, p.state(0, 0))
 	for i := range 2 {
@@ -244,9 +246,9 @@ func (p *pass512) makeStates(key, message Register) {
 			VMOVDQU(X0, p.state(1, 0))
 		}
 	}
-	for _, last := range []struct{ word, at int }{{13, messageFirst}, {15, messageNonce + 4}} {
-		MOVL(Mem{Base: message, Disp: last.at}, EAX)
-		MOVL(EAX, p.state(0, last.word))
+	for i, word := range []Op{first, high} {
+		MOVL(word, EAX)
+		MOVL(EAX, p.state(0, 13+2*i))
 	}
 	w := [4]GPPhysical{EAX, EBX, ECX, EDX}
 	for _, q := range [2][4]int{quarters[0][1], quarters[0][3]} {

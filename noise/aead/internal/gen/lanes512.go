@@ -19,14 +19,14 @@ import (
 func lanes512() {
 	numbers := table("lanes512", multiples(8, 1)...)
 
-	TEXT("lanes512", NOSPLIT, "func(ms *byte, n, shortest, longest int, powers, tags *byte)")
+	TEXT("lanes512", NOSPLIT, "func(keys, ms *byte, n, shortest, longest int, powers, tags *byte)")
 	p := &lanesPass{
 		kept: Load(Param("powers"), RCX),
 		at:   RAX, last: RBX, full: AllocLocal(8), lastBehind: AllocLocal(8), fullBehind: AllocLocal(8),
 	}
 	loadConstants512()
 	p.start(Load(Param("ms"), RSI), numbers)
-	p.loadKeys(RSI, 0, Z8, Z9)
+	p.loadPairs(Load(Param("keys"), RDI), keySize, 0, Z8, Z9)
 	// The powers wait for each other. Meanwhile the first quad is turned.
 	p.makePowers(Z8, Z9, p.turnEdge(Z28, Z29, Z30, Z31))
 	ADDQ(Imm(64), p.at)
@@ -67,7 +67,7 @@ func lanes512() {
 	carry(hash)
 	clean(hash, hash)
 
-	p.loadKeys(Load(Param("ms"), RSI), 2, Z8, Z9)
+	p.loadPairs(Load(Param("keys"), RDI), keySize, 16, Z8, Z9)
 	finish512(hash, Z8, Z9, Z10, Z11)
 	p.writeTags(Load(Param("tags"), RDI), Z10, Z11)
 	VPXORQ(Z0, Z0, Z0)
@@ -371,12 +371,6 @@ func (p *lanesPass) begin() {
 		INCQ(RDX)
 	}
 	JMP(LabelRef("begun"))
-}
-
-// loadKeys loads two words of each lane's one-time key from one on.
-func (p *lanesPass) loadKeys(ms Register, word int, lo, hi VecPhysical) {
-	MOVQ(Mem{Base: ms, Disp: messageKey}, RDI)
-	p.loadPairs(RDI, keySize, 8*word, lo, hi)
 }
 
 // loadPairs loads two words of each of eight structs. It does without a gather, which is slow where its leak is mended (CVE-2022-40982).

@@ -25,6 +25,9 @@ const (
 	sectionHash  = 32
 	sectionSize  = 40
 
+	sealedCounter = 24
+	sealedSize    = 40
+
 	workStates   = 2048 // behind words and blocks
 	workColumn   = 2176
 	workShared   = 2432

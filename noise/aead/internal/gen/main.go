@@ -17,6 +17,7 @@ func main() {
 		constants512()
 		chacha512()
 		abreast512()
+		keys512()
 		lanes512()
 		single512()
 		apply512()
