@@ -18,7 +18,7 @@ func seal512(key *[KeySize]byte, s *scratch, n int) {
 func open512(key *[KeySize]byte, s *scratch, ms []Sealed) {
 	var early []oneTimeKey // of the next messages
 	for len(ms) > 0 {
-		if len(early) == 0 {
+		if len(early) == 0 && len(ms) >= groupSize {
 			early = s.makeEarly512(key, ms)
 		}
 		group := s.take(ms)
@@ -44,7 +44,7 @@ func (s *scratch) makeEarly512(key *[KeySize]byte, ms []Sealed) []oneTimeKey {
 	for i := range ms[:n] {
 		differ |= ms[i].Counter ^ ms[0].Counter
 	}
-	if n == 0 || differ>>32 != 0 {
+	if differ>>32 != 0 {
 		return nil
 	}
 	keys512(key, &ms[0], n/groupSize, &s.early[0], &s.work)

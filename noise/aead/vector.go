@@ -104,7 +104,7 @@ func (s *scratch) take(ms []Sealed) (group []Sealed) {
 // wipe is for a group that had some keys.
 func (s *scratch) wipe(keys []oneTimeKey) {
 	clear(keys)
-	clear(s.tags[:]) // lanes that were not wanted have some, too
+	clear(s.tags[:(len(keys)+7)&^7]) // lanes that were not wanted have some, too
 }
 
 // done gives back a scratch that had no more than n messages.
