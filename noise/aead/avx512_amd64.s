@@ -3927,7 +3927,22 @@ clear:
 	VPXORD    Z0, Z0, Z0
 	VMOVDQU64 Z0, 2048(R14)
 	VMOVDQU64 Z0, 2112(R14)
-	VZEROALL
+	VPXOR     X0, X0, X0
+	VPXOR     X1, X1, X1
+	VPXOR     X2, X2, X2
+	VPXOR     X3, X3, X3
+	VPXOR     X4, X4, X4
+	VPXOR     X5, X5, X5
+	VPXOR     X6, X6, X6
+	VPXOR     X7, X7, X7
+	VPXOR     X8, X8, X8
+	VPXOR     X9, X9, X9
+	VPXOR     X10, X10, X10
+	VPXOR     X11, X11, X11
+	VPXOR     X12, X12, X12
+	VPXOR     X13, X13, X13
+	VPXOR     X14, X14, X14
+	VPXOR     X15, X15, X15
 	VPXORD    Z16, Z16, Z16
 	VPXORD    Z17, Z17, Z17
 	VPXORD    Z18, Z18, Z18
@@ -3951,6 +3966,7 @@ clear:
 	KXORQ     K5, K5, K5
 	KXORQ     K6, K6, K6
 	KXORQ     K7, K7, K7
+	VZEROUPPER
 	RET
 
 // func abreast512(key *byte, ms *byte, keys bool, work *byte)
@@ -5989,7 +6005,22 @@ abreastMade:
 	VMOVDQU64     Z0, 2304(R14)
 	VMOVDQU64     Z0, 2368(R14)
 	VMOVDQU64     Z0, 2432(R14)
-	VZEROALL
+	VPXOR         X0, X0, X0
+	VPXOR         X1, X1, X1
+	VPXOR         X2, X2, X2
+	VPXOR         X3, X3, X3
+	VPXOR         X4, X4, X4
+	VPXOR         X5, X5, X5
+	VPXOR         X6, X6, X6
+	VPXOR         X7, X7, X7
+	VPXOR         X8, X8, X8
+	VPXOR         X9, X9, X9
+	VPXOR         X10, X10, X10
+	VPXOR         X11, X11, X11
+	VPXOR         X12, X12, X12
+	VPXOR         X13, X13, X13
+	VPXOR         X14, X14, X14
+	VPXOR         X15, X15, X15
 	VPXORD        Z16, Z16, Z16
 	VPXORD        Z17, Z17, Z17
 	VPXORD        Z18, Z18, Z18
@@ -6013,6 +6044,7 @@ abreastMade:
 	KXORQ         K5, K5, K5
 	KXORQ         K6, K6, K6
 	KXORQ         K7, K7, K7
+	VZEROUPPER
 	RET
 
 // func keys512(key *byte, ms *byte, n int, keys *byte, work *byte)
@@ -6419,7 +6451,22 @@ keysRounds:
 	VMOVDQU64     Z0, 2304(R14)
 	VMOVDQU64     Z0, 2368(R14)
 	VMOVDQU64     Z0, 2432(R14)
-	VZEROALL
+	VPXOR         X0, X0, X0
+	VPXOR         X1, X1, X1
+	VPXOR         X2, X2, X2
+	VPXOR         X3, X3, X3
+	VPXOR         X4, X4, X4
+	VPXOR         X5, X5, X5
+	VPXOR         X6, X6, X6
+	VPXOR         X7, X7, X7
+	VPXOR         X8, X8, X8
+	VPXOR         X9, X9, X9
+	VPXOR         X10, X10, X10
+	VPXOR         X11, X11, X11
+	VPXOR         X12, X12, X12
+	VPXOR         X13, X13, X13
+	VPXOR         X14, X14, X14
+	VPXOR         X15, X15, X15
 	VPXORD        Z16, Z16, Z16
 	VPXORD        Z17, Z17, Z17
 	VPXORD        Z18, Z18, Z18
@@ -6443,6 +6490,7 @@ keysRounds:
 	KXORQ         K5, K5, K5
 	KXORQ         K6, K6, K6
 	KXORQ         K7, K7, K7
+	VZEROUPPER
 	RET
 
 DATA lanes512<>+0(SB)/8, $0x0000000000000000
@@ -7438,7 +7486,22 @@ next:
 	VMOVDQU64     Z0, 2112(CX)
 	VMOVDQU64     Z0, 2176(CX)
 	VMOVDQU64     Z0, 2240(CX)
-	VZEROALL
+	VPXOR         X0, X0, X0
+	VPXOR         X1, X1, X1
+	VPXOR         X2, X2, X2
+	VPXOR         X3, X3, X3
+	VPXOR         X4, X4, X4
+	VPXOR         X5, X5, X5
+	VPXOR         X6, X6, X6
+	VPXOR         X7, X7, X7
+	VPXOR         X8, X8, X8
+	VPXOR         X9, X9, X9
+	VPXOR         X10, X10, X10
+	VPXOR         X11, X11, X11
+	VPXOR         X12, X12, X12
+	VPXOR         X13, X13, X13
+	VPXOR         X14, X14, X14
+	VPXOR         X15, X15, X15
 	VPXORD        Z16, Z16, Z16
 	VPXORD        Z17, Z17, Z17
 	VPXORD        Z18, Z18, Z18
@@ -7462,6 +7525,7 @@ next:
 	KXORQ         K5, K5, K5
 	KXORQ         K6, K6, K6
 	KXORQ         K7, K7, K7
+	VZEROUPPER
 	RET
 
 edge:
@@ -8365,7 +8429,22 @@ singleSum:
 	VMOVDQU64     Z0, 384(R9)
 	VMOVDQU64     Z0, 448(R9)
 	VMOVDQU64     Z0, 512(R9)
-	VZEROALL
+	VPXOR         X0, X0, X0
+	VPXOR         X1, X1, X1
+	VPXOR         X2, X2, X2
+	VPXOR         X3, X3, X3
+	VPXOR         X4, X4, X4
+	VPXOR         X5, X5, X5
+	VPXOR         X6, X6, X6
+	VPXOR         X7, X7, X7
+	VPXOR         X8, X8, X8
+	VPXOR         X9, X9, X9
+	VPXOR         X10, X10, X10
+	VPXOR         X11, X11, X11
+	VPXOR         X12, X12, X12
+	VPXOR         X13, X13, X13
+	VPXOR         X14, X14, X14
+	VPXOR         X15, X15, X15
 	VPXORD        Z16, Z16, Z16
 	VPXORD        Z17, Z17, Z17
 	VPXORD        Z18, Z18, Z18
@@ -8389,6 +8468,7 @@ singleSum:
 	KXORQ         K5, K5, K5
 	KXORQ         K6, K6, K6
 	KXORQ         K7, K7, K7
+	VZEROUPPER
 	RET
 
 // func apply512(text *byte, stream *byte, n int)
@@ -8424,5 +8504,6 @@ applyRest:
 	KXORQ      K1, K1, K1
 
 applied:
-	VZEROALL
+	VPXOR X1, X1, X1
+	VZEROUPPER
 	RET
