@@ -7868,64 +7868,65 @@ TEXT ·single512(SB), NOSPLIT, $0-48
 	VPSRLQ          $0x28, Z9, Z19
 	VPANDQ          Z23, Z8, Z17
 	VPANDQ          Z23, Z18, Z18
-	VPSLLQ          $0x1a, Z19, Z29
-	VPSRLQ          $0x1a, Z18, Z31
-	VPADDQ          Z31, Z29, Z29
-	VPSLLQ          $0x02, Z29, Z31
-	VPADDQ          Z31, Z29, Z29
-	VPANDQ          Z24, Z18, Z10
-	VPSLLQ          $0x1a, Z10, Z30
-	VPSRLQ          $0x1a, Z17, Z31
-	VPADDQ          Z31, Z30, Z30
-	VPSLLQ          $0x02, Z30, Z31
-	VPADDQ          Z31, Z30, Z11
-	VPSRLQ          $0x34, Z11, Z31
-	VPADDQ          Z31, Z29, Z12
-	VPSRLQ          $0x34, Z29, Z31
-	VPADDQ          Z31, Z17, Z9
-	VMOVDQA64       Z29, Z8
-	VPSRLQ          $0x34, Z9, Z31
-	VPADDQ          Z31, Z10, Z10
-	VPANDQ          Z24, Z17, Z13
-	VPSRLQ          $0x34, Z12, Z31
-	VPADDQ          Z31, Z13, Z13
-	VPXOR           X0, X0, X0
-	VPXOR           X1, X1, X1
-	VPXOR           X2, X2, X2
-	VPXOR           X3, X3, X3
-	VPXOR           X4, X4, X4
-	VPXOR           X5, X5, X5
-	VPMADD52LUQ     Z17, Z17, Z0
-	VPMADD52HUQ     Z17, Z17, Z3
-	VPMADD52LUQ     Z18, Z17, Z1
-	VPMADD52HUQ     Z18, Z17, Z4
-	VPMADD52LUQ     Z19, Z17, Z2
-	VPMADD52HUQ     Z19, Z17, Z5
-	VPMADD52LUQ     Z8, Z18, Z0
-	VPMADD52HUQ     Z8, Z18, Z3
-	VPMADD52LUQ     Z9, Z18, Z1
-	VPMADD52HUQ     Z9, Z18, Z4
-	VPMADD52LUQ     Z10, Z18, Z2
-	VPMADD52HUQ     Z10, Z18, Z5
-	VPMADD52LUQ     Z11, Z19, Z0
-	VPMADD52HUQ     Z11, Z19, Z3
-	VPMADD52LUQ     Z12, Z19, Z1
-	VPMADD52HUQ     Z12, Z19, Z4
-	VPMADD52LUQ     Z13, Z19, Z2
-	VPMADD52HUQ     Z13, Z19, Z5
-	VPADDQ          Z4, Z2, Z2
-	VPSLLQ          $0x1a, Z5, Z5
-	VPSRLQ          $0x1a, Z2, Z4
-	VPADDQ          Z5, Z4, Z4
-	VPADDQ          Z4, Z0, Z0
-	VPSLLQ          $0x02, Z4, Z4
-	VPADDQ          Z4, Z0, Z14
-	VPADDQ          Z3, Z1, Z1
-	VPANDQ          Z24, Z2, Z2
-	VPSRLQ          $0x34, Z14, Z4
-	VPADDQ          Z4, Z1, Z15
-	VPSRLQ          $0x34, Z15, Z4
-	VPADDQ          Z4, Z2, Z16
+	MOVQ            (DI), R12
+	ANDQ            poly512<>+24(SB), R12
+	MOVQ            8(DI), R13
+	ANDQ            poly512<>+32(SB), R13
+	XORL            R14, R14
+	MOVQ            R12, DX
+	MULXQ           R12, AX, BX
+	MULXQ           R13, R10, R11
+	LEAQ            (R14)(R14*1), DX
+	IMULQ           R14, R14
+	MULXQ           R12, R15, R12
+	MULXQ           R13, R8, DX
+	ADDQ            DX, R14
+	MOVQ            R13, DX
+	MULXQ           R13, R13, DX
+	ADDQ            R10, R10
+	ADCQ            R11, R11
+	ADCQ            $0x00, DX
+	ADDQ            R10, BX
+	ADCQ            R11, R13
+	ADCQ            $0x00, DX
+	ADCQ            $0x00, R14
+	ADDQ            R15, R13
+	ADCQ            R12, DX
+	ADCQ            $0x00, R14
+	ADDQ            R8, DX
+	ADCQ            $0x00, R14
+	MOVL            R13, R10
+	ANDL            $0x03, R10
+	ANDQ            $-4, R13
+	ADDQ            R13, AX
+	ADCQ            DX, BX
+	ADCQ            R14, R10
+	SHRQ            $0x02, DX, R13
+	SHRQ            $0x02, R14, DX
+	SHRQ            $0x02, R14
+	ADDQ            R13, AX
+	ADCQ            DX, BX
+	ADCQ            R14, R10
+	MOVQ            AX, R12
+	MOVQ            BX, R13
+	MOVQ            R10, R14
+	MOVQ            R12, AX
+	MOVQ            R13, BX
+	MOVQ            R14, R10
+	MOVQ            R10, R11
+	SHRQ            $0x02, R11
+	ANDL            $0x03, R10
+	LEAQ            (R11)(R11*4), R11
+	ADDQ            R11, AX
+	ADCQ            $0x00, BX
+	ADCQ            $0x00, R10
+	VPBROADCASTQ    AX, Z14
+	VPBROADCASTQ    BX, Z15
+	SHRQ            $0x28, BX
+	SHLQ            $0x18, R10
+	ADDQ            BX, R10
+	VPBROADCASTQ    R10, Z16
+	VPSHRDQ         $0x34, Z15, Z14, Z15
 	VPANDQ          Z23, Z14, Z14
 	VPANDQ          Z23, Z15, Z15
 	MOVL            $0x00000033, AX
@@ -7998,9 +7999,62 @@ TEXT ·single512(SB), NOSPLIT, $0-48
 	VMOVDQA64       Z14, K1, Z17
 	VMOVDQA64       Z15, K1, Z18
 	VMOVDQA64       Z16, K1, Z19
-	VPBROADCASTQ    X17, Z14
-	VPBROADCASTQ    X18, Z15
-	VPBROADCASTQ    X19, Z16
+	MOVQ            R12, DX
+	MULXQ           R12, AX, BX
+	MULXQ           R13, R10, R11
+	LEAQ            (R14)(R14*1), DX
+	IMULQ           R14, R14
+	MULXQ           R12, R15, R12
+	MULXQ           R13, R8, DX
+	ADDQ            DX, R14
+	MOVQ            R13, DX
+	MULXQ           R13, R13, DX
+	ADDQ            R10, R10
+	ADCQ            R11, R11
+	ADCQ            $0x00, DX
+	ADDQ            R10, BX
+	ADCQ            R11, R13
+	ADCQ            $0x00, DX
+	ADCQ            $0x00, R14
+	ADDQ            R15, R13
+	ADCQ            R12, DX
+	ADCQ            $0x00, R14
+	ADDQ            R8, DX
+	ADCQ            $0x00, R14
+	MOVL            R13, R10
+	ANDL            $0x03, R10
+	ANDQ            $-4, R13
+	ADDQ            R13, AX
+	ADCQ            DX, BX
+	ADCQ            R14, R10
+	SHRQ            $0x02, DX, R13
+	SHRQ            $0x02, R14, DX
+	SHRQ            $0x02, R14
+	ADDQ            R13, AX
+	ADCQ            DX, BX
+	ADCQ            R14, R10
+	MOVQ            AX, R12
+	MOVQ            BX, R13
+	MOVQ            R10, R14
+	MOVQ            R12, AX
+	MOVQ            R13, BX
+	MOVQ            R14, R10
+	MOVQ            R10, R11
+	SHRQ            $0x02, R11
+	ANDL            $0x03, R10
+	LEAQ            (R11)(R11*4), R11
+	ADDQ            R11, AX
+	ADCQ            $0x00, BX
+	ADCQ            $0x00, R10
+	VPBROADCASTQ    AX, Z14
+	VPBROADCASTQ    BX, Z15
+	SHRQ            $0x28, BX
+	SHLQ            $0x18, R10
+	ADDQ            BX, R10
+	VPBROADCASTQ    R10, Z16
+	VPSHRDQ         $0x34, Z15, Z14, Z15
+	VPANDQ          Z23, Z14, Z14
+	VPANDQ          Z23, Z15, Z15
 	VPSLLQ          $0x1a, Z16, Z29
 	VPSRLQ          $0x1a, Z15, Z31
 	VPADDQ          Z31, Z29, Z29
@@ -8066,9 +8120,62 @@ TEXT ·single512(SB), NOSPLIT, $0-48
 	VMOVDQA64       Z14, K1, Z17
 	VMOVDQA64       Z15, K1, Z18
 	VMOVDQA64       Z16, K1, Z19
-	VPBROADCASTQ    X17, Z14
-	VPBROADCASTQ    X18, Z15
-	VPBROADCASTQ    X19, Z16
+	MOVQ            R12, DX
+	MULXQ           R12, AX, BX
+	MULXQ           R13, R10, R11
+	LEAQ            (R14)(R14*1), DX
+	IMULQ           R14, R14
+	MULXQ           R12, R15, R12
+	MULXQ           R13, R8, DX
+	ADDQ            DX, R14
+	MOVQ            R13, DX
+	MULXQ           R13, R13, DX
+	ADDQ            R10, R10
+	ADCQ            R11, R11
+	ADCQ            $0x00, DX
+	ADDQ            R10, BX
+	ADCQ            R11, R13
+	ADCQ            $0x00, DX
+	ADCQ            $0x00, R14
+	ADDQ            R15, R13
+	ADCQ            R12, DX
+	ADCQ            $0x00, R14
+	ADDQ            R8, DX
+	ADCQ            $0x00, R14
+	MOVL            R13, R10
+	ANDL            $0x03, R10
+	ANDQ            $-4, R13
+	ADDQ            R13, AX
+	ADCQ            DX, BX
+	ADCQ            R14, R10
+	SHRQ            $0x02, DX, R13
+	SHRQ            $0x02, R14, DX
+	SHRQ            $0x02, R14
+	ADDQ            R13, AX
+	ADCQ            DX, BX
+	ADCQ            R14, R10
+	MOVQ            AX, R12
+	MOVQ            BX, R13
+	MOVQ            R10, R14
+	MOVQ            R12, AX
+	MOVQ            R13, BX
+	MOVQ            R14, R10
+	MOVQ            R10, R11
+	SHRQ            $0x02, R11
+	ANDL            $0x03, R10
+	LEAQ            (R11)(R11*4), R11
+	ADDQ            R11, AX
+	ADCQ            $0x00, BX
+	ADCQ            $0x00, R10
+	VPBROADCASTQ    AX, Z14
+	VPBROADCASTQ    BX, Z15
+	SHRQ            $0x28, BX
+	SHLQ            $0x18, R10
+	ADDQ            BX, R10
+	VPBROADCASTQ    R10, Z16
+	VPSHRDQ         $0x34, Z15, Z14, Z15
+	VPANDQ          Z23, Z14, Z14
+	VPANDQ          Z23, Z15, Z15
 	VPSLLQ          $0x1a, Z16, Z29
 	VPSRLQ          $0x1a, Z15, Z31
 	VPADDQ          Z31, Z29, Z29
@@ -8099,43 +8206,60 @@ TEXT ·single512(SB), NOSPLIT, $0-48
 	VMOVDQU64       Z11, 384(R9)
 	VMOVDQU64       Z12, 448(R9)
 	VMOVDQU64       Z13, 512(R9)
-	VPXOR           X0, X0, X0
-	VPXOR           X1, X1, X1
-	VPXOR           X2, X2, X2
-	VPXOR           X3, X3, X3
-	VPXOR           X4, X4, X4
-	VPXOR           X5, X5, X5
-	VPMADD52LUQ     Z14, Z14, Z0
-	VPMADD52HUQ     Z14, Z14, Z3
-	VPMADD52LUQ     Z15, Z14, Z1
-	VPMADD52HUQ     Z15, Z14, Z4
-	VPMADD52LUQ     Z16, Z14, Z2
-	VPMADD52HUQ     Z16, Z14, Z5
-	VPMADD52LUQ     Z8, Z15, Z0
-	VPMADD52HUQ     Z8, Z15, Z3
-	VPMADD52LUQ     Z9, Z15, Z1
-	VPMADD52HUQ     Z9, Z15, Z4
-	VPMADD52LUQ     Z10, Z15, Z2
-	VPMADD52HUQ     Z10, Z15, Z5
-	VPMADD52LUQ     Z11, Z16, Z0
-	VPMADD52HUQ     Z11, Z16, Z3
-	VPMADD52LUQ     Z12, Z16, Z1
-	VPMADD52HUQ     Z12, Z16, Z4
-	VPMADD52LUQ     Z13, Z16, Z2
-	VPMADD52HUQ     Z13, Z16, Z5
-	VPADDQ          Z4, Z2, Z2
-	VPSLLQ          $0x1a, Z5, Z5
-	VPSRLQ          $0x1a, Z2, Z4
-	VPADDQ          Z5, Z4, Z4
-	VPADDQ          Z4, Z0, Z0
-	VPSLLQ          $0x02, Z4, Z4
-	VPADDQ          Z4, Z0, Z14
-	VPADDQ          Z3, Z1, Z1
-	VPANDQ          Z24, Z2, Z2
-	VPSRLQ          $0x34, Z14, Z4
-	VPADDQ          Z4, Z1, Z15
-	VPSRLQ          $0x34, Z15, Z4
-	VPADDQ          Z4, Z2, Z16
+	MOVQ            R12, DX
+	MULXQ           R12, AX, BX
+	MULXQ           R13, R10, R11
+	LEAQ            (R14)(R14*1), DX
+	IMULQ           R14, R14
+	MULXQ           R12, R15, R12
+	MULXQ           R13, R8, DX
+	ADDQ            DX, R14
+	MOVQ            R13, DX
+	MULXQ           R13, R13, DX
+	ADDQ            R10, R10
+	ADCQ            R11, R11
+	ADCQ            $0x00, DX
+	ADDQ            R10, BX
+	ADCQ            R11, R13
+	ADCQ            $0x00, DX
+	ADCQ            $0x00, R14
+	ADDQ            R15, R13
+	ADCQ            R12, DX
+	ADCQ            $0x00, R14
+	ADDQ            R8, DX
+	ADCQ            $0x00, R14
+	MOVL            R13, R10
+	ANDL            $0x03, R10
+	ANDQ            $-4, R13
+	ADDQ            R13, AX
+	ADCQ            DX, BX
+	ADCQ            R14, R10
+	SHRQ            $0x02, DX, R13
+	SHRQ            $0x02, R14, DX
+	SHRQ            $0x02, R14
+	ADDQ            R13, AX
+	ADCQ            DX, BX
+	ADCQ            R14, R10
+	MOVQ            AX, R12
+	MOVQ            BX, R13
+	MOVQ            R10, R14
+	MOVQ            R12, AX
+	MOVQ            R13, BX
+	MOVQ            R14, R10
+	MOVQ            R10, R11
+	SHRQ            $0x02, R11
+	ANDL            $0x03, R10
+	LEAQ            (R11)(R11*4), R11
+	ADDQ            R11, AX
+	ADCQ            $0x00, BX
+	ADCQ            $0x00, R10
+	VPBROADCASTQ    AX, Z14
+	VPBROADCASTQ    BX, Z15
+	SHRQ            $0x28, BX
+	SHLQ            $0x18, R10
+	ADDQ            BX, R10
+	VPBROADCASTQ    R10, Z16
+	VPSHRDQ         $0x34, Z15, Z14, Z15
 	VPANDQ          Z23, Z14, Z14
 	VPANDQ          Z23, Z15, Z15
 	VPSLLQ          $0x1a, Z16, Z29
@@ -8429,6 +8553,16 @@ singleSum:
 	VMOVDQU64     Z0, 384(R9)
 	VMOVDQU64     Z0, 448(R9)
 	VMOVDQU64     Z0, 512(R9)
+	XORL          AX, AX
+	XORL          BX, BX
+	XORL          DX, DX
+	XORL          R8, R8
+	XORL          R10, R10
+	XORL          R11, R11
+	XORL          R12, R12
+	XORL          R13, R13
+	XORL          R14, R14
+	XORL          R15, R15
 	VPXOR         X0, X0, X0
 	VPXOR         X1, X1, X1
 	VPXOR         X2, X2, X2

@@ -107,6 +107,9 @@ func single512() {
 			VMOVDQU64(Z0, to)
 		}
 	}
+	for _, word := range []GPPhysical{EAX, EBX, EDX, R8L, R10L, R11L, R12L, R13L, R14L, R15L} {
+		XORL(word, word)
+	}
 	clear512()
 	RET()
 }
@@ -174,7 +177,7 @@ func (p *singlePass) step() {
 	clearSums(high)
 }
 
-// makePowers makes r, forOne and forTwo.
+// makePowers makes r, forOne and forTwo. One square waits for another; what is made of them in vectors goes on beside that.
 func (p *singlePass) makePowers() {
 	r, power := p.r, limbs{Z14, Z15, Z16}
 	VPBROADCASTQ(Mem{Base: p.key}, Z8)
@@ -192,28 +195,31 @@ func (p *singlePass) makePowers() {
 			VMOVDQA64(power[i], K1, r[i])
 		}
 	}
-	broadcast := func() {
-		for i := range 3 {
-			VPBROADCASTQ(r[i].(Vec).AsX(), power[i])
-		}
-	}
 	by := func(l limbs) multiplier { return multiplierOf(l, p.products(), p.spare()) }
-	product(r, by(r))
+	MOVQ(Mem{Base: p.key}, number512[0])
+	ANDQ(clampLow, number512[0])
+	MOVQ(Mem{Base: p.key, Disp: 8}, number512[1])
+	ANDQ(clampHigh, number512[1])
+	XORL(number512[2].As32(), number512[2].As32())
+	square512()
+	limbsOfNumber512(power)
 	merge(0x33) // 2 2 1 1  2 2 1 1
 	product(r, by(power))
 	merge(0x0f) // 4 4 3 3  2 2 1 1
-	broadcast()
+	square512()
+	limbsOfNumber512(power)
 	product(r, by(power))
 	merge(0x55) // 8 4 7 3  6 2 5 1
-	broadcast()
-	one := by(power)
-	for i, row := range one {
+	square512()
+	limbsOfNumber512(power)
+	for i, row := range by(power) {
 		for j, from := range row {
 			to := Mem{Base: p.kept, Disp: 64 * (3*i + j)}
 			VMOVDQU64(from, to)
 			p.forOne[i][j] = to
 		}
 	}
-	product(power, one)
+	square512()
+	limbsOfNumber512(power)
 	p.forTwo = by(power)
 }
