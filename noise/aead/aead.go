@@ -21,12 +21,15 @@
 //     work on the slot; were it to stop doing so, its copy of the key would be cleared by nobody but the garbage collector.
 //
 // The first two take a batch sixteen messages at a time. The lanes of ChaCha20 are dealt out to the blocks of all of them, one-time
-// keys included, so that none is idle where a message ends. Poly1305 of avx512 has eight messages side by side, or several blocks of
-// one; that of avx2 takes what has been encrypted, or is yet to be opened, message by message. Their assembly is written by internal/gen.
+// keys included, so that none is idle where a message ends; avx512 has sixteen messages of as many blocks abreast, with a lane each.
+// Poly1305 of avx512 has eight messages side by side, or several blocks of one; that of avx2 takes what has been encrypted, or is yet to be
+// opened, message by message. Their assembly is written by internal/gen.
+//
 // They authenticate before they decrypt, though key stream may be there before the verdict is; they compare tags without a branch, and
-// let neither a branch nor an address depend on a secret. One-time keys, sums and key stream are zeroed in memory and registers before a call returns.
-// A goroutine is not preempted in assembly, so its stack never gets those registers. What is out of reach is a signal in mid-call, the
-// scheduler's included: the kernel saves all registers to the thread's signal stack, where only the next signal's overwrite them.
+// let neither a branch nor an address depend on a secret. One-time keys, sums and key stream are zeroed in memory and registers before a
+// call returns. A goroutine is not preempted in assembly, so its stack never gets those registers. What is out of reach is a signal in
+// mid-call, the scheduler's included: the kernel saves all registers to the thread's signal stack, where only the next signal's overwrite
+// them.
 //
 // For tests VPN_AEAD names the code: avx512, avx2 or generic. A program doesn't start with a name that its machine can't run.
 //

@@ -96,7 +96,7 @@ func (s *scratch) decrypt512(key *[KeySize]byte, group []Sealed, ahead int) {
 
 // xor512 XORs messages with their key stream. It does so with one call but where counters reach 2^32, or come from who doesn't know the key.
 func xor512(key *[KeySize]byte, s *scratch, ms []message, keys bool) {
-	if len(ms) == 16 && alike(ms) {
+	if len(ms) == groupSize && alike(ms) {
 		abreast512(key, &ms[0], keys, &s.work)
 		return
 	}

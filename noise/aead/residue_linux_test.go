@@ -38,7 +38,7 @@ func TestNoResidue(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, v := range append(vectors(), nil) {
-		for _, use := range []string{"none", "seal", "open", "forged", "seal batch", "open batch", "short", "two"} {
+		for _, use := range []string{"none", "seal", "open", "forged", "seal batch", "open batch", "short", "two", "seal groups", "open groups"} {
 			for _, erase := range []bool{false, true} {
 				if !erase && use != "none" && use != "open batch" {
 					continue // that a key is found at all needs no more proof
@@ -139,7 +139,7 @@ func residue(arg string) {
 
 func use(k *Key, how string) {
 	const n = 1420
-	b := make([]byte, 8*n)
+	b := make([]byte, 40*n)
 	switch how {
 	case "seal":
 		k.Seal(b[:n], 1)
@@ -153,9 +153,14 @@ func use(k *Key, how string) {
 	case "two":
 		k.SealBatch(b[:2*n-700], n, 16, 1)
 	case "seal batch":
+		k.SealBatch(b[:8*n], n, 16, 1)
+	case "seal groups":
 		k.SealBatch(b, n, 16, 1)
-	case "open batch":
-		ms := make([]Sealed, 8)
+	case "open batch", "open groups":
+		if how == "open batch" {
+			b = b[:8*n]
+		}
+		ms := make([]Sealed, len(b)/n)
 		k.SealBatch(b, n, 0, 0)
 		for i := range ms {
 			ms[i] = Sealed{Text: b[i*n : (i+1)*n], Counter: uint64(i)}

@@ -14,8 +14,7 @@ const (
 	ahead512  = 23  // what a path of 1,500 bytes carries has no more, and with the key they are a pass and a half of sixteen lanes
 )
 
-// A vector is one set of kernels. It works on groups of messages: ChaCha20 takes the blocks of all, one-time keys included, as one
-// list.
+// A vector is one set of kernels. It works on groups of messages.
 type vector struct {
 	name string
 	seal func(key *[KeySize]byte, s *scratch, n int) // seals messages[:n]
