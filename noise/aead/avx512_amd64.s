@@ -3927,6 +3927,9 @@ clear:
 	VPXORD    Z0, Z0, Z0
 	VMOVDQU64 Z0, 2048(R14)
 	VMOVDQU64 Z0, 2112(R14)
+	XORL      AX, AX
+	XORL      DX, DX
+	XORL      R13, R13
 	VPXOR     X0, X0, X0
 	VPXOR     X1, X1, X1
 	VPXOR     X2, X2, X2
@@ -6005,6 +6008,11 @@ abreastMade:
 	VMOVDQU64     Z0, 2304(R14)
 	VMOVDQU64     Z0, 2368(R14)
 	VMOVDQU64     Z0, 2432(R14)
+	XORL          AX, AX
+	XORL          BX, BX
+	XORL          DX, DX
+	XORL          SI, SI
+	XORL          R13, R13
 	VPXOR         X0, X0, X0
 	VPXOR         X1, X1, X1
 	VPXOR         X2, X2, X2
@@ -6451,6 +6459,10 @@ keysRounds:
 	VMOVDQU64     Z0, 2304(R14)
 	VMOVDQU64     Z0, 2368(R14)
 	VMOVDQU64     Z0, 2432(R14)
+	XORL          AX, AX
+	XORL          BX, BX
+	XORL          DX, DX
+	XORL          SI, SI
 	VPXOR         X0, X0, X0
 	VPXOR         X1, X1, X1
 	VPXOR         X2, X2, X2

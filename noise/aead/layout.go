@@ -41,12 +41,12 @@ type oneTimeKey [blockSize]byte
 // A hash is Poly1305's state between two blocks, before it is reduced modulo 2^130-5: the third word is below 5.
 type hash [3]uint64
 
-// work512 is what chacha512 and abreast512 work with. What comes before counters is secret.
+// work512 is what chacha512, abreast512 and keys512 work with. What comes before counters is secret.
 type work512 struct {
 	_        [2][16][16]uint32 // words of the pass that waits, and its blocks
 	states   [2][16]uint32     // the words that all lanes have in common, and as far as the first round is made of them alone
-	column   [4][16]uint32     // of abreast512: what the first round makes of the nonces
-	shared   [16]uint32        // and the words of a pass that all lanes have in common
+	column   [4][16]uint32     // not of chacha512: what the first round makes of the nonces
+	shared   [16]uint32        // nor this: the words of a pass that all lanes have in common
 	counters [dealt512 + 16]uint32
 	nonces   [dealt512 + 16]uint32 // their low words
 	texts    [16 + dealt512 + 16]uintptr
@@ -57,4 +57,4 @@ type work512 struct {
 const dealt512 = 128
 
 // powers are of eight messages' r: of each of r, r^2, r^3 and r^4 nine vectors. Behind them is what else lanes512 keeps.
-type powers [9*4 + 8*4 + 1 + 6][8]uint64
+type powers [9*4 + 8*4 + 6][8]uint64

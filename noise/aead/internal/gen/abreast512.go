@@ -37,7 +37,7 @@ func abreast512() {
 	p.begin()
 	TESTL(waiting.As32(), waiting.As32())
 	JZ(LabelRef("abreastAlone"))
-	p.roundsAndTurn()
+	p.roundsAndWrite()
 	p.next()
 	JMP(LabelRef("abreastMade"))
 	Label("abreastAlone")
@@ -68,7 +68,7 @@ func abreast512() {
 	for i := range workSecret / 64 {
 		VMOVDQU64(Z0, Mem{Base: p.work, Disp: 64 * i})
 	}
-	clear512()
+	clear512(EAX, EBX, EDX, ESI, R13L)
 	RET()
 }
 
@@ -195,8 +195,8 @@ func (p *abreastPass) end() {
 
 func (p *abreastPass) nonces() Mem { return Mem{Base: p.work, Disp: workNonces} }
 
-// roundsAndTurn turns and writes the words that are waiting, in nine double rounds.
-func (p *abreastPass) roundsAndTurn() {
+// roundsAndWrite collects and writes the words that are waiting, in nine double rounds.
+func (p *abreastPass) roundsAndWrite() {
 	var others []func()
 	const behind = 4 // blocks that the cache is given time for
 	for n := range 16 + behind {

@@ -63,8 +63,12 @@ func multiples(n, of int) (words []uint64) {
 	return words
 }
 
-// clear512 leaves nothing in any register that a vector instruction or a mask has touched. It does without VZEROALL, which takes longer.
-func clear512() {
+// clear512 leaves nothing in some general registers, and in any register that a vector instruction or a mask has touched. It does without
+// VZEROALL, which takes longer.
+func clear512(general ...GPPhysical) {
+	for _, r := range general {
+		XORL(r, r)
+	}
 	for n := range 32 {
 		if low := zmm(n).(Vec).AsX(); n < 16 {
 			VPXOR(low, low, low) // and above

@@ -13,9 +13,9 @@ import (
 // The counter's and the nonce's low words are all that differs between lanes. So two of the first round's four quarter rounds are made
 // once, and the first addition of the others.
 //
-// Making blocks of words again takes the ports that the rounds take. So a pass puts its words into memory, and in between the rounds of
-// the next one they are turned as far as 128-bit parts, which are stored one by one, on ports that are idle, to where they belong; and
-// then XORed into the texts. A last pass that has eight lanes or fewer is made otherwise.
+// Making blocks of words again takes ports that the rounds take, if vectors do it. So a pass puts its words into memory, and in between
+// the rounds of the next one they are collected one by one, on ports that are idle, and then XORed into the texts. A last pass that has
+// eight lanes or fewer is made otherwise.
 func chacha512() {
 	counts := table("counts512", iota32(16)...)
 	strides := table("strides512", multiples(16, 64)...)
@@ -147,7 +147,7 @@ func chacha512() {
 	p.begin()
 	TESTL(waiting.As32(), waiting.As32())
 	JZ(LabelRef("alone"))
-	p.roundsAndTurn()
+	p.roundsAndWrite()
 	JMP(LabelRef("made"))
 	Label("alone")
 	MOVL(U32(9), EAX)
@@ -203,7 +203,7 @@ func chacha512() {
 	for i := range 2 {
 		VMOVDQU64(Z0, p.state(i, 0))
 	}
-	clear512()
+	clear512(EAX, EDX, R13L)
 	RET()
 }
 
@@ -295,8 +295,8 @@ func (p *pass512) end() {
 	}
 }
 
-// roundsAndTurn turns and writes the words that are waiting, in nine double rounds.
-func (p *pass512) roundsAndTurn() {
+// roundsAndWrite collects and writes the words that are waiting, in nine double rounds.
+func (p *pass512) roundsAndWrite() {
 	var words []func()
 	for n := range 16 {
 		words = append(words, p.collect(n)...)

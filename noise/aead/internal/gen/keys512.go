@@ -47,6 +47,6 @@ func keys512() {
 	for at := workStates; at < workSecret; at += 64 {
 		VMOVDQU64(Z0, Mem{Base: p.work, Disp: at})
 	}
-	clear512()
+	clear512(EAX, EBX, EDX, ESI)
 	RET()
 }
