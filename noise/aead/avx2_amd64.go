@@ -1,6 +1,9 @@
 package aead
 
-import "unsafe"
+import (
+	"sync"
+	"unsafe"
+)
 
 var avx2 = &vector{name: "avx2", seal: seal256, open: open256}
 
@@ -25,25 +28,46 @@ func seal256(key *[KeySize]byte, s *scratch, n int) {
 	s.wipe(s.keys[:n])
 }
 
+// longStreams are for key stream that is made ahead of a long message's verdict. They are zero.
+var longStreams = sync.Pool{New: func() any { return new([longestStream]byte) }}
+
+// longestStream is what the longest message takes that UDP carries.
+const longestStream = 1 << 16
+
 // open256 opens messages group by group.
 func open256(key *[KeySize]byte, s *scratch, ms []Sealed) {
 	for len(ms) > 0 {
 		group := s.take(ms)
 		ms = ms[len(group):]
-		authentic := s.openGroup256(key, len(group))
+		var authentic uint32
+		if first := &s.messages[0]; len(group) == 1 && first.len > len(s.stream) {
+			authentic = s.openLong256(key)
+		} else {
+			authentic = s.openGroup256(key, len(group))
+		}
 		for i := range group {
 			group[i].OK = group[i].OK && authentic>>i&1 != 0
 		}
 	}
 }
 
-// openGroup256 opens the first n messages of s, and sets bit i of the result if message i is authentic. While the next one is not known to be authentic, key stream is made for it, and it is hashed
-// meanwhile. Hashing gets ahead of that, because a pass hashes more than it makes: then what is known is decrypted at once, and what is
-// behind it is hashed meanwhile.
+// openLong256 opens the first message of s. Nothing is behind it, so there is room for more key stream.
+func (s *scratch) openLong256(key *[KeySize]byte) (authentic uint32) {
+	long := longStreams.Get().(*[longestStream]byte)
+	s.ahead = long[:]
+	authentic = s.openGroup256(key, 1)
+	s.ahead = s.stream[:]
+	longStreams.Put(long)
+	return authentic
+}
+
+// openGroup256 opens the first n messages of s, and sets bit i of the result if message i is authentic. While the next one is not known
+// to be authentic, key stream is made for it, and it is hashed meanwhile. Hashing gets ahead of that, because a pass hashes more than it
+// makes: then what is known is decrypted at once, and what is behind it is hashed meanwhile.
 func (s *scratch) openGroup256(key *[KeySize]byte, n int) (authentic uint32) {
 	first := &s.messages[0]
 	ahead := min(blocksOf(first.len), -n&7) // what lanes that keys leave idle can make
-	s.run256(key, s.addSpan(s.addKeys(s.messages[:n]), first, &s.stream[0], 0, ahead), nil)
+	s.run256(key, s.addSpan(s.addKeys(s.messages[:n]), first, &s.ahead[0], 0, ahead), nil)
 	for i := range n {
 		s.sections[i].set(&s.messages[i], -s.messages[i].len)
 	}
@@ -70,12 +94,12 @@ func (s *scratch) makeAhead(key *[KeySize]byte, from, n, done int) (to int) {
 	spans, used := 0, 0
 	for to = from; to < n; to++ {
 		m := &s.messages[to]
-		blocks := min(blocksOf(m.len), ahead256)
-		if used+blocks > ahead256 {
+		blocks := min(blocksOf(m.len), len(s.ahead)/blockSize)
+		if used+blocks > len(s.ahead)/blockSize {
 			break
 		}
 		if blocks > done {
-			spans = s.addSpan(spans, m, &s.stream[(used+done)*blockSize], done, blocks-done)
+			spans = s.addSpan(spans, m, &s.ahead[(used+done)*blockSize], done, blocks-done)
 		}
 		used, done = used+blocks, 0
 	}
@@ -88,8 +112,8 @@ func (s *scratch) applyAhead(from, to int) (authentic uint32) {
 	used := 0
 	for i := from; i < to; i++ {
 		m := &s.messages[i]
-		n := min(m.len, len(s.stream))
-		stream := s.stream[used : used+blocksOf(n)*blockSize]
+		n := min(m.len, len(s.ahead))
+		stream := s.ahead[used : used+blocksOf(n)*blockSize]
 		used += len(stream)
 		verdict := s.verdict256(i)
 		authentic |= verdict

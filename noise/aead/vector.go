@@ -56,6 +56,7 @@ type scratch struct {
 	keyed    [groupSize]message  // of which only the one-time keys are made
 	spans    [3 * groupSize]span // of chacha256
 	sections [groupSize]section  // likewise
+	ahead    []byte              // where avx2 makes key stream ahead of the verdict
 	one      [1]Sealed
 	none     [Overhead]byte // stands for what is too short to be a message
 	*secrets
@@ -83,6 +84,7 @@ var scratches = sync.Pool{New: func() any {
 		s.sections[i] = section{key: &s.keys[i], hash: &s.hashes[i]}
 	}
 	s.keyed[0].text = &s.stream[0]
+	s.ahead = s.stream[:]
 	return s
 }}
 
