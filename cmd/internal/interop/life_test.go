@@ -59,7 +59,14 @@ func TestSignals(t *testing.T) {
 		for _, signal := range []unix.Signal{unix.SIGTERM, unix.SIGINT} {
 			d := testnet.NewHost(t, "a").StartDaemon(kind)
 			d.Signal(signal)
-			if code := d.WaitEnd(); code != 0 {
+			code := d.WaitEnd()
+			for try := 0; try < 20 && kind == testnet.WireGuardGo && code == -1; try++ {
+				// It has its socket before it listens for signals, and one that comes in between kills it.
+				d = testnet.NewHost(t, "a").StartDaemon(kind)
+				d.Signal(signal)
+				code = d.WaitEnd()
+			}
+			if code != 0 {
 				t.Errorf("%v: exit code %d", signal, code)
 			}
 			if _, err := os.Stat(d.SocketPath()); d.Exists() || !os.IsNotExist(err) {
