@@ -3927,6 +3927,10 @@ clear:
 	VPXORD    Z0, Z0, Z0
 	VMOVDQU64 Z0, 2048(R14)
 	VMOVDQU64 Z0, 2112(R14)
+	XORL      AX, AX
+	XORL      BX, BX
+	XORL      DX, DX
+	XORL      SI, SI
 	VPXOR     X0, X0, X0
 	VPXOR     X1, X1, X1
 	VPXOR     X2, X2, X2
@@ -6005,6 +6009,10 @@ abreastMade:
 	VMOVDQU64     Z0, 2304(R14)
 	VMOVDQU64     Z0, 2368(R14)
 	VMOVDQU64     Z0, 2432(R14)
+	XORL          AX, AX
+	XORL          BX, BX
+	XORL          DX, DX
+	XORL          SI, SI
 	VPXOR         X0, X0, X0
 	VPXOR         X1, X1, X1
 	VPXOR         X2, X2, X2
@@ -6451,6 +6459,10 @@ keysRounds:
 	VMOVDQU64     Z0, 2304(R14)
 	VMOVDQU64     Z0, 2368(R14)
 	VMOVDQU64     Z0, 2432(R14)
+	XORL          AX, AX
+	XORL          BX, BX
+	XORL          DX, DX
+	XORL          SI, SI
 	VPXOR         X0, X0, X0
 	VPXOR         X1, X1, X1
 	VPXOR         X2, X2, X2
@@ -7486,6 +7498,10 @@ next:
 	VMOVDQU64     Z0, 2112(CX)
 	VMOVDQU64     Z0, 2176(CX)
 	VMOVDQU64     Z0, 2240(CX)
+	XORL          AX, AX
+	XORL          BX, BX
+	XORL          DX, DX
+	XORL          SI, SI
 	VPXOR         X0, X0, X0
 	VPXOR         X1, X1, X1
 	VPXOR         X2, X2, X2
@@ -8553,9 +8569,6 @@ singleSum:
 	VMOVDQU64     Z0, 384(R9)
 	VMOVDQU64     Z0, 448(R9)
 	VMOVDQU64     Z0, 512(R9)
-	XORL          AX, AX
-	XORL          BX, BX
-	XORL          DX, DX
 	XORL          R8, R8
 	XORL          R10, R10
 	XORL          R11, R11
@@ -8563,6 +8576,10 @@ singleSum:
 	XORL          R13, R13
 	XORL          R14, R14
 	XORL          R15, R15
+	XORL          AX, AX
+	XORL          BX, BX
+	XORL          DX, DX
+	XORL          SI, SI
 	VPXOR         X0, X0, X0
 	VPXOR         X1, X1, X1
 	VPXOR         X2, X2, X2

@@ -63,8 +63,12 @@ func multiples(n, of int) (words []uint64) {
 	return words
 }
 
-// clear512 leaves nothing in any register that a vector instruction or a mask has touched. It does without VZEROALL, which takes longer.
+// clear512 leaves nothing in any vector, in a mask, or in a general register that words of ChaCha20 have been in and that isn't an
+// address by now. It does without VZEROALL, which takes longer.
 func clear512() {
+	for _, word := range []GPPhysical{EAX, EBX, EDX, ESI} {
+		XORL(word, word)
+	}
 	for n := range 32 {
 		if low := zmm(n).(Vec).AsX(); n < 16 {
 			VPXOR(low, low, low) // and above

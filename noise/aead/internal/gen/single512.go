@@ -107,7 +107,7 @@ func single512() {
 			VMOVDQU64(Z0, to)
 		}
 	}
-	for _, word := range []GPPhysical{EAX, EBX, EDX, R8L, R10L, R11L, R12L, R13L, R14L, R15L} {
+	for _, word := range []GPPhysical{R8L, R10L, R11L, R12L, R13L, R14L, R15L} {
 		XORL(word, word)
 	}
 	clear512()
