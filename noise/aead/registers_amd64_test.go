@@ -125,14 +125,14 @@ func (k *kernel) run(v *vector, sizes []int, seed byte) *left {
 	newChance(seed).fill.Read(secret)
 	l := new(left)
 	registers.After(k.function, v == avx512, &l.State, k.arguments(s, &workedOn.key, len(sizes))...)
-	l.work, l.powers, l.stream = s.work, s.powers, s.stream
+	l.work, l.powers, l.stream = *(*[len(l.work)]byte)(unsafe.Pointer(&s.work)), s.powers, s.stream
 	return l
 }
 
 // left is what a kernel leaves, but for what it is there for.
 type left struct {
 	registers.State
-	work   work512
+	work   [unsafe.Sizeof(work512{})]byte
 	powers powers
 	stream [ahead256 * blockSize]byte
 }
