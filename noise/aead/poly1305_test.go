@@ -25,6 +25,7 @@ var polyKeys = map[string]string{
 	"s alone":       strings.Repeat("00", 16) + strings.Repeat("ff", 16),
 	"limbs of 26":   "ffffff03000000ffffff030000000000" + strings.Repeat("ab", 16),
 	"limbs of 44":   "ffffffffff0f00000000000000000000" + "01" + strings.Repeat("00", 15),
+	"full r^2":      "f273750e6c6df40ccc4b7308507c8701" + strings.Repeat("00", 16), // its low 52 bits are ones
 	"s nearly full": "05" + strings.Repeat("00", 15) + "fb" + strings.Repeat("ff", 15),
 }
 
