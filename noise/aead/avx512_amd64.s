@@ -7812,7 +7812,7 @@ DATA order512<>+56(SB)/8, $0x0000000000000007
 GLOBL order512<>(SB), RODATA|NOPTR, $64
 
 // func single512(key *byte, powers *byte, text *byte, n int, last *byte, tag *byte)
-// Requires: AVX, AVX2, AVX512BW, AVX512DQ, AVX512F, AVX512IFMA, AVX512VBMI2, AVX512VL, BMI2, CMOV
+// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512IFMA, AVX512VBMI2, AVX512VL, BMI2, CMOV
 TEXT ·single512(SB), NOSPLIT, $0-48
 	MOVQ            key+0(FP), DI
 	MOVQ            powers+8(FP), R9
@@ -7834,9 +7834,9 @@ TEXT ·single512(SB), NOSPLIT, $0-48
 	MOVL            $0x0000ffff, BX
 	LEAQ            (AX)(AX*1), R10
 	SHLXQ           R10, BX, BX
-	KMOVB           BX, K1
+	KMOVW           BX, K1
 	SHRL            $0x08, BX
-	KMOVB           BX, K2
+	KMOVW           BX, K2
 	SHLQ            $0x04, AX
 	MOVL            $0x00000040, R10
 	XORL            BX, BX

@@ -3,6 +3,7 @@ package aead
 import (
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -22,6 +23,35 @@ func TestChoose(t *testing.T) {
 	for _, has := range [][]*vector{both, nil} {
 		if _, err := choose("other", has); err == nil || !strings.Contains(err.Error(), selector+"=other") || !strings.Contains(err.Error(), generic) {
 			t.Errorf("a name that there is not: %v", err)
+		}
+	}
+}
+
+// TestEveryExtensionIsAskedFor holds what the assembly has instructions of, which its generator writes there, against what choosing it
+// asks the processor for.
+func TestEveryExtensionIsAskedFor(t *testing.T) {
+	read := func(name string) string {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	has := map[string]bool{"AVX": true, "CMOV": true} // every processor with AVX2
+	for _, m := range regexp.MustCompile(`x\.Has(\w+)`).FindAllStringSubmatch(read("choose_amd64.go"), -1) {
+		has[m[1]] = true
+	}
+	for _, name := range []string{"avx2", "avx512"} {
+		lines := regexp.MustCompile(`(?m)^// Requires: (.*)$`).FindAllStringSubmatch(read(name+"_amd64.s"), -1)
+		if len(lines) == 0 {
+			t.Errorf("%s: nothing is required", name)
+		}
+		for _, line := range lines {
+			for extension := range strings.SplitSeq(line[1], ", ") {
+				if !has[extension] || name == "avx2" && strings.HasPrefix(extension, "AVX512") {
+					t.Errorf("%s: nobody asks for %s", name, extension)
+				}
+			}
 		}
 	}
 }

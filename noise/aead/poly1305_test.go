@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"math/big"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -23,6 +25,7 @@ var polyKeys = map[string]string{
 	"s alone":       strings.Repeat("00", 16) + strings.Repeat("ff", 16),
 	"limbs of 26":   "ffffff03000000ffffff030000000000" + strings.Repeat("ab", 16),
 	"limbs of 44":   "ffffffffff0f00000000000000000000" + "01" + strings.Repeat("00", 15),
+	"full r^2":      "f273750e6c6df40ccc4b7308507c8701" + strings.Repeat("00", 16), // its low 52 bits are ones
 	"s nearly full": "05" + strings.Repeat("00", 15) + "fb" + strings.Repeat("ff", 15),
 }
 
@@ -76,6 +79,36 @@ func polyTexts(t *testing.T) map[string]bool {
 		}
 	}
 	return texts
+}
+
+// TestPolyFullLimbs has sums whose third limb of 26 bits is just above 2^26, times a power of r whose low 26 bits are ones, and so the third
+// limb of 2^104 times that. High halves of products of third limbs are zero but there.
+func TestPolyFullLimbs(t *testing.T) {
+	c := newChance(9)
+	for _, r := range []string{"261b5a061090ff0484f6400f64106a01", "54aa2903dcbae6039ced9f06fc0d8103", "79ee9a05b4d4a508ac4732027455d705"} {
+		key := append(unhex(t, r), c.bytes(16)...)
+		r := numberOf(key[:16])
+		for range 40 {
+			text := c.bytes(7 * 16)
+			sum := new(big.Int)
+			for block := range slices.Chunk(text[:3*16], 16) {
+				sum.Mul(sum.Add(sum, numberOf(append(bytes.Clone(block), 1))), r)
+			}
+			want := numberOf(append(c.bytes(13), 4)) // 4 * 2^104, and more: the limbs make it so much more than 2^130-5
+			fourth := want.Mod(want.Sub(want, sum), polyModulus).FillBytes(make([]byte, 17))
+			if slices.Reverse(fourth); fourth[16] != 1 {
+				continue // is no block
+			}
+			copy(text[3*16:], fourth)
+			last := [2]uint64{c.Uint64(), c.Uint64()}
+			tag := poly1305(key, binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(bytes.Clone(text), last[0]), last[1]))
+			for _, v := range vectors() {
+				if got := macOf(v, key, text, last, 8); !bytes.Equal(got, tag) {
+					t.Fatalf("%s: r %x, text %x, last %x:\n got %x\nwant %x", v.name, key[:16], text, last, got, tag)
+				}
+			}
+		}
+	}
 }
 
 // TestPolyNearTheModulus has sums that are the last few numbers before 2^130-5, and the first after it: one block, r = 1, and a last

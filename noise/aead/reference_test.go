@@ -68,22 +68,24 @@ func chachaBlock(key, nonce []byte, counter uint32) []byte {
 	return out
 }
 
+var polyModulus = new(big.Int).Sub(new(big.Int).Lsh(big.NewInt(1), 130), big.NewInt(5))
+
+func numberOf(littleEndian []byte) *big.Int {
+	b := bytes.Clone(littleEndian)
+	slices.Reverse(b)
+	return new(big.Int).SetBytes(b)
+}
+
 // poly1305 is section 2.5.
 func poly1305(key, message []byte) []byte {
-	number := func(littleEndian []byte) *big.Int {
-		b := bytes.Clone(littleEndian)
-		slices.Reverse(b)
-		return new(big.Int).SetBytes(b)
-	}
 	clamp, _ := new(big.Int).SetString("0ffffffc0ffffffc0ffffffc0fffffff", 16)
-	r := new(big.Int).And(number(key[:16]), clamp)
-	p := new(big.Int).Sub(new(big.Int).Lsh(big.NewInt(1), 130), big.NewInt(5))
+	r := new(big.Int).And(numberOf(key[:16]), clamp)
 	a := new(big.Int)
 	for part := range slices.Chunk(message, 16) {
-		a.Add(a, number(append(bytes.Clone(part), 1)))
-		a.Mod(a.Mul(a, r), p)
+		a.Add(a, numberOf(append(bytes.Clone(part), 1)))
+		a.Mod(a.Mul(a, r), polyModulus)
 	}
-	a.Add(a, number(key[16:]))
+	a.Add(a, numberOf(key[16:]))
 	tag := a.FillBytes(make([]byte, 32))
 	slices.Reverse(tag)
 	return tag[:16]

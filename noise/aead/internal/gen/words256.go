@@ -26,7 +26,7 @@ func addBlock(low, high Op) []func() {
 	}
 }
 
-// multiplyWords multiplies by r. The third word has to be below 12, and is below 5 then.
+// multiplyWords multiplies by r. The third word has to be below 11, and is below 5 then.
 func multiplyWords() []func() {
 	h0, h1, h2 := words256[0], words256[1], words256[2]
 	steps := []func(){

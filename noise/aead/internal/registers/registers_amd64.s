@@ -1,0 +1,158 @@
+#include "funcdata.h"
+#include "textflag.h"
+
+#define PAIR(a, b, at) \
+	MOVQ a, (at)(BP) \
+	MOVQ b, (at+8)(BP)
+
+#define WORD(i) \
+	MOVQ (8*i)(SI), AX \
+	MOVQ AX, (8*i)(SP)
+
+#define LOW(n, y) VMOVDQU y, (176+64*n)(BP)
+
+#define ALL(n, z) VMOVDQU64 z, (176+64*n)(BP)
+
+#define CLEAR(z) VPXORQ z, z, z
+
+#define MASK(n, k) KMOVQ k, (112+8*n)(BP)
+
+// func after(pc uintptr, arguments *[9]uintptr, wide bool, state *State)
+TEXT ·after(SB), 0, $80-32
+	NO_LOCAL_POINTERS
+	MOVQ arguments+8(FP), SI
+	WORD(0)
+	WORD(1)
+	WORD(2)
+	WORD(3)
+	WORD(4)
+	WORD(5)
+	WORD(6)
+	WORD(7)
+	WORD(8)
+	MOVQ pc+0(FP), AX
+	MOVQ AX, 72(SP)
+	VZEROALL
+	CMPB wide+16(FP), $0
+	JE   call
+	CLEAR(Z16)
+	CLEAR(Z17)
+	CLEAR(Z18)
+	CLEAR(Z19)
+	CLEAR(Z20)
+	CLEAR(Z21)
+	CLEAR(Z22)
+	CLEAR(Z23)
+	CLEAR(Z24)
+	CLEAR(Z25)
+	CLEAR(Z26)
+	CLEAR(Z27)
+	CLEAR(Z28)
+	CLEAR(Z29)
+	CLEAR(Z30)
+	CLEAR(Z31)
+	KXORQ K1, K1, K1
+	KXORQ K2, K2, K2
+	KXORQ K3, K3, K3
+	KXORQ K4, K4, K4
+	KXORQ K5, K5, K5
+	KXORQ K6, K6, K6
+	KXORQ K7, K7, K7
+
+call:
+	LEAQ -1024(SP), DI
+	MOVL $128, CX
+	XORL AX, AX
+	CLD
+	REP; STOSQ
+	XORL BX, BX
+	XORL CX, CX
+	XORL DX, DX
+	XORL SI, SI
+	XORL DI, DI
+	XORL R8, R8
+	XORL R9, R9
+	XORL R10, R10
+	XORL R11, R11
+	XORL R12, R12
+	XORL R13, R13
+	XORL R14, R14
+	XORL R15, R15
+	CALL 72(SP)
+	MOVQ state+24(FP), BP
+	PAIR(AX, BX, 0)
+	PAIR(CX, DX, 16)
+	PAIR(SI, DI, 32)
+	PAIR(R8, R9, 48)
+	PAIR(R10, R11, 64)
+	PAIR(R12, R13, 80)
+	PAIR(R14, R15, 96)
+	CMPB wide+16(FP), $0
+	JE   narrow
+	ALL(0, Z0)
+	ALL(1, Z1)
+	ALL(2, Z2)
+	ALL(3, Z3)
+	ALL(4, Z4)
+	ALL(5, Z5)
+	ALL(6, Z6)
+	ALL(7, Z7)
+	ALL(8, Z8)
+	ALL(9, Z9)
+	ALL(10, Z10)
+	ALL(11, Z11)
+	ALL(12, Z12)
+	ALL(13, Z13)
+	ALL(14, Z14)
+	ALL(15, Z15)
+	ALL(16, Z16)
+	ALL(17, Z17)
+	ALL(18, Z18)
+	ALL(19, Z19)
+	ALL(20, Z20)
+	ALL(21, Z21)
+	ALL(22, Z22)
+	ALL(23, Z23)
+	ALL(24, Z24)
+	ALL(25, Z25)
+	ALL(26, Z26)
+	ALL(27, Z27)
+	ALL(28, Z28)
+	ALL(29, Z29)
+	ALL(30, Z30)
+	ALL(31, Z31)
+	MASK(0, K0)
+	MASK(1, K1)
+	MASK(2, K2)
+	MASK(3, K3)
+	MASK(4, K4)
+	MASK(5, K5)
+	MASK(6, K6)
+	MASK(7, K7)
+	JMP stack
+
+narrow:
+	LOW(0, Y0)
+	LOW(1, Y1)
+	LOW(2, Y2)
+	LOW(3, Y3)
+	LOW(4, Y4)
+	LOW(5, Y5)
+	LOW(6, Y6)
+	LOW(7, Y7)
+	LOW(8, Y8)
+	LOW(9, Y9)
+	LOW(10, Y10)
+	LOW(11, Y11)
+	LOW(12, Y12)
+	LOW(13, Y13)
+	LOW(14, Y14)
+	LOW(15, Y15)
+
+stack:
+	LEAQ  -1024(SP), SI
+	LEAQ  2224(BP), DI
+	MOVL  $128, CX
+	REP; MOVSQ
+	VZEROUPPER
+	RET
