@@ -14,6 +14,7 @@ type State struct {
 	Masks   [8]uint64
 	Vectors [32][64]byte
 	Stack   [1024]byte
+	SP      uint64
 }
 
 // After calls a function that is written in assembly, with one argument a word, and stores in state what it left. All registers are zero

@@ -150,6 +150,8 @@ narrow:
 	LOW(15, Y15)
 
 stack:
+	LEAQ  0(SP), AX
+	MOVQ  AX, 3248(BP)
 	LEAQ  -1024(SP), SI
 	LEAQ  2224(BP), DI
 	MOVL  $128, CX
