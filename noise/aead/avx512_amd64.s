@@ -7901,7 +7901,6 @@ TEXT ·single512(SB), NOSPLIT, $0-48
 	ADDQ            R10, BX
 	ADCQ            R11, R13
 	ADCQ            $0x00, DX
-	ADCQ            $0x00, R14
 	ADDQ            R15, R13
 	ADCQ            R12, DX
 	ADCQ            $0x00, R14
@@ -8027,7 +8026,6 @@ TEXT ·single512(SB), NOSPLIT, $0-48
 	ADDQ            R10, BX
 	ADCQ            R11, R13
 	ADCQ            $0x00, DX
-	ADCQ            $0x00, R14
 	ADDQ            R15, R13
 	ADCQ            R12, DX
 	ADCQ            $0x00, R14
@@ -8148,7 +8146,6 @@ TEXT ·single512(SB), NOSPLIT, $0-48
 	ADDQ            R10, BX
 	ADCQ            R11, R13
 	ADCQ            $0x00, DX
-	ADCQ            $0x00, R14
 	ADDQ            R15, R13
 	ADCQ            R12, DX
 	ADCQ            $0x00, R14
@@ -8234,7 +8231,6 @@ TEXT ·single512(SB), NOSPLIT, $0-48
 	ADDQ            R10, BX
 	ADCQ            R11, R13
 	ADCQ            $0x00, DX
-	ADCQ            $0x00, R14
 	ADDQ            R15, R13
 	ADCQ            R12, DX
 	ADCQ            $0x00, R14

@@ -30,7 +30,6 @@ func square512() {
 	ADDQ(R10, c1)
 	ADCQ(R11, c2)
 	ADCQ(Imm(0), c3)
-	ADCQ(Imm(0), c4)
 	ADDQ(R15, c2)
 	ADCQ(h0, c3)
 	ADCQ(Imm(0), c4)
