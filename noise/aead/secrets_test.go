@@ -2,6 +2,7 @@ package aead
 
 import (
 	"bytes"
+	"runtime"
 	"slices"
 	"testing"
 )
@@ -60,5 +61,30 @@ func checkWiped(t *testing.T, s *scratch) {
 	if x.keys != [groupSize]oneTimeKey{} || x.early != [4 * groupSize]oneTimeKey{} || x.tails != [groupSize][blockSize]byte{} || x.hashes != [groupSize]hash{} ||
 		x.tags != [groupSize][2]uint64{} || !bytes.Equal(x.stream[:], make([]byte, len(x.stream))) {
 		t.Error("secrets are left")
+	}
+}
+
+// TestScratchHoldsNothing looks for callers' memory in what calls have worked with.
+func TestScratchHoldsNothing(t *testing.T) {
+	s, ordinary := scratches.New().(*scratch), scratches.New
+	runtime.GC()
+	runtime.GC() // of two, the first leaves the pool what it has
+	scratches.New = func() any { return s }
+	defer func() { scratches.New = ordinary }()
+	for _, v := range vectors() {
+		k := newKeyFor(t, v, secret(1)[:])
+		for name, use := range map[string]func(b []byte){
+			"Seal":      func(b []byte) { k.Seal(b, 1) },
+			"Open":      func(b []byte) { k.Open(b, 1) },
+			"SealBatch": func(b []byte) { k.SealBatch(b, 100, 16, 1) },
+			"OpenBatch": func(b []byte) { k.OpenBatch([]Sealed{{Text: b[:1000]}, {Text: b[1000:]}, {Text: b[:9]}}) },
+		} {
+			use(make([]byte, 2000))
+			for i := range groupSize {
+				if s.messages[i].text != nil || s.sections[i].text != nil || s.one[0].Text != nil {
+					t.Fatalf("%s, %s: message %d is still known", v.name, name, i)
+				}
+			}
+		}
 	}
 }

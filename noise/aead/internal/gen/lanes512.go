@@ -319,7 +319,7 @@ func (p *lanesPass) times(a limbs, power int, low, high limbs) (list []func()) {
 				func() { VPMADD52LUQ(f, a[i], low[j]) },
 			)
 			if a != hash && i == 2 && j == 2 {
-				continue // a block's last limb has 25 bits, and the multiplier's 26
+				continue // a block's last limb is below 2^25, and the multiplier's below 2^26 + 2^3
 			}
 			list = append(list, func() { VPMADD52HUQ(f, a[i], high[j]) })
 		}
