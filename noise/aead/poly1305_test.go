@@ -26,6 +26,7 @@ var polyKeys = map[string]string{
 	"limbs of 26":   "ffffff03000000ffffff030000000000" + strings.Repeat("ab", 16),
 	"limbs of 44":   "ffffffffff0f00000000000000000000" + "01" + strings.Repeat("00", 15),
 	"full r^2":      "f273750e6c6df40ccc4b7308507c8701" + strings.Repeat("00", 16), // its low 52 bits are ones
+	"end of r^8":    "5c1eec04d4f7250850abd00c00a8700c" + strings.Repeat("00", 16), // its second word is all ones: the square has a carry to the last
 	"carry of r^16": "98b44f0d7825b202b0c01d0fb002cb0d" + strings.Repeat("00", 16), // of its first word, when what is beyond 2^130 is added five times
 	"s nearly full": "05" + strings.Repeat("00", 15) + "fb" + strings.Repeat("ff", 15),
 }
