@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"math/big"
 	"slices"
 	"strings"
@@ -67,6 +68,34 @@ func TestPolyEdges(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestPolyMixed has messages side by side of which each has another key, other blocks and, but for some groups, another length.
+func TestPolyMixed(t *testing.T) {
+	c := newChance(10)
+	names := slices.Sorted(maps.Keys(polyKeys))
+	for range 400 {
+		cases := make([]polyCase, 1+c.IntN(groupSize))
+		size := c.IntN(500)
+		most := []int{1, 70, 500}[c.IntN(3)] // bytes that lengths differ by
+		for i := range cases {
+			x := &cases[i]
+			x.key = unhex(t, polyKeys[names[c.IntN(len(names))]])
+			for n := size + c.IntN(most); len(x.text) < n; x.text = x.text[:min(len(x.text), n)] {
+				x.text = append(x.text, unhex(t, polyBlocks[c.IntN(len(polyBlocks)-1)])...)
+			}
+			x.last = [2]uint64{-c.Uint64N(7), ^uint64(0)}
+		}
+		for _, v := range vectors() {
+			for i, got := range macsOf(v, cases) {
+				x := &cases[i]
+				whole := binary.LittleEndian.AppendUint64(pad16(bytes.Clone(x.text)), x.last[0])
+				if want := poly1305(x.key, binary.LittleEndian.AppendUint64(whole, x.last[1])); !bytes.Equal(got, want) {
+					t.Fatalf("%s: message %d of %d, of %d bytes, key %x:\n got %x\nwant %x", v.name, i, len(cases), len(x.text), x.key, got, want)
+				}
+			}
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"io/fs"
+	"slices"
 	"testing"
 
 	"github.com/c2sp/wycheproof"
@@ -152,27 +153,40 @@ func tagOfAny(k *Key, nonce, text, additional []byte) []byte {
 
 // macOf has a code's Poly1305 make the tag of a text and a last block n times side by side, and returns it if all are the same.
 func macOf(v *vector, key, text []byte, last [2]uint64, n int) []byte {
-	s := scratches.Get().(*scratch)
-	defer s.done(n)
-	text = append(bytes.Clone(text), make([]byte, Overhead)...)
-	for i := range n {
-		m := &s.messages[i]
-		m.set(text, 0)
-		m.last = last
-		copy(s.keys[i][:], key)
-	}
-	partsOf[v.name].authenticate(s, n)
-	tags := s.tags
-	for i := range n {
-		s.messages[i].last = [2]uint64{}
-		if tags[i] != tags[0] {
+	tags := macsOf(v, slices.Repeat([]polyCase{{key, text, last}}, n))
+	for _, tag := range tags {
+		if !bytes.Equal(tag, tags[0]) {
 			return nil
 		}
 	}
-	s.wipe(s.keys[:n])
+	return tags[0]
+}
+
+// A polyCase is a one-time key, a text, and the block behind it.
+type polyCase struct {
+	key, text []byte
+	last      [2]uint64
+}
+
+// macsOf has tags of up to a group made together.
+func macsOf(v *vector, cases []polyCase) (tags [][]byte) {
+	s := scratches.Get().(*scratch)
+	for i, c := range cases {
+		m := &s.messages[i]
+		m.set(append(bytes.Clone(c.text), make([]byte, Overhead)...), 0)
+		m.last = c.last
+		copy(s.keys[i][:], c.key)
+	}
+	partsOf[v.name].authenticate(s, len(cases))
+	for i := range cases {
+		s.messages[i].last = [2]uint64{}
+		tag := binary.LittleEndian.AppendUint64(nil, s.tags[i][0])
+		tags = append(tags, binary.LittleEndian.AppendUint64(tag, s.tags[i][1]))
+	}
+	s.wipe(s.keys[:len(cases)])
 	clear(s.stream[:])
-	tag := binary.LittleEndian.AppendUint64(nil, tags[0][0])
-	return binary.LittleEndian.AppendUint64(tag, tags[0][1])
+	s.done(len(cases))
+	return tags
 }
 
 func TestRFC8439(t *testing.T) {
