@@ -44,28 +44,29 @@ var (
 )
 
 // excused are single imports that one package may have all the same: noise/aead looks into the environment once, at start, for the
-// name of the vector code that a test wants.
-var excused = map[string]string{"noise/aead": "os"}
+// name of the vector code that a test wants; and what shows tests the registers looks for a function's code.
+var excused = map[string]string{"noise/aead": "os", "noise/aead/internal/registers": "runtime"}
 
 // reservedTo names outside packages that only a part of the house may know.
 var reservedTo = map[string][]string{
-	"github.com/spf13/cobra":        {"cmd"},
-	"github.com/coreos/go-systemd":  {"cmd"},
-	"os/signal":                     {"cmd"},
-	"log":                           {"cmd", "tunnel"},
-	"testing":                       {},
-	"github.com/prometheus":         {},                                                // slow to start; the metrics are written by hand
-	"golang.zx2c4.com/wireguard":    {"rekey", "tun", "tunnel", "cmd/internal/gather"}, // there wgctrl, for the kernel's own
-	"github.com/vishvananda/netns":  {"cmd"},
-	"github.com/google/nftables":    {"cmd", "tun/host"},
-	"github.com/godbus/dbus":        {"cmd", "tun/host"},
-	"golang.zx2c4.com/wintun":       {"tun"},
-	"gvisor.dev/gvisor":             {"tun/netstack"},
-	"vpn/tun/netstack":              {}, // gVisor's packages take half a millisecond of each start; it is for tests
-	"github.com/cloudflare/circl":   {"noise/key"},
-	"golang.org/x/crypto/blake2s":   {"noise"},
-	"github.com/gaissmai/bart":      {"tunnel/allowedips"},
-	"github.com/google/renameio/v2": {"cmd", "tun/host", "conf"},
+	"github.com/spf13/cobra":            {"cmd"},
+	"github.com/coreos/go-systemd":      {"cmd"},
+	"os/signal":                         {"cmd"},
+	"log":                               {"cmd", "tunnel"},
+	"testing":                           {},
+	"github.com/prometheus":             {},                                                // slow to start; the metrics are written by hand
+	"golang.zx2c4.com/wireguard":        {"rekey", "tun", "tunnel", "cmd/internal/gather"}, // there wgctrl, for the kernel's own
+	"github.com/vishvananda/netns":      {"cmd"},
+	"github.com/google/nftables":        {"cmd", "tun/host"},
+	"github.com/godbus/dbus":            {"cmd", "tun/host"},
+	"golang.zx2c4.com/wintun":           {"tun"},
+	"gvisor.dev/gvisor":                 {"tun/netstack"},
+	"vpn/noise/aead/internal/registers": {}, // it is for tests
+	"vpn/tun/netstack":                  {}, // gVisor's packages take half a millisecond of each start; it is for tests
+	"github.com/cloudflare/circl":       {"noise/key"},
+	"golang.org/x/crypto/blake2s":       {"noise"},
+	"github.com/gaissmai/bart":          {"tunnel/allowedips"},
+	"github.com/google/renameio/v2":     {"cmd", "tun/host", "conf"},
 }
 
 // clocks are the functions of package time that read a clock or start a timer.
