@@ -194,6 +194,7 @@ func TestHandshakesTakeTurns(t *testing.T) {
 			return true
 		})
 		release()
+		w.setFilter(nil)
 		if before > turns {
 			t.Errorf("%d forged calls were worked on before our own went out", before)
 		}
