@@ -9,13 +9,7 @@ var avx2 = &vector{name: "avx2", seal: seal256, open: open256}
 
 // seal256 seals the first n messages of s. The one-time keys are made first, so that what is encrypted is hashed while the rest is.
 func seal256(key *[KeySize]byte, s *scratch, n int) {
-	spans, lanes := s.addKeys(s.messages[:n]), n
-	for i := range n {
-		m, x := &s.messages[i], &s.sections[i]
-		x.set(m, lanes)
-		spans = s.addSpan(spans, m, m.text, 0, x.quads)
-		lanes += x.quads
-	}
+	spans := s.addSections(n)
 	for i := range n {
 		spans = s.addTail(spans, &s.messages[i], &s.tails[i])
 	}
@@ -191,6 +185,18 @@ func (s *scratch) addKeys(ms []message) int {
 		x.nonce, x.block, x.first = m.nonce, 0, m.first
 	}
 	return len(ms)
+}
+
+// addSections adds the first n messages' blocks 0, and then their whole blocks, of which it makes sections that follow their encryption.
+func (s *scratch) addSections(n int) (spans int) {
+	spans, lanes := s.addKeys(s.messages[:n]), n
+	for i := range n {
+		m, x := &s.messages[i], &s.sections[i]
+		x.set(m, lanes)
+		spans = s.addSpan(spans, m, m.text, 0, x.quads)
+		lanes += x.quads
+	}
+	return spans
 }
 
 // addTexts adds whole texts, of which the kernel makes the tails beside them.

@@ -68,13 +68,7 @@ var kernels = map[string][]kernel{
 	},
 	"avx2": {
 		{"chacha256", chacha256, nil, slices.Concat(alone, several), func(s *scratch, key *[KeySize]byte, n int) []uintptr {
-			spans, lanes := s.addKeys(s.messages[:n]), n
-			for i := range n {
-				m, x := &s.messages[i], &s.sections[i]
-				x.set(m, lanes)
-				spans = s.addSpan(spans, m, m.text, 0, x.quads)
-				lanes += x.quads
-			}
+			spans := s.addSections(n)
 			return []uintptr{word(key), word(&s.spans), uintptr(spans), word(&s.sections), uintptr(n)}
 		}},
 		{"single256", single256, oneTimeKeys, append(alone[:6:6], []int{16}, []int{30}, []int{500}), func(s *scratch, _ *[KeySize]byte, _ int) []uintptr {

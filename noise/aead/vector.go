@@ -67,7 +67,7 @@ type scratch struct {
 // lines of the cache take longer.
 type secrets struct {
 	keys   [groupSize]oneTimeKey
-	work   work512                    // of chacha512
+	work   work512                    // of those that make key stream with AVX-512
 	powers powers                     // of lanes512, and of those that take one message
 	tails  [groupSize][blockSize]byte // texts' last blocks that are not whole, where the kernel wants whole ones
 	hashes [groupSize]hash            // of sections

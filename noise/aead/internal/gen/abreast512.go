@@ -41,11 +41,7 @@ func abreast512() {
 	p.next()
 	JMP(LabelRef("abreastMade"))
 	Label("abreastAlone")
-	MOVL(U32(9), EAX)
-	Label("abreastRounds")
-	doubleRound(nil)
-	DECL(EAX)
-	JNZ(LabelRef("abreastRounds"))
+	roundsAlone("abreastRounds")
 	Label("abreastMade")
 	p.end()
 	for i := range 16 {

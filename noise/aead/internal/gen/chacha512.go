@@ -150,11 +150,7 @@ func chacha512() {
 	p.roundsAndWrite()
 	JMP(LabelRef("made"))
 	Label("alone")
-	MOVL(U32(9), EAX)
-	Label("aloneRounds")
-	doubleRound(nil)
-	DECL(EAX)
-	JNZ(LabelRef("aloneRounds"))
+	roundsAlone("aloneRounds")
 	Label("made")
 	p.end()
 	for i := range 16 {
@@ -305,6 +301,15 @@ func (p *pass512) roundsAndWrite() {
 		doubleRound(words[i*len(words)/5 : (i+1)*len(words)/5])
 	}
 	p.writeAll("writeRounds", doubleRound)
+}
+
+// roundsAlone makes nine double rounds with nothing beside.
+func roundsAlone(label string) {
+	MOVL(U32(9), EAX)
+	Label(label)
+	doubleRound(nil)
+	DECL(EAX)
+	JNZ(LabelRef(label))
 }
 
 // doubleRound is a column round and a diagonal round (RFC 8439, 2.3), with other instructions strewn in.

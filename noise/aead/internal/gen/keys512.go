@@ -28,11 +28,7 @@ func keys512() {
 	JB(LabelRef("keysLane"))
 	p.makeColumn()
 	p.begin()
-	MOVL(U32(9), EAX)
-	Label("keysRounds")
-	doubleRound(nil)
-	DECL(EAX)
-	JNZ(LabelRef("keysRounds"))
+	roundsAlone("keysRounds")
 	p.end()
 	for i := 0; i < 16; i += 4 {
 		do(interleave([4]VecPhysical{zmm(i), zmm(i + 1), zmm(i + 2), zmm(i + 3)}, func(n int) Mem {
